@@ -1,0 +1,280 @@
+"""The figures of each task, for many weightings of the same cases at once.
+
+A :class:`Figures` is built once from the cases and then maps weights ``(resamples, cases)`` to values ``(resamples,
+figures)``; weights of one give the figures of the cases as they are. Almost every figure is made of weighted sums, so
+one matrix product serves them all; only the areas and the calibration slope need more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semeion.evidence.question import Question, figure_class
+from semeion.evidence.ranking import areas
+from semeion.evidence.recalibration import logistic, multinomial
+from semeion.evidence.weights import Array, Weights, weighted_sums
+
+BINS = 10
+"""Equal-width bins of the calibration error."""
+
+REGRESSION = ("mae", "rmse", "r2")
+_RANKS = ("auroc", "auprc", "accuracy", "balanced_accuracy")
+_MACROS = ("precision_macro", "recall_macro", "f1_macro")
+_CALIBRATION = ("brier", "ece", "calibration_slope")
+BINARY = (*_RANKS, "precision", "recall", "specificity", "f1", *_MACROS, *_CALIBRATION, "calibration_intercept")
+SEVERAL = (*_RANKS, *_MACROS, *_CALIBRATION)
+# A resample may leave a denominator without weight: the figure is then undefined, NaN, and left out later.
+_quiet = np.errstate(invalid="ignore", divide="ignore")
+_ONE_CLASS = "only one class among the cases"
+_NO_SLOPE = "no finite slope fits: one class only, separated classes or probabilities that do not vary"
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Figures of one set of cases.
+
+    Attributes
+    ----------
+    names
+        Of the columns that `compute` returns.
+    compute
+        Weights ``(resamples, cases)`` to values ``(resamples, len(names))``, NaN where undefined.
+    methods
+        How a figure is defined, where its name leaves a choice.
+    undefined
+        Why a figure is undefined, used when it is.
+    remarks
+        What must be said of a figure although it is defined.
+    """
+
+    names: tuple[str, ...]
+    compute: Callable[[Weights], Array]
+    methods: dict[str, str] = field(default_factory=dict)
+    undefined: dict[str, str] = field(default_factory=dict)
+    remarks: dict[str, str] = field(default_factory=dict)
+
+
+def figure_names(question: Question) -> tuple[str, ...]:
+    """Return the names of the figures of a question, in their order; multi-label: those that are averaged."""
+    if question.task == "regression":
+        return REGRESSION
+    if question.task == "multilabel":
+        return BINARY
+    each = [f"{kind}_{figure_class(name)}" for kind in ("precision", "recall", "f1") for name in question.classes]
+    if question.task == "binary":
+        return (*BINARY, *each)
+    return (*SEVERAL, *each, *(("kappa_quadratic",) if question.task == "ordinal" else ()))
+
+
+def binary_figures(y: NDArray[np.int64], p: Array, call: NDArray[np.int64], question: Question) -> Figures:
+    """Return the figures of a binary target.
+
+    Parameters
+    ----------
+    y, call
+        Class index of the truth and of the call, ``(cases,)``.
+    p
+        Probability of the positive class, ``(cases,)``.
+    question
+        Names the two classes and the positive one.
+    """
+    one = question.positive_index
+    positive = y == one
+    bins = np.minimum((p * BINS).astype(np.int64), BINS - 1)
+    surplus = _one_hot(bins, BINS) * (positive - p)[:, None]
+    columns = np.column_stack([_one_hot(y, 2), _one_hot(call, 2), _hits(y, call, 2), (p - positive) ** 2, surplus])
+    rank, slope = areas(positive, p), logistic(positive, p)
+    names = figure_names(question)
+
+    @_quiet
+    def compute(weights: Weights) -> Array:
+        sums = weighted_sums(weights, columns)
+        truth, called, hits = sums[:, 0:2], sums[:, 2:4], sums[:, 4:6]
+        total = truth.sum(axis=1)
+        parts = _per_class(truth, called, hits)
+        both = rank(weights)
+        line = slope(weights)
+        values = {
+            "auroc": both[:, 0],
+            "auprc": both[:, 1],
+            "accuracy": hits.sum(axis=1) / total,
+            "balanced_accuracy": parts["recall"].mean(axis=1),
+            "precision": parts["precision"][:, one],
+            "recall": parts["recall"][:, one],
+            "specificity": parts["recall"][:, 1 - one],
+            "f1": parts["f1"][:, one],
+            **_macro(parts, np.ones(2, dtype=np.bool_)),
+            "brier": sums[:, 6] / total,
+            "ece": np.abs(sums[:, 7:]).sum(axis=1) / total,
+            "calibration_slope": line[:, 0],
+            "calibration_intercept": line[:, 1],
+            **_named(parts, question.classes),
+        }
+        return np.column_stack([values[name] for name in names])
+
+    undefined, remarks = _words(y, call, question.classes)
+    undefined["precision"] = f"no case was called {question.classes[one]!r}"
+    undefined |= dict.fromkeys(("recall", "f1"), f"no case of class {question.classes[one]!r}")
+    undefined["specificity"] = f"no case of class {question.classes[1 - one]!r}"
+    undefined |= dict.fromkeys(_MACROS, _ONE_CLASS)
+    return Figures(
+        names,
+        compute,
+        methods={
+            "auprc": "average precision",
+            "ece": f"probability of the positive class, {BINS} bins of equal width",
+            "calibration_slope": "logistic regression of the truth on logit p, slope and intercept together",
+            "calibration_intercept": "logistic regression of the truth on logit p, slope and intercept together",
+        },
+        undefined=undefined,
+        remarks=remarks,
+    )
+
+
+def several_figures(y: NDArray[np.int64], p: Array, call: NDArray[np.int64], question: Question) -> Figures:
+    """Return the figures of a multi-class target or an ordinal grade.
+
+    Averages over classes are over those among the cases; a resample that loses one of them has no average.
+
+    Parameters
+    ----------
+    y, call
+        Class index of the truth and of the call, ``(cases,)``.
+    p
+        Probabilities, ``(cases, classes)``.
+    question
+        Names the classes.
+    """
+    k = len(question.classes)
+    seen = np.bincount(y, minlength=k) > 0
+    top = p.max(axis=1)
+    bins = np.minimum((top * BINS).astype(np.int64), BINS - 1)
+    right = p.argmax(axis=1) == y
+    surplus = _one_hot(bins, BINS) * (right - top)[:, None]
+    squares = ((p - _one_hot(y, k)) ** 2).sum(axis=1)
+    columns = np.column_stack([_one_hot(y, k), _one_hot(call, k), _hits(y, call, k), squares, (y - call) ** 2, surplus])
+    ranks = [areas(y == j, p[:, j]) for j in np.flatnonzero(seen)]
+    slope = multinomial(y, p)
+    names = figure_names(question)
+    grade = np.arange(k, dtype=np.float64)
+
+    @_quiet
+    def compute(weights: Weights) -> Array:
+        sums = weighted_sums(weights, columns)
+        truth, called, hits = sums[:, :k], sums[:, k : 2 * k], sums[:, 2 * k : 3 * k]
+        total = truth.sum(axis=1)
+        parts = _per_class(truth, called, hits)
+        both = np.mean([rank(weights) for rank in ranks], axis=0)
+        values = {
+            "auroc": both[:, 0],
+            "auprc": both[:, 1],
+            "accuracy": hits.sum(axis=1) / total,
+            "balanced_accuracy": parts["recall"][:, seen].mean(axis=1),
+            **_macro(parts, seen),
+            "brier": sums[:, 3 * k] / total,
+            "ece": np.abs(sums[:, 3 * k + 2 :]).sum(axis=1) / total,
+            "calibration_slope": slope(weights),
+            **_named(parts, question.classes),
+        }
+        if question.task == "ordinal":
+            values["kappa_quadratic"] = _kappa(truth, called, sums[:, 3 * k + 1], grade)
+        return np.column_stack([values[name] for name in names])
+
+    undefined, remarks = _words(y, call, question.classes)
+    undefined["kappa_quadratic"] = "truth and calls are all one grade"
+    return Figures(
+        names,
+        compute,
+        methods={
+            "auroc": "macro one-versus-rest",
+            "auprc": "average precision, macro one-versus-rest",
+            "brier": "sum over classes of squared differences",
+            "ece": f"largest probability, {BINS} bins of equal width",
+            "calibration_slope": "multinomial recalibration of log p by one factor",
+        },
+        undefined=undefined,
+        remarks=remarks,
+    )
+
+
+def regression_figures(y: Array, p: Array) -> Figures:
+    """Return mean absolute error, root mean squared error and R2, in the unit of `y` (R2 without unit)."""
+    error, centred = p - y, y - (y.mean() if len(y) else 0.0)
+    columns = np.column_stack([np.ones_like(y), np.abs(error), error**2, centred, centred**2])
+    varies = 1e-12 * float((centred**2).sum())
+
+    @_quiet
+    def compute(weights: Weights) -> Array:
+        total, absolute, squared, first, second = weighted_sums(weights, columns).T
+        variation = second - first**2 / total
+        r2 = np.where(variation > varies, 1 - squared / variation, np.nan)
+        return np.column_stack([absolute / total, np.sqrt(squared / total), r2])
+
+    return Figures(REGRESSION, compute, undefined={"r2": "the measured value does not vary among the cases"})
+
+
+def _one_hot(index: NDArray[np.int64], k: int) -> Array:
+    return np.asarray(index[:, None] == np.arange(k), dtype=np.float64)
+
+
+def _hits(y: NDArray[np.int64], call: NDArray[np.int64], k: int) -> Array:
+    return np.asarray(_one_hot(y, k) * (y == call)[:, None])
+
+
+def _per_class(truth: Array, called: Array, hits: Array) -> dict[str, Array]:
+    """Return precision, recall and F1 of each class; F1 is undefined, as recall is, without a case of the class."""
+    return {
+        "precision": hits / called,
+        "recall": hits / truth,
+        "f1": np.where(truth > 0, 2 * hits / (truth + called), np.nan),
+    }
+
+
+def _macro(parts: dict[str, Array], seen: NDArray[np.bool_]) -> dict[str, Array]:
+    """Return the averages over the classes seen; a class never called has precision 0 there, as in scikit-learn."""
+    recall = parts["recall"][:, seen].mean(axis=1)
+    precision = np.nan_to_num(parts["precision"][:, seen]).mean(axis=1)
+    return {
+        "precision_macro": np.where(np.isnan(recall), np.nan, precision),
+        "recall_macro": recall,
+        "f1_macro": parts["f1"][:, seen].mean(axis=1),
+    }
+
+
+def _named(parts: dict[str, Array], classes: tuple[str, ...]) -> dict[str, Array]:
+    return {
+        f"{kind}_{figure_class(name)}": values[:, j] for kind, values in parts.items() for j, name in enumerate(classes)
+    }
+
+
+def _kappa(truth: Array, called: Array, disagreement: Array, grade: Array) -> Array:
+    """Return Cohen's kappa with squared-distance weights (Cohen, Psychological Bulletin 1968)."""
+    total = truth.sum(axis=1)
+    expected = (truth @ grade**2) + (called @ grade**2) - 2 * (truth @ grade) * (called @ grade) / total
+    return np.asarray(np.where(expected > 1e-9, 1 - disagreement / expected, np.nan))
+
+
+def _words(
+    y: NDArray[np.int64], call: NDArray[np.int64], classes: tuple[str, ...]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return why figures are undefined, and what must be said of those that are defined."""
+    undefined = dict.fromkeys(("auroc", "auprc", "balanced_accuracy"), _ONE_CLASS)
+    undefined |= dict.fromkeys(("calibration_slope", "calibration_intercept"), _NO_SLOPE)
+    for name in classes:
+        undefined[f"precision_{figure_class(name)}"] = f"no case was called {name!r}"
+        undefined |= {f"{kind}_{figure_class(name)}": f"no case of class {name!r}" for kind in ("recall", "f1")}
+    remarks: dict[str, str] = {}
+    absent = [name for j, name in enumerate(classes) if not (y == j).any()]
+    averages = ("auroc", "auprc", "balanced_accuracy", "precision_macro", "recall_macro", "f1_macro")
+    if absent and len(y):
+        remarks |= dict.fromkeys(averages, f"left out, no case: {', '.join(absent)}")
+    silent = [name for j, name in enumerate(classes) if (y == j).any() and not (call == j).any()]
+    if silent:
+        said = f"never called, its precision counts as 0: {', '.join(silent)}"
+        before = remarks.get("precision_macro")
+        remarks["precision_macro"] = f"{before}; {said}" if before else said
+    return undefined, remarks
