@@ -1,0 +1,251 @@
+"""The model card: what a model is for, what it was trained on and how good it is, for the person who gets the folder.
+
+Headings follow Mitchell et al., Model cards for model reporting, FAT* 2019. It names no patient and no case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from semeion.model.manifest import Figure
+
+_SPLITS = {
+    "test": "held-out test cases, read once",
+    "oof": "out-of-fold cases (describes the procedure; the shipped model was refitted)",
+    "val": "validation cases (optimistic: choices were made on them)",
+    "external": "cases of another source",
+    "train": "training cases",
+}
+_NAMES = {
+    "auroc": "AUROC",
+    "auprc": "AUPRC",
+    "f1": "F1",
+    "brier": "Brier score",
+    "ece": "Expected calibration error",
+    "kappa_quadratic": "Quadratic kappa",
+    "mae": "Mean absolute error",
+    "rmse": "Root mean squared error",
+    "r2": "R2",
+}
+HEADLINE = (
+    "auroc",
+    "auprc",
+    "accuracy",
+    "balanced_accuracy",
+    "recall",
+    "specificity",
+    "precision",
+    "f1",
+    "f1_macro",
+    "kappa_quadratic",
+    "brier",
+    "ece",
+    "mae",
+    "rmse",
+    "r2",
+)
+"""Figures that travel with the model, in this order."""
+
+
+def headline(metrics: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return the headline figures of ``evidence.json``'s ``metrics`` for the manifest's ``evidence``.
+
+    Parameters
+    ----------
+    metrics
+        split -> name -> ``{value, low, high, n, n_patients, method, ...}``.
+
+    Returns
+    -------
+    dict
+        The same with the names of `HEADLINE` and the keys of :class:`~semeion.model.manifest.Figure` only.
+    """
+    return {
+        split: {
+            name: {key: figures[name][key] for key in Figure.model_fields if key in figures[name]}
+            for name in HEADLINE
+            if name in figures
+        }
+        for split, figures in metrics.items()
+    }
+
+
+def render_card(parts: Mapping[str, Any], evidence: Mapping[str, Any]) -> str:
+    """Return the model card as Markdown.
+
+    Parameters
+    ----------
+    parts
+        What :func:`semeion.model.package.write_model` takes: fields of the manifest.
+    evidence
+        The content of ``evidence.json``. Counts, figures, notes and verdicts are taken from it, case ids are not.
+    """
+    sections = [
+        _opening(parts, evidence),
+        _use(parts),
+        _training(parts, evidence),
+        _figures(evidence),
+        _decision(parts, evidence),
+        _limits(evidence),
+        _how(parts),
+    ]
+    return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
+
+
+def _opening(parts: Mapping[str, Any], evidence: Mapping[str, Any]) -> list[str]:
+    lines = [f"# {plain(parts['target'])}: a diagnosis model", ""]
+    if parts.get("synthetic") or evidence.get("synthetic"):
+        lines += ["**Trained on synthetic images. It says nothing about any patient.**", ""]
+    lines += ["**Research use only. Not a medical device; not for decisions about patients.**"]
+    return lines
+
+
+def _use(parts: Mapping[str, Any]) -> list[str]:
+    task = parts["task"]
+    if task == "regression":
+        unit = f" in {plain(parts['unit'])}" if parts.get("unit") else ""
+        asked = f"It estimates {plain(parts['target'])}{unit}."
+    else:
+        names = ", ".join(plain(name) for name in parts.get("classes", ()))
+        asked = {
+            "binary": f"It tells {names} apart; the positive class is {plain(parts.get('positive') or '')}.",
+            "multilabel": f"It says of each of these whether it is present: {names}.",
+            "ordinal": f"It grades, from lowest to highest: {names}.",
+        }.get(task, f"It tells these classes apart: {names}.")
+    inputs = parts.get("inputs") or {}
+    get = inputs.get if isinstance(inputs, Mapping) else lambda key, other=None: getattr(inputs, key, other)
+    modality = " ".join(plain(name) for name in get("modality") or ())
+    image = f"One {'grey' if get('photometry') == 'grey' else 'colour'} two-dimensional image a case"
+    return [
+        "## Intended use",
+        "",
+        asked,
+        f"{image}{', modality ' + modality if modality else ''}.",
+        "A finding warns when an image is unlike the training images.",
+    ]
+
+
+def _training(parts: Mapping[str, Any], evidence: Mapping[str, Any]) -> list[str]:
+    lines = ["## Training data", ""]
+    if evidence.get("source"):
+        lines += [f"Source: {plain(evidence['source'])}.", ""]
+    splits = evidence.get("splits") or {}
+    if splits:
+        lines += ["| split | cases | patients | classes |", "|---|---|---|---|"]
+    for split, facts in splits.items():
+        counts = ", ".join(f"{plain(name)} {count}" for name, count in (facts.get("class_counts") or {}).items())
+        patients = facts.get("n_patients")
+        lines.append(
+            f"| {plain(split)} | {facts.get('n', '')} | {'not known' if patients is None else patients} | {counts} |"
+        )
+    members = evidence.get("members") or parts.get("members") or ()
+    if members:
+        lines += ["", f"{len(members)} network{'s' if len(members) != 1 else ''}; the mean of their outputs is taken."]
+    return lines
+
+
+def _figures(evidence: Mapping[str, Any]) -> list[str]:
+    lines = ["## How good it is", ""]
+    metrics = evidence.get("metrics") or {}
+    found = False
+    for split, figures in headline(metrics).items():
+        if not figures:
+            continue
+        found = True
+        lines += [
+            f"On {_SPLITS.get(split, plain(split))}:",
+            "",
+            "| figure | value | 95 % interval | cases |",
+            "|---|---|---|---|",
+        ]
+        for name, figure in figures.items():
+            title = _NAMES.get(name, name.replace("_", " ").capitalize())
+            lines.append(f"| {title} | {_value(figure)} | {_interval(figure)} | {figure.get('n') or ''} |")
+        lines.append("")
+    if not found:
+        lines.append("No figures were measured.")
+    return lines[:-1] if lines[-1] == "" else lines
+
+
+def _value(figure: Mapping[str, Any]) -> str:
+    value = figure.get("value")
+    return _number(value) if value is not None else f"undefined ({plain(figure.get('reason') or 'no reason given')})"
+
+
+def _interval(figure: Mapping[str, Any]) -> str:
+    low, high = figure.get("low"), figure.get("high")
+    if low is None or high is None:
+        return f"none ({plain(figure['reason'])})" if figure.get("reason") else "none"
+    return f"{_number(low)} to {_number(high)}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:.4g}"
+
+
+def _decision(parts: Mapping[str, Any], evidence: Mapping[str, Any]) -> list[str]:
+    if parts["task"] == "regression":
+        return []
+    point = _plain_dict(parts.get("operating_point"))
+    chosen = (evidence.get("operating_point") or {}).get("chosen_on")
+    on = f", chosen on {_SPLITS.get(chosen, plain(chosen))}" if chosen else ""
+    lines = ["## Operating point and calibration", ""]
+    rule = plain(point.get("rule", ""))
+    if point.get("value") is not None:
+        positive = plain(parts.get("positive") or "positive")
+        lines.append(f"Called {positive} when its probability is at least {point['value']:.4g} (rule {rule}{on}).")
+    elif point.get("by_target"):
+        limits = ", ".join(f"{plain(name)} {value:.4g}" for name, value in point["by_target"].items())
+        lines.append(f"Called present when its probability is at least: {limits} (rule {rule}{on}).")
+    else:
+        lines.append("The class with the largest probability is called.")
+    calibration = _plain_dict(parts.get("calibration"))
+    if calibration:
+        fitted = (evidence.get("calibration") or {}).get("fitted_on")
+        lines.append(f"Probabilities are scaled by a temperature{' fitted on ' + plain(fitted) if fitted else ''}.")
+    return lines
+
+
+def _plain_dict(value: Any) -> dict[str, Any]:
+    if value is None:
+        return {}
+    return dict(value) if isinstance(value, Mapping) else dict(value.model_dump())
+
+
+def _limits(evidence: Mapping[str, Any]) -> list[str]:
+    lines = ["## What was not validated", ""]
+    gaps: Sequence[str] = evidence.get("not_validated") or ()
+    lines += [f"- {plain(sentence)}" for sentence in gaps]
+    if "external" not in (evidence.get("metrics") or {}):
+        lines.append("- It was not tried on images of another hospital or scanner (see `semeion evaluate`).")
+    lines.append("- Agreement with readers, effect on care, and fairness between groups of patients were not studied.")
+    audits = evidence.get("audits") or {}
+    loud = [(name, audit["verdict"]) for name, audit in audits.items() if audit.get("verdict") in ("void", "warn")]
+    accepted = set(evidence.get("accepted") or ())
+    for name, verdict in loud:
+        lines.append(f"- Audit {plain(name)}: {verdict}{' (accepted by the user)' if name in accepted else ''}.")
+    return lines
+
+
+def _how(parts: Mapping[str, Any]) -> list[str]:
+    call = "the measured value" if parts["task"] == "regression" else "the call, and calibrated probabilities"
+    return [
+        "## How to use",
+        "",
+        "```",
+        "semeion predict MODEL_FOLDER image.png -o findings.csv",
+        "```",
+        "",
+        f"One row a case with a status, {call}, and coded reasons.",
+        "`model.json` lists every file with its sha256, which shows damage, not forgery.",
+        "The networks are ONNX: input `image` uint8 (N, C, H, W), prepared as `model.json` says; output `logits`.",
+    ]
+
+
+def plain(value: Any) -> str:
+    """Return text on one line in which Markdown and HTML mean nothing; names come from tables of others."""
+    text = " ".join(str(value).split())
+    for letter in "\\`*[]<>|":
+        text = text.replace(letter, f"\\{letter}")
+    return text

@@ -1,0 +1,222 @@
+"""From what a user points at (pictures, folders, tables, arrays) to a list of cases to read."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from semeion.cohort.arrays import array_header
+from semeion.cohort.sniff import HEAD, SUFFIXES, image_format
+from semeion.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    Images = str | os.PathLike[str] | npt.NDArray[Any] | pd.DataFrame | Iterable[str | os.PathLike[str]]
+
+TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".xlsx", ".parquet"})
+
+
+@dataclass(frozen=True)
+class Case:
+    """One case to read.
+
+    Attributes
+    ----------
+    case_id
+        From the table; a running number from 1 for loose pictures.
+    image
+        The picture as it was given, valid UTF-8.
+    source
+        What :func:`semeion.cohort.reading.read_image` takes, an array uint8 (H, W) or (H, W, C), or None when the table
+        names no picture.
+    """
+
+    case_id: str
+    image: str
+    source: str | npt.NDArray[np.uint8] | None
+
+
+def list_cases(images: Images) -> list[Case]:
+    """Return the cases that `images` holds, in order.
+
+    Parameters
+    ----------
+    images
+        Files, folders (searched with their subfolders, in the order of the names), tables (csv, tsv, xlsx, parquet with
+        a column ``image``, relative to the table, and perhaps ``case_id``; other columns are ignored), MedMNIST npz
+        files, one of these or several; a data frame with the same columns (relative to the current folder); or an array
+        uint8 (N, H, W) or (N, H, W, C) with C of 1 or 3.
+
+    Raises
+    ------
+    InputError
+        A table that cannot be used, a folder or an npz file without images, an array of another kind, or nothing at
+        all. A single picture that does not exist is no error here: its case fails.
+    """
+    if isinstance(images, np.ndarray):
+        return _array_cases(images)
+    if isinstance(images, (str, os.PathLike)):
+        images = [images]
+    elif hasattr(images, "columns") and hasattr(images, "iloc"):  # a data frame, known without importing pandas
+        return _unique(_frame_cases(cast("pd.DataFrame", images), "the table", Path(), 0))
+    cases: list[Case] = []
+    for item in images:
+        if not isinstance(item, (str, os.PathLike)):
+            raise InputError(
+                f"an image was given as {type(item).__name__}", where="images", fix="give paths, a table or one array"
+            )
+        cases.extend(_path_cases(os.fspath(item), len(cases)))
+    if not cases:
+        raise InputError("no images were given", where="images", fix="give pictures, folders or tables")
+    return _unique(cases)
+
+
+def _path_cases(text: str, before: int) -> Iterable[Case]:
+    path = Path(text)
+    suffix = path.suffix.lower()
+    if path.is_dir():
+        files = list(_folder_files(text))
+        if not files:
+            raise InputError(
+                "the folder holds no images", where=text, fix="give a folder with pictures, or the pictures"
+            )
+        return _loose(files, before)
+    if suffix in TABLE_SUFFIXES:
+        from semeion.cohort.table import read_table
+
+        return _frame_cases(read_table(path)[0], text, path.parent, before)
+    if suffix == ".npz" and path.is_file():
+        return _loose(_npz_references(text), before)
+    return _loose([text], before)
+
+
+def _loose(references: Sequence[str], before: int) -> list[Case]:
+    return [Case(str(before + number), _utf8(text), text) for number, text in enumerate(references, 1)]
+
+
+def _folder_files(folder: str) -> Iterator[str]:
+    """Yield the images under a folder, sorted; hidden files and links to folders are passed over."""
+    for parent, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            path = os.path.join(parent, name)  # noqa: PTH118 keeps the folder as it was given, for example ./x
+            if not name.startswith(".") and (Path(name).suffix.lower() in SUFFIXES or _is_nameless(path, name)):
+                yield path
+
+
+def _is_nameless(path: str, name: str) -> bool:
+    """Say whether a file without a suffix, or with part of a DICOM UID for one, is an image; a DICOMDIR is none."""
+    suffix = Path(name).suffix
+    if name.upper() == "DICOMDIR" or not (suffix == "" or suffix[1:].isdigit()):
+        return False
+    try:
+        with Path(path).open("rb") as file:
+            return image_format(file.read(HEAD)) is not None
+    except OSError:
+        return False
+
+
+def _npz_references(text: str) -> list[str]:
+    """Return ``file.npz#array[row]`` for every row of every image array, from the arrays' headers alone."""
+    references: list[str] = []
+    try:
+        with zipfile.ZipFile(text) as archive:
+            for member in archive.namelist():
+                if not member.endswith("images.npy"):
+                    continue
+                with archive.open(member) as file:
+                    shape = array_header(file, text)[0]
+                if len(shape) not in (3, 4) or shape[0] > 10_000_000:
+                    raise InputError(
+                        f"the array {member.removesuffix('.npy')} of shape {shape} is not a stack of 2-D images",
+                        where=text,
+                        fix="give an npz file in the MedMNIST layout",
+                    )
+                references += [f"{text}#{member.removesuffix('.npy')}[{row}]" for row in range(shape[0])]
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError) as error:
+        raise InputError(f"not a readable npz file ({error})", where=text, fix="get the file again") from error
+    if not references:
+        raise InputError(
+            "the npz file has no image arrays (train_images, val_images, test_images)",
+            where=text,
+            fix="give an npz file in the MedMNIST layout",
+        )
+    return references
+
+
+def _frame_cases(table: pd.DataFrame, where: str, folder: Path, before: int) -> list[Case]:
+    names = [str(name) for name in table.columns]
+    several = [name for name in names if name == "image" or name.startswith("image.")]
+    if len(several) > 1:
+        raise InputError(
+            f"several images a case ({', '.join(several[:5])}) cannot be read by this version",
+            where=where,
+            fix="keep one column 'image'",
+        )
+    if not several:
+        raise InputError(
+            f"the table has no column 'image'{nearest('image', names)}",
+            where=where,
+            fix="name the column of the pictures 'image'",
+        )
+    if len(table) == 0:
+        raise InputError("the table has no rows", where=where, fix="give a table with one row a case")
+    images = _texts(table, several[0])
+    ids = _texts(table, "case_id") if "case_id" in names else [""] * len(images)
+    if "case_id" in names and "" in ids:
+        raise InputError(
+            f"row {table.index[ids.index('')]} has no case_id",
+            where=where,
+            fix="give every case an id, or drop the column",
+        )
+    return [
+        Case(
+            _utf8(case_id) or str(before + number),
+            _utf8(image),
+            os.path.join(folder, image) if image else None,  # noqa: PTH118 keeps `..` and `#` of the reference as given
+        )
+        for number, (case_id, image) in enumerate(zip(ids, images, strict=True), 1)
+    ]
+
+
+def _texts(table: pd.DataFrame, name: str) -> list[str]:
+    column = table[name]
+    return ["" if missing else str(value).strip() for value, missing in zip(column, column.isna(), strict=True)]
+
+
+def _array_cases(images: npt.NDArray[Any]) -> list[Case]:
+    grey_or_colour = images.ndim == 3 or (images.ndim == 4 and images.shape[3] in (1, 3))
+    if images.dtype != np.uint8 or not grey_or_colour or images.size == 0:
+        raise InputError(
+            f"an array of images must be uint8 (N, H, W) or (N, H, W, C) with C of 1 or 3, got {images.dtype} "
+            f"{images.shape}",
+            where="images",
+            fix="convert it, or give the files",
+        )
+    return [Case(str(number), f"array[{number - 1}]", image) for number, image in enumerate(images, 1)]
+
+
+def _unique(cases: list[Case]) -> list[Case]:
+    seen: set[str] = set()
+    for case in cases:
+        if case.case_id in seen:
+            raise InputError(
+                f"the case id {case.case_id!r} occurs twice",
+                where="images",
+                fix="correct the tables, or read tables and loose pictures one after the other",
+            )
+        seen.add(case.case_id)
+    return cases
+
+
+def _utf8(text: str) -> str:
+    """Return `text` with bytes that are no UTF-8 (possible in file names) written as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

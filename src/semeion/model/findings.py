@@ -1,0 +1,201 @@
+"""What the model says about each case, and the files it is written to."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+from semeion.artefacts import whole_file
+from semeion.errors import InputError
+from semeion.naming import encode_class
+
+Status = Literal["called", "set", "unsure", "not_applicable", "failed"]
+SUFFIXES = (".csv", ".parquet", ".json")
+_BEFORE = ("case_id", "image", "target", "status", "call")
+_AFTER = ("mask", "explanation", "reasons", "model")
+_ROWS_A_GROUP = 20_000
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One row of the findings: one case and one target.
+
+    Attributes
+    ----------
+    case_id, image
+        The case, and the picture as it was given.
+    target
+        What was looked for; of a multi-label model one label.
+    status
+        ``called``, or ``failed`` with the reason. The others are for models that abstain.
+    call
+        The class at the operating point (multi-label: ``present`` or ``absent``), the measured value of a regression,
+        or None when there is none.
+    p
+        Calibrated probabilities in the order of the findings' columns; empty when failed, and for regression.
+    reasons
+        ``code`` or ``code: text``, see :data:`semeion.model.gate.CODES`.
+    model
+        The model's hash.
+    raw
+        Combined probabilities before calibration (regression: the value). Not written to findings files.
+    mask, explanation
+        Paths of pictures written beside the finding; empty when none.
+    """
+
+    case_id: str
+    image: str
+    target: str
+    status: Status
+    call: str | float | None
+    p: tuple[float, ...]
+    reasons: tuple[str, ...]
+    model: str
+    raw: tuple[float, ...] = ()
+    mask: str = ""
+    explanation: str = ""
+
+    def row(self, width: int) -> tuple[Any, ...]:
+        """Return the values of :func:`columns` for `width` probabilities; what is absent is None."""
+        p = self.p if self.p else (None,) * width
+        end = (self.mask or None, self.explanation or None, ";".join(self.reasons) or None, self.model)
+        return (self.case_id, self.image, self.target, self.status, self.call, *p, *end)
+
+
+def columns(probability_names: Sequence[str]) -> tuple[str, ...]:
+    """Return the columns: ``case_id image target status call p_<class>... mask explanation reasons model``."""
+    return (*_BEFORE, *(f"p_{encode_class(name)}" for name in probability_names), *_AFTER)
+
+
+def reason(code: str, text: str = "") -> str:
+    """Return ``code: text`` as one reason; ``;`` and line breaks in `text` would end it and are replaced."""
+    plain = " ".join(text.replace(";", ",").split())
+    plain = "".join(letter if letter.isprintable() else "?" for letter in plain)[:300]
+    return f"{code}: {plain}" if plain else code
+
+
+def check_suffix(path: Path) -> None:
+    """Raise :class:`InputError` unless findings can be written to `path`; call it before any work is done."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise InputError(
+            f"findings cannot be written as {path.suffix or 'a file without suffix'}",
+            where=str(path),
+            fix=f"end the name with one of {' '.join(SUFFIXES)}",
+        )
+    if path.is_dir():
+        raise InputError("this is a folder", where=str(path), fix="give the name of the findings file")
+
+
+def write_findings(findings: Iterable[Finding], path: Path, probability_names: Sequence[str]) -> dict[str, int]:
+    """Write findings to a ``.csv``, ``.parquet`` or ``.json`` file, whole or not at all, as they come.
+
+    In CSV (UTF-8, RFC 4180 quoting, empty for what is absent, numbers with all digits) a text that a spreadsheet would
+    run as a formula, one that begins with ``= + - @`` or a control character and is no number, gets an apostrophe in
+    front, as OWASP advises: file names and case ids come from outside. A carriage return is written as a backslash and
+    an r. JSON (an array of objects, null for what is absent) and Parquet hold every text unchanged.
+
+    Parameters
+    ----------
+    findings
+        From :meth:`semeion.model.runtime.Model.findings`; taken one by one.
+    path
+        The file to write.
+    probability_names
+        :attr:`semeion.model.runtime.Model.probability_names`.
+
+    Returns
+    -------
+    dict
+        How many findings have each status.
+
+    Raises
+    ------
+    InputError
+        For another suffix, before anything is computed.
+    MachineError
+        When the file cannot be written.
+    """
+    check_suffix(path)
+    names = columns(probability_names)
+    width = len(probability_names)
+    statuses: Counter[str] = Counter()
+
+    def counted() -> Iterator[tuple[Any, ...]]:
+        for finding in findings:
+            statuses[finding.status] += 1
+            yield finding.row(width)
+
+    with whole_file(path) as temporary:
+        {".csv": _write_csv, ".json": _write_json, ".parquet": _write_parquet}[path.suffix.lower()](
+            temporary, names, counted()
+        )
+    return dict(statuses)
+
+
+def frame(findings: Iterable[Finding], probability_names: Sequence[str]) -> Any:
+    """Return findings as a :class:`pandas.DataFrame` with exactly :func:`columns`."""
+    import pandas as pd
+
+    names = columns(probability_names)
+    table = pd.DataFrame([finding.row(len(probability_names)) for finding in findings], columns=list(names))
+    numbers = list(names[len(_BEFORE) : len(names) - len(_AFTER)])
+    if not probability_names:
+        numbers.append("call")
+    texts = [name for name in names if name not in numbers]
+    return table.astype({**dict.fromkeys(numbers, "float64"), **dict.fromkeys(texts, "str")})
+
+
+def _write_csv(path: Path, names: Sequence[str], rows: Iterator[tuple[Any, ...]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(names)
+        writer.writerows([_cell(value) for value in row] for row in rows)
+
+
+def _cell(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    formula = len(value) > 1 and value.startswith(_FORMULA) and not _is_number(value)
+    # Python's csv does not quote a lone carriage return, and readers end the row at it.
+    text = value.replace("\r", "\\r")
+    return f"'{text}" if formula else text
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _write_json(path: Path, names: Sequence[str], rows: Iterator[tuple[Any, ...]]) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        file.write("[")
+        for number, row in enumerate(rows):
+            text = json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False, allow_nan=False)
+            file.write(f",\n {text}" if number else f"\n {text}")
+        file.write("\n]\n")
+
+
+def _write_parquet(path: Path, names: Sequence[str], rows: Iterator[tuple[Any, ...]]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    first = len(_BEFORE)
+    measured = len(names) == first + len(_AFTER)
+    numeric = {"call"} if measured else set(names[first : len(names) - len(_AFTER)])
+    schema = pa.schema([(name, pa.float64() if name in numeric else pa.string()) for name in names])
+    with pq.ParquetWriter(path, schema) as writer:
+        while group := list(islice(rows, _ROWS_A_GROUP)):
+            arrays = [
+                pa.array(values, field.type) for values, field in zip(zip(*group, strict=True), schema, strict=True)
+            ]
+            writer.write_table(pa.Table.from_arrays(arrays, schema=schema))

@@ -1,0 +1,102 @@
+"""What makes a new image unlike the training images: coded warnings that travel with the finding.
+
+Every code is listed in `CODES`. A warning does not change the call; it says that nobody measured how good the model is
+on such an image.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from semeion.cohort.image import Image
+from semeion.model.manifest import Inputs, Intensity, SizeSeen
+
+CODES: dict[str, str] = {
+    "missing-file": "failed: the file does not exist",
+    "too-large": "failed: the declared or stored size is above the limits, or memory ran out",
+    "not-an-image": "failed: the file's content is no known image format",
+    "unreadable": "failed: the image is damaged or of an unsupported kind",
+    "not-prepared": "failed: the image was read but could not be brought to the model's input",
+    "not-finite": "failed: the model's output is not a number",
+    "colour-into-grey": "warning: a colour image, but the model was trained on grey ones",
+    "grey-into-colour": "warning: a grey image, but the model was trained on colour ones",
+    "modality-differs": "warning: the file names a modality that the model was not trained on",
+    "unit-differs": "warning: pixel values are in another unit than the training images'",
+    "intensity-far": "warning: much darker or brighter than the training images",
+    "size-far": "warning: much smaller or larger than the training images",
+    "blank-image": "warning: the image has one value only",
+}
+"""Every reason code of the findings and what it means."""
+
+INTENSITY_MARGIN = 0.1
+"""Least distance, as a fraction of the grey scale, between the usual image means and one that is far from them."""
+SIZE_FACTOR = 2.0
+"""An image is far in size when a side is this many times smaller or larger than any training image's."""
+
+
+def brightness(prepared: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+    """Return the mean of prepared images (..., C, H, W) as a fraction of the grey scale, 0 black and 1 white."""
+    return np.asarray(prepared.mean(axis=(-3, -2, -1), dtype=np.float64) / 255)
+
+
+def training_intensity(prepared: npt.NDArray[np.uint8]) -> Intensity:
+    """Describe the brightness of prepared training images for the manifest.
+
+    Parameters
+    ----------
+    prepared
+        Shape (N, C, H, W), uint8: the training images, or a random sample of them, as the network sees them.
+
+    Returns
+    -------
+    Intensity
+        0.5 and 99.5 percentiles of the pixels (`low`, `high`) and of the image means (`mean_low`, `mean_high`).
+    """
+    low, high = np.percentile(prepared, [0.5, 99.5]) / 255
+    mean_low, mean_high = np.percentile(brightness(prepared), [0.5, 99.5])
+    return Intensity(low=float(low), high=float(high), mean_low=float(mean_low), mean_high=float(mean_high))
+
+
+def remarks(image: Image, prepared: npt.NDArray[np.uint8], inputs: Inputs) -> tuple[str, ...]:
+    """Return the coded warnings about one image, each ``code: text``.
+
+    Parameters
+    ----------
+    image
+        The image as it was read.
+    prepared
+        The same as the network sees it, uint8 (C, H, W).
+    inputs
+        What the training images were.
+    """
+    found = []
+    if image.photometry != inputs.photometry:
+        code = "colour-into-grey" if image.photometry == "colour" else "grey-into-colour"
+        found.append(f"{code}: {CODES[code].removeprefix('warning: ')}")
+    if image.modality and inputs.modality and image.modality not in inputs.modality:
+        found.append(f"modality-differs: {image.modality}, trained on {' '.join(inputs.modality)}")
+    if inputs.unit is not None and image.unit != inputs.unit:
+        found.append(f"unit-differs: {image.unit or 'no unit'}, trained on {inputs.unit}")
+    if image.pixels.min() == image.pixels.max():
+        found.append("blank-image: the image has one value only")
+    elif inputs.intensity is not None:
+        found.extend(_intensity_remark(float(brightness(prepared)), inputs.intensity))
+    if inputs.size_seen is not None:
+        found.extend(_size_remark(image.pixels.shape[0], image.pixels.shape[1], inputs.size_seen))
+    return tuple(found)
+
+
+def _intensity_remark(mean: float, seen: Intensity) -> list[str]:
+    margin = max(INTENSITY_MARGIN, (seen.mean_high - seen.mean_low) / 2)
+    if seen.mean_low - margin <= mean <= seen.mean_high + margin:
+        return []
+    return [f"intensity-far: mean {mean:.2f} of the grey scale, trained on {seen.mean_low:.2f} to {seen.mean_high:.2f}"]
+
+
+def _size_remark(rows: int, cols: int, seen: SizeSeen) -> list[str]:
+    for side, (low, high) in ((rows, seen.rows), (cols, seen.cols)):
+        if not low / SIZE_FACTOR <= side <= high * SIZE_FACTOR:
+            trained = f"{seen.rows[0]} x {seen.cols[0]} to {seen.rows[1]} x {seen.cols[1]}"
+            return [f"size-far: {rows} x {cols} pixels, trained on {trained}"]
+    return []

@@ -1,0 +1,246 @@
+"""The model folder on disk: written whole or not at all, and believed only when every byte is as listed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from semeion.artefacts import whole_folder
+from semeion.errors import InputError, MachineError, ModelRefused
+from semeion.model.engine import open_engine
+from semeion.model.manifest import (
+    HASH,
+    MANIFEST,
+    MAX_FILES,
+    MAX_MANIFEST,
+    SCHEMA,
+    ListedFile,
+    Manifest,
+    explain,
+    parse_manifest,
+    semeion_version,
+)
+
+_AGAIN = "get the model from its source again"
+
+
+def write_model(folder: Path, parts: Mapping[str, Any], graphs: Mapping[str, bytes], card: str) -> str:
+    """Write a model folder, whole or not at all.
+
+    Parameters
+    ----------
+    folder
+        The folder to make; an existing one is replaced at the end.
+    parts
+        Fields of :class:`~semeion.model.manifest.Manifest` without ``schema``, ``members``, ``card`` and ``files``;
+        ``semeion`` and ``created`` may be left out.
+    graphs
+        ONNX bytes of each member by its name, in the order of the members. Names are of ``A-Za-z0-9_.-``.
+    card
+        Text of the model card (Markdown).
+
+    Returns
+    -------
+    str
+        The model's hash: sha256 of the bytes of ``model.json``.
+
+    Raises
+    ------
+    InputError
+        When the parts are not a valid manifest.
+    ModelRefused
+        When a graph does not open, or its input and output are not what the manifest says.
+    MachineError
+        When the folder cannot be written.
+    """
+    contents = {f"members/{name}.onnx": data for name, data in graphs.items()}
+    contents["CARD.md"] = card.encode()
+    fields = {
+        "semeion": semeion_version(),
+        "created": datetime.now(UTC).date().isoformat(),
+        **parts,
+        "schema": SCHEMA,
+        "members": [{"name": name, "file": f"members/{name}.onnx"} for name in graphs],
+        "card": "CARD.md",
+        "files": {path: {"size": len(data), "sha256": _sha256(data)} for path, data in contents.items()},
+    }
+    try:
+        manifest = Manifest.model_validate(fields)
+    except ValidationError as error:
+        raise InputError(
+            f"these are not the parts of a model ({explain(error)})", where=str(folder), fix="correct them"
+        ) from error
+    for name, data in graphs.items():
+        check_engine_fits(manifest, name, open_engine(data, 1, where=f"member {name}"))
+    text = manifest.model_dump_json(by_alias=True, indent=1) + "\n"
+    digest = _sha256(text.encode())
+    contents[MANIFEST] = text.encode()
+    contents[HASH] = f"{digest}  {MANIFEST}\n".encode()  # the form that `sha256sum -c` reads
+    with whole_folder(folder) as temporary:
+        (temporary / "members").mkdir(mode=0o755)
+        for path, data in contents.items():
+            (temporary / path).write_bytes(data)
+    return digest
+
+
+def check_engine_fits(manifest: Manifest, name: str, engine: Any) -> None:
+    """Raise :class:`ModelRefused` when an opened graph does not fit the manifest's preparation and classes."""
+    preparation = manifest.preparation
+    if (engine.channels, *engine.size) != (preparation.channels, *preparation.size):
+        raise ModelRefused(
+            f"the graph takes {engine.channels} channels of {engine.size[0]} x {engine.size[1]} pixels, but images are "
+            f"prepared to {preparation.channels} of {preparation.size[0]} x {preparation.size[1]}",
+            where=f"member {name}",
+            fix=_AGAIN,
+        )
+    if engine.n_outputs != manifest.n_outputs:
+        raise ModelRefused(
+            f"the graph has {engine.n_outputs} outputs, but the {manifest.task} model needs {manifest.n_outputs}",
+            where=f"member {name}",
+            fix=_AGAIN,
+        )
+
+
+def verify(folder: Path) -> Manifest:
+    """Check every file of a model folder against its manifest.
+
+    This shows damage, not forgery: who changes the folder on purpose can change the hashes too.
+
+    Raises
+    ------
+    ModelRefused
+        No model folder, a newer schema, or a file that is missing, changed, not listed, or a link. The message names
+        the file.
+    MachineError
+        When a file cannot be read.
+    """
+    return open_folder(folder)[0]
+
+
+def open_folder(folder: Path) -> tuple[Manifest, str]:
+    """Do what :func:`verify` does and return the manifest and the model's hash."""
+    data = _manifest_bytes(folder)
+    digest = _sha256(data)
+    manifest = parse_manifest(data, where=str(folder / MANIFEST))
+    said = _read(folder / HASH, 4096).decode("ascii", "replace").split()
+    if not said or said[0] != digest:
+        raise ModelRefused(
+            f"model.json was changed or damaged: its sha256 is {digest[:12]}..., but {HASH} says "
+            f"{said[0][:12] if said else 'nothing'}...",
+            where=str(folder / MANIFEST),
+            fix=_AGAIN,
+        )
+    _check_names(folder, manifest)
+    for path, listed in manifest.files.items():
+        _check_file(folder / path, listed)
+    return manifest, digest
+
+
+def read_listed(folder: Path, path: str, listed: ListedFile) -> bytes:
+    """Return the bytes of a listed file after checking them again, so that what is used is what was listed."""
+    data = _read(folder / path, listed.size)
+    if len(data) != listed.size or _sha256(data) != listed.sha256:
+        raise ModelRefused("the file was changed since the model was opened", where=str(folder / path), fix=_AGAIN)
+    return data
+
+
+def _manifest_bytes(folder: Path) -> bytes:
+    if not folder.exists():
+        raise ModelRefused("there is no such model folder", where=str(folder), fix="correct the path")
+    if not folder.is_dir():
+        raise ModelRefused(
+            "a model is a folder, this is a file", where=str(folder), fix="give the folder of model.json"
+        )
+    if not (folder / MANIFEST).is_file():
+        inside = folder / "model"
+        hint = f"give {inside}" if (inside / MANIFEST).is_file() else "give the model folder of a run: RUN/model"
+        raise ModelRefused(f"not a model folder: it has no {MANIFEST}", where=str(folder), fix=hint)
+    if not (folder / HASH).exists():
+        raise ModelRefused(f"the file {HASH} is missing", where=str(folder), fix=_AGAIN)
+    return _read(folder / MANIFEST, MAX_MANIFEST)
+
+
+def _read(path: Path, limit: int) -> bytes:
+    """Return the bytes of a regular file, at most one more than `limit`; a link is refused."""
+    _check_regular(path)
+    try:
+        with path.open("rb") as file:
+            return file.read(limit + 1)
+    except OSError as error:
+        raise MachineError(f"the file cannot be read ({error.strerror})", where=str(path), fix="correct it") from error
+
+
+def _check_regular(path: Path) -> os.stat_result:
+    try:
+        facts = path.lstat()
+    except FileNotFoundError as error:
+        raise ModelRefused("a file of the model is missing", where=str(path), fix=_AGAIN) from error
+    except OSError as error:
+        raise MachineError(f"the file cannot be read ({error.strerror})", where=str(path), fix="correct it") from error
+    if stat.S_ISLNK(facts.st_mode):
+        raise ModelRefused("the file is a link; a model folder holds its files itself", where=str(path), fix=_AGAIN)
+    if not stat.S_ISREG(facts.st_mode):
+        raise ModelRefused("this is not a regular file", where=str(path), fix=_AGAIN)
+    return facts
+
+
+def _check_names(folder: Path, manifest: Manifest) -> None:
+    """Refuse whatever lies in the folder and is not listed: files, links, folders without a listed file."""
+    known = {MANIFEST, HASH, *manifest.files}
+    parents = {path.rsplit("/", depth)[0] for path in known for depth in range(1, path.count("/") + 1)}
+    seen = 0
+    todo = [folder]
+    while todo:
+        try:
+            entries = sorted(os.scandir(todo.pop()), key=lambda entry: entry.name)
+        except OSError as error:
+            raise MachineError(
+                f"the folder cannot be read ({error.strerror})", where=str(folder), fix="correct its permissions"
+            ) from error
+        for entry in entries:
+            name = Path(entry.path).relative_to(folder).as_posix()
+            seen += 1
+            if entry.is_symlink():
+                raise ModelRefused(
+                    "the file is a link; a model folder holds its files itself", where=entry.path, fix=_AGAIN
+                )
+            if entry.is_dir(follow_symlinks=False) and name in parents:
+                todo.append(Path(entry.path))
+            elif name not in known or seen > 3 * MAX_FILES:
+                raise ModelRefused(
+                    f"{name!r} is not listed in model.json",
+                    where=str(folder),
+                    fix="delete it if you put it there, else get the model from its source again",
+                )
+
+
+def _check_file(path: Path, listed: ListedFile) -> None:
+    size = _check_regular(path).st_size
+    if size != listed.size:
+        raise ModelRefused(
+            f"the file was changed or damaged: it has {size} bytes, model.json lists {listed.size}",
+            where=str(path),
+            fix=_AGAIN,
+        )
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise MachineError(f"the file cannot be read ({error.strerror})", where=str(path), fix="correct it") from error
+    if digest != listed.sha256:
+        raise ModelRefused(
+            f"the file was changed or damaged: sha256 is {digest[:12]}..., model.json lists {listed.sha256[:12]}...",
+            where=str(path),
+            fix=_AGAIN,
+        )
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

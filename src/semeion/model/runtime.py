@@ -1,0 +1,318 @@
+"""Runs a shipped model: folder in, findings out. Neither torch nor pandas is needed."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from semeion.cohort.arrays import image_of
+from semeion.cohort.image import Image
+from semeion.cohort.reading import read_image
+from semeion.cohort.sniff import HEAD, image_format
+from semeion.errors import ImageError, InputError
+from semeion.model.cases import Case, list_cases
+from semeion.model.combine import Floats, calibrate, called, combine_members, from_logits, temperatures
+from semeion.model.engine import Engine, open_engine
+from semeion.model.findings import Finding, columns, frame, reason
+from semeion.model.gate import remarks
+from semeion.model.manifest import Manifest, Task
+from semeion.model.package import check_engine_fits, open_folder, read_listed
+from semeion.parallel import ordered_map, usable_cores
+from semeion.prepare.transform import prepare_image
+from semeion.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from semeion.model.cases import Images
+
+_BATCH = 64
+_BATCH_PIXELS = 1 << 19
+"""A batch holds at most this many pixels, so that the activations of large inputs stay within memory."""
+
+
+def load_model(path: str | os.PathLike[str], *, threads: int | None = None) -> Model:
+    """Open a model folder and check every file in it.
+
+    Parameters
+    ----------
+    path
+        The folder that holds ``model.json``, for example ``runs/finding/model``.
+    threads
+        Threads for the networks; None: all usable cores.
+
+    Raises
+    ------
+    ModelRefused
+        When the folder is no model, was changed or damaged, or is of a newer schema. The message names the file.
+
+    Examples
+    --------
+    >>> model = load_model("runs/finding/model")  # doctest: +SKIP
+    >>> model.predict(["a.png", "b.png"])[["image", "call"]]  # doctest: +SKIP
+    """
+    folder = Path(path)
+    manifest, digest = open_folder(folder)
+    return Model(folder, manifest, digest, threads=threads)
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """One case after reading: the network's input, or why there is none."""
+
+    case: Case
+    array: npt.NDArray[np.uint8] | None
+    reasons: tuple[str, ...]
+
+
+class Model:
+    """A shipped model. Make one with :func:`load_model`; it may be used from several threads.
+
+    Attributes
+    ----------
+    path, manifest, hash
+        The folder, what ``model.json`` says, and the sha256 of its bytes.
+    """
+
+    def __init__(self, path: Path, manifest: Manifest, digest: str, *, threads: int | None = None) -> None:
+        self.path = path
+        self.manifest = manifest
+        self.hash = digest
+        self._threads = threads
+        self._engines: list[Engine] | None = None
+        self._opening = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"<Model {self.task} {self.manifest.target!r} {self.hash[:12]}>"
+
+    @property
+    def task(self) -> Task:
+        """Binary, multiclass, multilabel, ordinal or regression."""
+        return self.manifest.task
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Classes in the order of the probabilities; the labels of a multi-label model; empty for regression."""
+        return tuple(self.manifest.classes)
+
+    @property
+    def probability_names(self) -> tuple[str, ...]:
+        """Names behind the findings' columns ``p_<name>``."""
+        return self.manifest.probability_names
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The findings' columns."""
+        return columns(self.probability_names)
+
+    def raw(self, batch: npt.NDArray[np.uint8]) -> Floats:
+        """Run every member.
+
+        Parameters
+        ----------
+        batch
+            Prepared images uint8 (N, C, H, W), from :func:`semeion.prepare.transform.prepare_image`.
+
+        Returns
+        -------
+        numpy.ndarray
+            float64 (M, N, K): each member's probabilities of the K classes (multi-label: that label k is present;
+            regression: K = 1, the value in the target's unit), before combination and calibration.
+        """
+        return np.stack([from_logits(engine.run(batch), self.task) for engine in self._open()])
+
+    def combined(self, batch: npt.NDArray[np.uint8]) -> Floats:
+        """Return the mean over the members, float64 (N, K), before calibration."""
+        return combine_members(self.raw(batch), self.task)
+
+    def calibrated(self, combined: npt.ArrayLike) -> Floats:
+        """Return combined probabilities (N, K) after the shipped calibration; a regression's values unchanged."""
+        return calibrate(combined, self.task, temperatures(self.manifest.calibration, self.classes))
+
+    def probabilities(self, batch: npt.NDArray[np.uint8]) -> Floats:
+        """Return combined, calibrated probabilities (regression: values) of prepared images, float64 (N, K)."""
+        return self.calibrated(self.combined(batch))
+
+    def findings(
+        self, images: Images, *, jobs: int | None = None, progress: Progress | None = None
+    ) -> Iterator[Finding]:
+        """Read, prepare and judge images; yield one finding a case (and label), in order, as they come.
+
+        Decoding and preparation run on `jobs` threads while the networks run, and only a few batches are held, so
+        memory does not grow with the number of images.
+
+        Parameters
+        ----------
+        images
+            See :func:`semeion.model.cases.list_cases`.
+        jobs
+            Threads that decode; None: all usable cores.
+        progress
+            Told of every case.
+
+        Raises
+        ------
+        InputError
+            When `images` cannot be used as a whole (raised at once, before the first finding). A single image that
+            cannot be read gives a finding with status ``failed``.
+        ModelRefused
+            When a graph cannot be opened.
+        """
+        if jobs is not None and jobs < 1:
+            raise InputError(f"jobs is {jobs}", where="jobs", fix="give 1 or more")
+        cases = list_cases(images)
+        self._open()
+        return self._run(cases, jobs or usable_cores(), progress or Silent())
+
+    def predict(self, images: Images, *, jobs: int | None = None, progress: Progress | None = None) -> pd.DataFrame:
+        """Return the findings of `images` as a data frame with the columns of :attr:`columns`.
+
+        Parameters and errors are those of :meth:`findings`. ``call`` holds class names, or numbers for a measured
+        value; probabilities of a failed case are missing. Look at ``status`` and ``reasons`` before using a call.
+        """
+        table: pd.DataFrame = frame(self.findings(images, jobs=jobs, progress=progress), self.probability_names)
+        return table
+
+    def read_case(self, source: str | npt.NDArray[np.uint8]) -> tuple[Image, npt.NDArray[np.uint8]]:
+        """Return one image as read, and as the networks see it: uint8 (C, H, W).
+
+        Raises
+        ------
+        InputError
+            When the image cannot be read or prepared.
+        """
+        image = read_image(source) if isinstance(source, str) else image_of(source, "array", "npy")
+        return image, prepare_image(image, self.manifest.preparation)
+
+    def _open(self) -> list[Engine]:
+        with self._opening:
+            if self._engines is None:
+                self._engines = [self._open_member(member.name, member.file) for member in self.manifest.members]
+            return self._engines
+
+    def _open_member(self, name: str, file: str) -> Engine:
+        data = read_listed(self.path, file, self.manifest.files[file])
+        engine = open_engine(data, self._threads, where=str(self.path / file))
+        check_engine_fits(self.manifest, name, engine)
+        return engine
+
+    def _run(self, cases: Sequence[Case], jobs: int, progress: Progress) -> Iterator[Finding]:
+        height, width = self.manifest.preparation.size
+        size = max(1, min(_BATCH, _BATCH_PIXELS // (height * width)))
+        prepared = ordered_map(self._prepare, cases, jobs=jobs)
+        running: deque[Future[list[Finding]]] = deque()
+        progress.start("Reading images", len(cases))
+        with ThreadPoolExecutor(1) as networks:
+            while group := list(islice(prepared, size)):
+                running.append(networks.submit(self._judge, group))
+                while len(running) > 2:
+                    yield from _report(running.popleft(), progress)
+            while running:
+                yield from _report(running.popleft(), progress)
+        progress.finish()
+
+    def _prepare(self, case: Case) -> _Prepared:
+        if case.source is None:
+            return _Prepared(case, None, (reason("missing-file", "the table names no image for this case"),))
+        try:
+            image, array = self.read_case(case.source)
+        except ImageError as error:
+            return _Prepared(case, None, (_why(case.source, error),))
+        except InputError as error:
+            return _Prepared(case, None, (reason("not-prepared", error.what),))
+        except (ValueError, cv2.error) as error:  # one odd picture must not lose the thousand others
+            return _Prepared(case, None, (reason("not-prepared", str(error)),))
+        except MemoryError:
+            return _Prepared(case, None, (reason("too-large", "not enough memory to decode the image"),))
+        except OSError as error:
+            return _Prepared(case, None, (reason("unreadable", error.strerror or str(error)),))
+        return _Prepared(
+            case, array, tuple(reason(*_split(text)) for text in remarks(image, array, self.manifest.inputs))
+        )
+
+    def _judge(self, group: Sequence[_Prepared]) -> list[Finding]:
+        arrays = [item.array for item in group if item.array is not None]
+        empty = np.zeros((0, self.manifest.n_outputs))
+        combined = self.combined(np.stack(arrays)) if arrays else empty
+        sound: npt.NDArray[np.bool_] = np.asarray(np.isfinite(combined).all(axis=1))
+        p = np.full_like(combined, np.nan)
+        p[sound] = self.calibrated(combined[sound])
+        found: list[Finding] = []
+        at = 0
+        for item in group:
+            if item.array is None:
+                found.extend(self._failed(item, item.reasons))
+                continue
+            if sound[at]:
+                found.extend(self._called(item, combined[at], p[at]))
+            else:
+                found.extend(self._failed(item, (*item.reasons, reason("not-finite"))))
+            at += 1
+        return found
+
+    def _failed(self, item: _Prepared, reasons: tuple[str, ...]) -> list[Finding]:
+        targets = self.classes if self.task == "multilabel" else (self.manifest.target,)
+        case = item.case
+        return [Finding(case.case_id, case.image, target, "failed", None, (), reasons, self.hash) for target in targets]
+
+    def _called(self, item: _Prepared, combined: Floats, p: Floats) -> list[Finding]:
+        case, manifest = item.case, self.manifest
+
+        def finding(target: str, call: str | float, shown: Sequence[float], raw: Sequence[float]) -> Finding:
+            numbers = tuple(map(float, shown)), tuple(map(float, raw))
+            return Finding(
+                case.case_id, case.image, target, "called", call, numbers[0], item.reasons, self.hash, numbers[1]
+            )
+
+        if manifest.task == "regression":
+            return [finding(manifest.target, float(p[0]), (), combined.tolist())]
+        calls = called(p[None], manifest.task, self.classes, manifest.positive, manifest.operating_point)
+        if manifest.task == "multilabel":
+            return [
+                finding(label, ("absent", "present")[calls[0, k]], (1 - p[k], p[k]), (1 - combined[k], combined[k]))
+                for k, label in enumerate(self.classes)
+            ]
+        return [finding(manifest.target, self.classes[calls[0]], p.tolist(), combined.tolist())]
+
+
+def _report(running: Future[list[Finding]], progress: Progress) -> Iterator[Finding]:
+    cases = 0
+    last = None
+    for finding in running.result():
+        if finding.case_id != last:
+            cases, last = cases + 1, finding.case_id
+        yield finding
+    progress.advance(cases)
+
+
+def _why(source: str | npt.NDArray[np.uint8], error: ImageError) -> str:
+    """Return the coded reason of an image that was not read; reading itself only has sentences."""
+    if "that are read" in error.what:  # how reading words every bound that was passed
+        return reason("too-large", error.what)
+    if isinstance(source, str) and ".npz#" not in source:
+        try:
+            with Path(source).open("rb") as file:
+                head = file.read(HEAD)
+        except FileNotFoundError:
+            return reason("missing-file", error.what)
+        except (OSError, ValueError):  # a folder, no permission: the error says which
+            head = b""
+        if head and image_format(head) is None:
+            return reason("not-an-image", error.what)
+    return reason("unreadable", error.what)
+
+
+def _split(text: str) -> tuple[str, str]:
+    code, _, rest = text.partition(": ")
+    return code, rest

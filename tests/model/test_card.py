@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import pytest
+
+from semeion.model.card import headline, plain, render_card
+from semeion.model.manifest import Manifest
+
+EVIDENCE = {
+    "source": "breastmnist",
+    "splits": {
+        "train": {"n": 546, "n_patients": 500, "class_counts": {"benign": 399, "malignant": 147}},
+        "test": {"n": 156, "n_patients": None, "class_counts": {"benign": 114, "malignant": 42}},
+    },
+    "metrics": {
+        "test": {
+            "auroc": {
+                "value": 0.91234,
+                "low": 0.85,
+                "high": 0.96,
+                "n": 156,
+                "n_patients": 150,
+                "method": "bootstrap",
+                "x": 1,
+            },
+            "recall": {"value": None, "low": None, "high": None, "n": 0, "reason": "no malignant case"},
+            "recall_malignant": {"value": 0.5, "low": 0.4, "high": 0.6, "n": 156},
+        }
+    },
+    "operating_point": {"rule": "youden", "value": 0.41, "chosen_on": "val"},
+    "calibration": {"method": "temperature", "value": 1.3, "fitted_on": "val"},
+    "not_validated": ["Pregnant patients were not | in the data <script>."],
+    "audits": {"near-duplicates": {"verdict": "warn", "cases": ["SECRET-7"]}, "class-counts": {"verdict": "clear"}},
+    "accepted": ["near-duplicates"],
+    "members": [{"name": "a"}, {"name": "b"}],
+}
+
+
+def test_it_says_what_a_reader_needs(parts):
+    card = render_card(parts() | {"inputs": {"photometry": "grey", "modality": ["US"]}}, EVIDENCE)
+    assert card.startswith("# finding: a diagnosis model\n")
+    for sentence in (
+        "Research use only. Not a medical device",
+        "It tells normal or benign, malignant apart; the positive class is malignant.",
+        "One grey two-dimensional image a case, modality US.",
+        "| train | 546 | 500 | benign 399, malignant 147 |",
+        "| test | 156 | not known | benign 114, malignant 42 |",
+        "On held-out test cases, read once:",
+        "| AUROC | 0.912 | 0.850 to 0.960 | 156 |",
+        "| Recall | undefined (no malignant case) | none (no malignant case) |",
+        "Called malignant when its probability is at least 0.4 (rule youden, chosen on validation cases",
+        "- Pregnant patients were not \\| in the data \\<script\\>.",
+        "- It was not tried on images of another hospital",
+        "- Audit near-duplicates: warn (accepted by the user).",
+        "2 networks",
+        "semeion predict MODEL_FOLDER image.png -o findings.csv",
+    ):
+        assert sentence in card, sentence
+    assert "SECRET-7" not in card
+    assert "class-counts" not in card
+    assert "synthetic" not in card
+
+
+@pytest.mark.parametrize(
+    ("task", "sentence"),
+    [
+        ("multiclass", "It tells these classes apart: a, b, c."),
+        ("ordinal", "It grades, from lowest to highest: grade 1, grade 2, grade 3."),
+        ("multilabel", "It says of each of these whether it is present: effusion, nodule."),
+        ("regression", "It estimates finding in years."),
+    ],
+)
+def test_every_task_has_a_card_even_without_evidence(parts, task, sentence):
+    card = render_card(parts(task), {})
+    assert sentence in card
+    assert "No figures were measured." in card
+    assert ("Operating point" in card) == (task != "regression")
+
+
+def test_synthetic_data_is_said_first(parts):
+    card = render_card(parts() | {"synthetic": True}, EVIDENCE)
+    assert card.splitlines()[2] == "**Trained on synthetic images. It says nothing about any patient.**"
+
+
+def test_headline_fits_the_manifest(parts):
+    figures = headline(EVIDENCE["metrics"])
+    assert list(figures["test"]) == ["auroc", "recall"]
+    fields = parts() | {
+        "semeion": "0",
+        "created": "2026-01-01",
+        "evidence": figures,
+        "members": [{"name": "m", "file": "m.onnx"}],
+        "files": {name: {"size": 1, "sha256": "0" * 64} for name in ("m.onnx", "CARD.md")},
+    }
+    assert Manifest.model_validate(fields).evidence["test"]["auroc"].high == 0.96
+
+
+def test_plain_text_cannot_become_markup():
+    assert plain("a|b\n# <img>*") == "a\\|b # \\<img\\>\\*"

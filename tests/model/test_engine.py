@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import TensorProto, helper
+
+from semeion.errors import ModelRefused
+from semeion.model.engine import open_engine
+from semeion.model.graph import external_tensors
+
+
+def test_it_runs_what_it_opened(tiny_graph, reference, tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (5, 1, 8, 8), dtype=np.uint8)
+    path = tmp_path / "m.onnx"
+    path.write_bytes(tiny_graph())
+    for source in (tiny_graph(), path):
+        engine = open_engine(source, 1)
+        assert (engine.channels, engine.size, engine.n_outputs) == (1, (8, 8), 2)
+        output = engine.run(images)
+        assert output.dtype == np.float32
+        np.testing.assert_allclose(output, reference("binary", images, 1)[0], atol=1e-5)
+    assert engine.run(images[:0]).shape == (0, 2)
+    np.testing.assert_array_equal(engine.run(images[:, :, ::-1][:, :, ::-1]), output)  # not contiguous
+
+
+def test_a_batch_of_another_kind_is_refused(tiny_graph):
+    engine = open_engine(tiny_graph(), 1)
+    for batch in (np.zeros((1, 1, 8, 8), np.float32), np.zeros((1, 1, 9, 8), np.uint8), np.zeros((1, 8, 8), np.uint8)):
+        with pytest.raises(ValueError, match=r"a batch must be uint8 \(N, 1, 8, 8\), got"):
+            engine.run(batch)
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ({"input": "picture"}, "picture uint8"),
+        ({"output": "y"}, "y float"),
+        ({"kind": TensorProto.FLOAT}, "image float"),
+        ({"shape": ["N", 1, "H", "W"]}, "'H', 'W'"),
+        ({"shape": [1, 1, 8, 8]}, "image uint8 [1, 1, 8, 8]"),
+        ({"shape": ["N", 1, 8, 4096]}, "4096"),
+    ],
+)
+def test_a_graph_with_another_signature_is_refused(tiny_graph, change, found):
+    with pytest.raises(ModelRefused) as caught:
+        open_engine(tiny_graph(**change), 1, where="members/a.onnx")
+    message = str(caught.value)
+    assert message.startswith(
+        "members/a.onnx: a graph must take image uint8 (N, C, H, W) and give logits float32 (N, K)"
+    )
+    assert found in message
+
+
+def test_a_second_input_is_refused(tiny_graph):
+    model = onnx.load_from_string(tiny_graph())
+    model.graph.input.append(helper.make_tensor_value_info("age", TensorProto.FLOAT, ["N"]))
+    with pytest.raises(ModelRefused, match="age float"):
+        open_engine(model.SerializeToString(), 1)
+
+
+def test_two_channels_are_refused():
+    from onnx import numpy_helper
+
+    image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", 2, 8, 8])
+    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", 2])
+    nodes = [
+        helper.make_node("Cast", ["image"], ["x"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["x", "axes"], ["logits"], keepdims=0),
+    ]
+    axes = numpy_helper.from_array(np.array([2, 3], np.int64), "axes")
+    graph = helper.make_graph(nodes, "two", [image], [logits], [axes])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    with pytest.raises(ModelRefused, match=r"\['N', 2, 8, 8\]"):
+        open_engine(model.SerializeToString(), 1)
+
+
+@pytest.mark.parametrize("data", [b"", b"not onnx at all", b"\x80\x04K\x01.", b"PK\x03\x04" + bytes(100)])
+def test_bytes_that_are_no_graph_are_refused(data):
+    with pytest.raises(ModelRefused, match="not an ONNX graph"):
+        open_engine(data, 1)
+
+
+def test_an_unknown_operator_is_refused(tiny_graph):
+    model = onnx.load_from_string(tiny_graph())
+    model.graph.node[0].op_type = "RunCommand"
+    with pytest.raises(ModelRefused, match="ONNX Runtime cannot open the graph"):
+        open_engine(model.SerializeToString(), 1)
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(ModelRefused, match="the graph cannot be read"):
+        open_engine(tmp_path / "nowhere.onnx", 1)
+
+
+def test_external_data_is_refused(external_graph):
+    with pytest.raises(ModelRefused, match="1 of the graph's tensors are kept in another file"):
+        open_engine(external_graph, 1)
+
+
+def test_external_data_is_found_wherever_a_tensor_can_be(tiny_graph):
+    tensor = TensorProto(name="t", data_type=TensorProto.FLOAT, dims=[1])
+    tensor.external_data.add(key="location", value="weights.bin")
+    inner = helper.make_graph([], "inner", [], [], [tensor])
+    sparse = onnx.SparseTensorProto(values=tensor)
+    places = {
+        "attribute": lambda m: m.graph.node.append(helper.make_node("Constant", [], ["c"], value=tensor)),
+        "subgraph": lambda m: m.graph.node.append(helper.make_node("If", ["q"], ["c"], then_branch=inner)),
+        "subgraphs": lambda m: m.graph.node.append(helper.make_node("X", ["q"], ["c"], branches=[inner])),
+        "sparse": lambda m: m.graph.sparse_initializer.append(sparse),
+        "function": lambda m: m.functions.append(
+            helper.make_function(
+                "d",
+                "F",
+                [],
+                ["c"],
+                [helper.make_node("Constant", [], ["c"], value=tensor)],
+                [helper.make_opsetid("", 18)],
+            )
+        ),
+        "training": lambda m: m.training_info.append(onnx.TrainingInfoProto(initialization=inner)),
+    }
+    assert external_tensors(tiny_graph()) == 0
+    for place, put in places.items():
+        model = onnx.load_from_string(tiny_graph())
+        put(model)
+        assert external_tensors(model.SerializeToString()) == 1, place
+
+
+def test_graphs_nested_too_deeply_are_refused():
+    inner = helper.make_graph([], "inner", [], [])
+    for _ in range(20):
+        inner = helper.make_graph([helper.make_node("If", ["q"], ["c"], then_branch=inner)], "g", [], [])
+    with pytest.raises(ValueError, match="nested too deeply"):
+        external_tensors(helper.make_model(inner).SerializeToString())
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.binary(max_size=300))
+def test_any_bytes_are_read_or_refused(data):
+    try:
+        external_tensors(data)
+    except ValueError as error:
+        assert str(error)
+
+
+def test_a_graph_cut_anywhere_is_read_or_refused(tiny_graph):
+    data = tiny_graph()
+    for stop in range(len(data)):
+        try:
+            open_engine(data[:stop], 1)
+        except ModelRefused as error:
+            assert "graph" in str(error)

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from semeion.cohort.image import Image
+from semeion.model.gate import CODES, brightness, remarks, training_intensity
+from semeion.model.manifest import Inputs, Intensity, SizeSeen
+
+SEEN = Inputs(
+    photometry="grey",
+    modality=["US"],
+    intensity=Intensity(low=0.0, high=1.0, mean_low=0.3, mean_high=0.5),
+    size_seen=SizeSeen(rows=(200, 400), cols=(300, 600)),
+)
+
+
+def picture(level: int = 100, rows: int = 300, cols: int = 400, **change) -> Image:
+    pixels = np.full((rows, cols, 1), level, np.uint8)
+    pixels[0, 0] = 0
+    return Image(pixels, **({"photometry": "grey", "low": 0, "high": 255, "bits": 8, "source_format": "png"} | change))
+
+
+def prepared(level: int = 100) -> np.ndarray:
+    return np.full((1, 8, 8), level, np.uint8)
+
+
+def codes(*args) -> list[str]:
+    found = remarks(*args)
+    names = [text.split(":")[0] for text in found]
+    assert set(names) <= set(CODES)
+    assert all(";" not in text for text in found)
+    return names
+
+
+def test_an_image_like_the_training_images_has_no_remark():
+    assert codes(picture(), prepared(), SEEN) == []
+    assert codes(picture(modality="US"), prepared(), SEEN) == []
+
+
+def test_each_difference_has_its_code():
+    assert codes(picture(photometry="colour"), prepared(), SEEN) == ["colour-into-grey"]
+    assert codes(picture(), prepared(), SEEN.model_copy(update={"photometry": "colour"})) == ["grey-into-colour"]
+    assert codes(picture(modality="CT"), prepared(), SEEN) == ["modality-differs"]
+    assert codes(picture(), prepared(), SEEN.model_copy(update={"unit": "HU"})) == ["unit-differs"]
+    assert codes(picture(), prepared(250), SEEN) == ["intensity-far"]
+    assert codes(picture(rows=99), prepared(), SEEN) == ["size-far"]
+    assert codes(picture(cols=1201), prepared(), SEEN) == ["size-far"]
+    assert codes(picture(rows=1, cols=1), prepared(0), SEEN) == ["blank-image", "size-far"]
+
+
+def test_the_text_says_what_was_seen_and_what_was_expected():
+    text = remarks(picture(rows=28, cols=28, modality="CT"), prepared(250), SEEN)
+    assert text == (
+        "modality-differs: CT, trained on US",
+        "intensity-far: mean 0.98 of the grey scale, trained on 0.30 to 0.50",
+        "size-far: 28 x 28 pixels, trained on 200 x 300 to 400 x 600",
+    )
+
+
+@pytest.mark.parametrize(("level", "far"), [(51, False), (50, True), (153, False), (154, True)])
+def test_the_margin_is_wide(level, far):
+    assert bool(codes(picture(), prepared(level), SEEN)) == far
+
+
+def test_without_facts_there_is_nothing_to_compare():
+    assert codes(picture(rows=28, cols=5000), prepared(255), Inputs(photometry="grey")) == []
+
+
+def test_training_images_describe_themselves():
+    images = np.random.default_rng(0).integers(0, 200, (50, 1, 16, 16), dtype=np.uint8)
+    seen = training_intensity(images)
+    assert 0 <= seen.low < seen.mean_low <= seen.mean_high < seen.high <= 200 / 255
+    inputs = Inputs(photometry="grey", intensity=seen)
+    assert all(not remarks(picture(), image, inputs) for image in images)
+    assert brightness(images).shape == (50,)
+    assert brightness(images[0]) == pytest.approx(images[0].mean() / 255)
