@@ -1,0 +1,1 @@
+"""What could void a result, looked for by name."""

@@ -1,0 +1,177 @@
+"""Model-ready arrays on disk, read by offset, so that memory does not grow with the cohort."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from semeion.artefacts import machine_errors, read_json, whole_file, write_json
+from semeion.cohort.reading import read_image
+from semeion.errors import ImageError, InputError, MachineError
+from semeion.parallel import ordered_map
+from semeion.prepare.spec import Preparation
+from semeion.prepare.transform import prepare_image
+from semeion.progress import Progress
+
+SHARD_BYTES = 256 << 20
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Store:
+    """Prepared images of one cohort, in cohort order.
+
+    Attributes
+    ----------
+    folder
+        Holds ``shard-0000.bin`` and on, ``index.parquet`` and ``store.json``.
+    n
+        Number of cases.
+    shape
+        Channels, height and width of each.
+    per_shard
+        Cases in every shard but the last.
+    """
+
+    folder: Path
+    n: int
+    shape: tuple[int, int, int]
+    per_shard: int
+
+    def take(self, rows: npt.NDArray[np.int64]) -> Pixels:
+        """Return the images of `rows`, uint8 ``(len(rows), channels, height, width)``, read from disk."""
+        out = np.empty((len(rows), *self.shape), dtype=np.uint8)
+        shard = rows // self.per_shard
+        for number in np.unique(shard):
+            chosen = np.flatnonzero(shard == number)
+            out[chosen] = self._shard(int(number))[rows[chosen] - number * self.per_shard]
+        return out
+
+    def _shard(self, number: int) -> npt.NDArray[np.uint8]:
+        # Mapped anew at each call: a mapping that is dropped gives its pages back, so memory stays flat.
+        count = min(self.per_shard, self.n - number * self.per_shard)
+        path = self.folder / f"shard-{number:04d}.bin"
+        return np.memmap(path, dtype=np.uint8, mode="r", shape=(count, *self.shape))
+
+    def batches(self, rows: npt.NDArray[np.int64], size: int = 64) -> Iterator[Pixels]:
+        """Yield the images of `rows` in order, at most `size` at a time."""
+        for start in range(0, len(rows), size):
+            yield self.take(rows[start : start + size])
+
+
+def build_store(
+    case_ids: Sequence[str],
+    references: Sequence[str],
+    spec: Preparation,
+    folder: Path,
+    *,
+    jobs: int | None = None,
+    progress: Progress,
+) -> Store:
+    """Prepare every image once; an interrupted build goes on at the first shard that is missing.
+
+    Parameters
+    ----------
+    case_ids, references
+        Of every case, in cohort order; the reference as :func:`semeion.cohort.reading.read_image` takes it.
+    spec
+        The steps of preparation.
+    folder
+        Where the shards go; a store of another cohort or other steps in it is replaced.
+
+    Raises
+    ------
+    MachineError
+        When the disk has too little room.
+    InputError
+        When an image that could be read before cannot be read now.
+    """
+    shape = (spec.channels, *spec.size)
+    each = int(np.prod(shape))
+    per_shard = max(1, min(SHARD_BYTES // each, len(case_ids)))
+    digest = hashlib.sha256(spec.model_dump_json().encode())
+    for case_id, reference in zip(case_ids, references, strict=True):
+        digest.update(f"\n{case_id}\t{reference}".encode())
+    key = digest.hexdigest()
+    store = Store(folder, len(case_ids), shape, per_shard)
+    facts = folder / "store.json"
+    if not facts.exists() or read_json(facts).get("key") != key:
+        shutil.rmtree(folder, ignore_errors=True)
+        with machine_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        write_json(facts, {"schema": 1, "key": key, "n": store.n, "shape": list(shape), "per_shard": per_shard})
+    starts = [s for s in range(0, store.n, per_shard) if not (folder / f"shard-{s // per_shard:04d}.bin").exists()]
+    _refuse_full_disk(folder, sum(min(per_shard, store.n - start) for start in starts) * each)
+    progress.start("preparing images", sum(min(per_shard, store.n - start) for start in starts) or 1)
+
+    def prepare(row: int) -> Pixels:
+        try:
+            return prepare_image(read_image(references[row]), spec)
+        except ImageError as error:
+            raise InputError(
+                f"the image could be read before and cannot now: {error}",
+                where=f"case {case_ids[row]}",
+                fix="restore the file and run `semeion resume`",
+            ) from error
+
+    for start in starts:
+        rows = range(start, min(start + per_shard, store.n))
+        with whole_file(folder / f"shard-{start // per_shard:04d}.bin") as temporary, temporary.open("wb") as out:
+            for pixels in ordered_map(prepare, rows, jobs=jobs):
+                out.write(np.ascontiguousarray(pixels).data)
+                progress.advance()
+    if not (folder / "index.parquet").exists():
+        _write_index(store, case_ids, key)
+    progress.finish()
+    return store
+
+
+def open_store(folder: Path) -> Store:
+    """Open a finished store.
+
+    Raises
+    ------
+    InputError
+        When the store is absent or unfinished.
+    """
+    if not (folder / "index.parquet").exists():
+        raise InputError("holds no finished store", where=str(folder), fix="run `semeion resume` on the run folder")
+    facts = read_json(folder / "store.json")
+    channels, height, width = facts["shape"]
+    return Store(folder, int(facts["n"]), (channels, height, width), int(facts["per_shard"]))
+
+
+def _write_index(store: Store, case_ids: Sequence[str], key: str) -> None:
+    import pandas as pd
+
+    rows = np.arange(store.n)
+    each = int(np.prod(store.shape))
+    index = pd.DataFrame(
+        {
+            "case_id": list(case_ids),
+            "shard": rows // store.per_shard,
+            "offset": rows % store.per_shard * each,
+            "shape": ["x".join(map(str, store.shape))] * store.n,
+            "dtype": "uint8",
+            "spacing": None,
+            "hash": key,
+        }
+    )
+    with whole_file(store.folder / "index.parquet") as temporary:
+        index.to_parquet(temporary, index=False)
+
+
+def _refuse_full_disk(folder: Path, need: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if need * 1.05 + (64 << 20) > free:
+        raise MachineError(
+            f"the prepared images need {need / 2**30:.2f} GiB and {free / 2**30:.2f} GiB are free",
+            where=str(folder),
+            fix="free some space, or choose another folder with -o",
+        )

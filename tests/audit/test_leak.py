@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from semeion.audit.leak import link_of, target_leak
+from semeion.cohort.cohort import CohortOptions, Target
+from semeion.cohort.gather import gather
+
+N = 80
+Y = np.arange(N) % 2.0
+RNG = np.random.default_rng(0)
+
+
+def covariate(make_cohort, values, **more):
+    return target_leak(make_cohort(N, x=values, covariates=("x",), **more))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        Y,
+        1 - Y,
+        Y * 7 - 3,
+        ["benign" if y == 0 else " Malignant " if k % 3 else "MALIGNANT" for k, y in enumerate(Y)],
+        pd.array([bool(y) for y in Y], dtype="boolean"),
+        pd.Categorical(np.where(Y > 0, "M", "B")),
+        np.where(Y > 0, RNG.normal(size=N), np.nan),
+        [None if y == 0 else f"2020-01-{k % 28 + 1}" for k, y in enumerate(Y)],
+    ],
+)
+def test_the_target_or_a_recoding_among_the_inputs_is_void(make_cohort, values):
+    audit = covariate(make_cohort, values)
+    assert audit.verdict == "void"
+    assert "Covariate 'x' is the target or a recoding of it" in audit.advice
+    assert audit.figures["association_x"] == 1
+    assert audit.affected == frozenset()
+
+
+def test_a_finer_coding_is_void(make_cohort):
+    kinds = [
+        ("cyst", "fibroadenoma")[k // 2 % 2] if y == 0 else ("ductal", "lobular")[k // 2 % 2] for k, y in enumerate(Y)
+    ]
+    audit = covariate(make_cohort, kinds)
+    assert audit.verdict == "void"
+    assert "leaves no doubt about the target" in audit.advice
+
+
+def test_a_threshold_that_nearly_tells_is_a_warning(make_cohort):
+    audit = covariate(make_cohort, Y * 10 + RNG.normal(size=N))
+    assert audit.verdict == "warn"
+    assert "Covariate 'x' nearly determines the target" in audit.advice
+    assert "known before the diagnosis" in audit.advice
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        RNG.normal(60, 10, N),
+        [f"id-{k}" for k in range(N)],
+        np.arange(N),
+        Y + RNG.normal(0, 0.5, N),
+        ["same"] * N,
+        [None] * N,
+        np.where(RNG.random(N) < 0.3, np.nan, 1.0),
+    ],
+)
+def test_honest_columns_are_clear(make_cohort, values):
+    audit = covariate(make_cohort, values)
+    assert audit.verdict == "clear"
+    assert "No covariate tells the target." in audit.advice
+
+
+def test_the_same_column_unused_is_a_note(make_cohort):
+    audit = target_leak(make_cohort(N, x=1 - Y, unused=("x",)))
+    assert audit.verdict == "note"
+    assert "Column 'x', which is not an input, tells the target" in audit.advice
+    assert target_leak(make_cohort(N, x=Y * 10 + RNG.normal(size=N), unused=("x",))).verdict == "clear"
+
+
+def test_the_target_column_itself(make_cohort):
+    assert target_leak(make_cohort(N, covariates=("finding",))).verdict == "void"
+    assert target_leak(make_cohort(N, finding=Y, covariates=("finding",))).verdict == "void"
+    assert target_leak(make_cohort(N, finding=Y, unused=("finding",))).verdict == "clear"
+
+
+def test_names_that_tell_are_noted_at_most(make_cohort):
+    images = [f"/data/{'malignant' if y else 'benign'} ({k}).png" for k, y in enumerate(Y)]
+    audit = target_leak(make_cohort(N, image=images))
+    assert audit.verdict == "note"
+    assert "The file names tell the target" in audit.advice
+    ids = [f"{'m' if y else 'b'}_{k}" for k, y in enumerate(Y)]
+    assert "The case ids tell the target" in target_leak(make_cohort(N, case_id=ids)).advice
+
+
+def test_rows_of_an_archive_have_no_names(make_cohort):
+    images = [f"/x.npz#{'a' if y else 'b'}_images[{k}]" for k, y in enumerate(Y)]
+    assert target_leak(make_cohort(N, image=images)).verdict == "clear"
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict"),
+    [
+        (lambda y: y * 3 + 1, "void"),
+        (lambda y: -np.exp(y / 50), "void"),
+        (lambda y: y + RNG.normal(0, 1, N), "warn"),
+        (lambda y: y + RNG.normal(0, 30, N), "clear"),
+        (lambda y: [f"text {k}" for k in range(N)], "clear"),
+    ],
+)
+def test_measured_targets(make_cohort, values, verdict):
+    y = np.random.default_rng(1).permutation(np.arange(float(N)))
+    cohort = make_cohort(N, target=Target("ef", "regression"), y=y, x=values(y), covariates=("x",))
+    assert target_leak(cohort).verdict == verdict
+
+
+def test_one_label_of_several(make_cohort):
+    target = Target("a,b", "multilabel", ("a", "b"))
+    b = (np.arange(N) // 3 % 2).astype(float)
+    b[:5] = np.nan
+    cohort = make_cohort(N, target=target, x=1 - np.nan_to_num(b), covariates=("x",), **{"y.a": Y, "y.b": b})
+    audit = target_leak(cohort)
+    assert audit.verdict == "void"
+    assert "'x' (label 'b')" in audit.advice
+
+
+def test_several_classes_by_thresholds(make_cohort):
+    y = np.arange(N) % 4.0
+    target = Target("grade", "ordinal", ("0", "1", "2", "3"))
+    audit = target_leak(make_cohort(N, target=target, y=y, x=y * 5 + RNG.random(N), covariates=("x",)))
+    assert audit.verdict == "warn"
+
+
+def test_a_handful_of_cases_says_nothing(make_cohort):
+    assert target_leak(make_cohort(6, x=[0.0, 1] * 3, covariates=("x",))).verdict == "clear"
+
+
+@given(st.permutations(range(4)), st.integers(0, 2**32 - 1))
+def test_any_renaming_of_classes_is_a_recoding(order, seed):
+    y = np.random.default_rng(seed).integers(0, 4, 60).astype(float)
+    if len(np.unique(y)) < 2:
+        return
+    numbers = pd.Series([float(order[int(value)]) for value in y])
+    texts = pd.Series([f"class {order[int(value)]}" for value in y])
+    assert link_of(numbers, y, measured=False).kind == "recoding"
+    assert link_of(texts, y, measured=False).kind == "recoding"
+
+
+def test_real_file_names_tell_and_are_noted(data):
+    audit = target_leak(gather(data / "busi" / "cases.csv", CohortOptions(target="finding")))
+    assert audit.verdict == "note"
+    assert "file names" in audit.advice
