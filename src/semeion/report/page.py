@@ -1,0 +1,80 @@
+"""``report.html`` and ``report.json``: the account of a run that a clinician reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from semeion.artefacts import write_bytes, write_json
+from semeion.errors import InputError
+from semeion.report.content import budget_sentence, report_content
+from semeion.report.pictures import draw
+from semeion.report.reading import Artefacts, read_artefacts
+from semeion.report.render import LARGEST_PAGE, is_small, render, spend
+
+_FOR_GALLERY = (3_000_000, 1_000_000, 0)
+"""Bytes of base64 for gallery pictures, tried in turn until the page is below its limit."""
+_PER_KIND = 24
+"""Pictures of each kind on the page."""
+
+
+def write_report(run: Path, *, pictures: bool = True, name: str = "report") -> Path:
+    """Write ``report.html`` and ``report.json`` into a run folder, each whole or not at all.
+
+    Parameters
+    ----------
+    run
+        A run folder, or the folder of an external evaluation (``evidence.json`` with the split ``external``; no plan).
+    pictures
+        Whether to show pictures of cases. Without them the page holds no image of a patient.
+    name
+        What both files are called: ``evaluate`` for an external evaluation.
+
+    Returns
+    -------
+    Path
+        The page, ``report.html``.
+
+    Raises
+    ------
+    InputError
+        When an artefact is missing, damaged or of another version.
+    MachineError
+        When the folder cannot be written.
+
+    Notes
+    -----
+    The same artefacts give the same bytes. The page is one file below 5 MB that asks no other computer for anything.
+    """
+    found = read_artefacts(run, pictures=pictures)
+    content = report_content(found)
+    page = _page(found, content)
+    write_json(run / f"{name}.json", content)
+    write_bytes(run / f"{name}.html", page)
+    return run / f"{name}.html"
+
+
+def _page(found: Artefacts, content: dict[str, Any]) -> bytes:
+    drawn = draw(content)
+    shown = {str(case["file"]) for part in content["gallery"] for case in part["cases"][:_PER_KIND]}
+    chosen = {name: data for name, data in found.pictures.items() if name in shown}
+    small = {name for name, data in chosen.items() if is_small(data)}
+    for most in _FOR_GALLERY:
+        images, left_out = spend(chosen, most)
+        page = render(
+            "report.html.j2",
+            script="slider.js",
+            pictures=drawn,
+            images=images,
+            small=small,
+            left_out=left_out + len(found.pictures) - len(chosen),
+            budget_sentence=budget_sentence(content["budget"]),
+            **content,
+        )
+        if len(page) < LARGEST_PAGE:
+            return page
+    raise InputError(
+        f"the report would be {len(page) / 1e6:.1f} MB, and {LARGEST_PAGE / 1e6:.0f} MB is the limit",
+        where="evidence.json",
+        fix="lessen the number of strata or labels; evidence.json has every figure",
+    )

@@ -1,0 +1,249 @@
+"""A run folder's artefacts, read by path and checked before a page is made of them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from semeion.artefacts import machine_errors, read_json
+from semeion.errors import InputError
+
+SCHEMA = 1
+_PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
+_LARGEST_PICTURE = 1 << 20
+"""Bytes of one gallery picture that still goes on a page."""
+
+
+class Metric(BaseModel):
+    """One figure with its interval. All null, with a reason, when it is not defined."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
+    n_patients: int | None = None
+    method: str | None = None
+    reason: str | None = None
+
+
+Metrics = dict[str, dict[str, Metric]]
+
+
+class Confusion(BaseModel):
+    """Counts of cases: rows are the truth, columns the call, both in the order of `classes`."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    classes: list[str]
+    counts: list[list[int]]
+
+
+class Part(BaseModel):
+    """The figures of one question: the whole evidence, or one label of a multi-label target."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    metrics: Metrics = Field(default_factory=dict)
+    confusion: dict[str, Confusion] = Field(default_factory=dict)
+    curves: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    operating_point: dict[str, Any] | None = None
+
+
+class SplitFacts(BaseModel):
+    """Who is in a split."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    n: int
+    n_patients: int | None = None
+    class_counts: dict[str, int | dict[str, int]] | None = None
+    """Cases of each class; of a multi-label target ``{label: {absent, present}}``."""
+
+
+class Evidence(Part):
+    """What a page needs of ``evidence.json``. Unknown keys are passed over: later versions may add some."""
+
+    schema_: Literal[1] = Field(alias="schema")
+    semeion: str
+    target: str
+    task: Literal["binary", "multiclass", "multilabel", "ordinal", "regression"]
+    positive: str | None = None
+    classes: list[str] = Field(default_factory=list)
+    why: str = ""
+    source: str = ""
+    synthetic: bool = False
+    created: str = ""
+    has_patients: bool | None = None
+    calibration: dict[str, Any] | None = None
+    targets: dict[str, Part] = Field(default_factory=dict)
+    strata: dict[str, dict[str, Part]] = Field(default_factory=dict)
+    splits: dict[str, SplitFacts] = Field(default_factory=dict)
+    flow: list[dict[str, Any]] = Field(default_factory=list)
+    audits: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    accepted: list[str] = Field(default_factory=list)
+    without_accepted: dict[str, Any] | None = None
+    members: list[dict[str, Any]] = Field(default_factory=list)
+    cost: dict[str, Any] | None = None
+    budget: dict[str, Any] | None = None
+    notes: list[str] = Field(default_factory=list)
+    not_validated: list[str] = Field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Artefacts:
+    """Everything a page is made of. All but the evidence may be absent (None or empty)."""
+
+    evidence: Evidence
+    plan: dict[str, Any] | None = None
+    asked: dict[str, Any] | None = None
+    """The plan as it was before training, when another one was executed."""
+    fingerprint: dict[str, Any] | None = None
+    machine: dict[str, Any] | None = None
+    check: dict[str, Any] | None = None
+    cohort: dict[str, Any] = field(default_factory=dict)
+    gallery: tuple[dict[str, Any], ...] = ()
+    pictures: dict[str, bytes] = field(default_factory=dict)
+
+
+def read_artefacts(run: Path, *, pictures: bool = True) -> Artefacts:
+    """Read the artefacts of a run folder or of an external evaluation.
+
+    Raises
+    ------
+    InputError
+        When the folder or its evidence is missing, damaged or of another version, or when a run has no plan.
+    """
+    if not run.is_dir():
+        raise InputError("no such folder", where=str(run), fix="give the run folder that `semeion train` wrote with -o")
+    evidence = read_evidence(run / "evidence.json")
+    asked, executed = _plan(run / "plan.yaml"), _plan(run / "plan.executed.yaml")
+    if asked is None and executed is None and not set(evidence.metrics) <= {"external"}:
+        raise InputError(
+            "the run has no plan.yaml", where=str(run), fix="copy it back beside evidence.json, or train again"
+        )
+    cases, files = _gallery(run / "gallery") if pictures else ((), {})
+    return Artefacts(
+        evidence=evidence,
+        plan=executed or asked,
+        asked=asked if executed else None,
+        fingerprint=_optional(run / "fingerprint.json"),
+        machine=_optional(run / "machine.json"),
+        check=_optional(run / "check.json"),
+        cohort=_cohort_facts(run / "cohort.parquet"),
+        gallery=cases,
+        pictures=files,
+    )
+
+
+def read_evidence(path: Path) -> Evidence:
+    """Read and check one ``evidence.json``."""
+    if not path.is_file():
+        raise InputError(
+            "there is no evidence.json, so training or evaluation did not end",
+            where=str(path.parent),
+            fix="end it with `semeion resume`, or give the folder of `semeion train` or `semeion evaluate`",
+        )
+    raw = _mapping(path)
+    if raw.get("schema") != SCHEMA:
+        raise InputError(
+            f"evidence schema {raw.get('schema')!r} is not known to this version, which reads {SCHEMA}",
+            where=str(path),
+            fix="make the report with the version of Semeion that wrote the run",
+        )
+    try:
+        return Evidence.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(step) for step in first["loc"])
+        raise InputError(
+            f"{place} is not as expected ({first['msg'].lower()})",
+            where=str(path),
+            fix="write it again with `semeion train` or `semeion evaluate`; it is not meant to be edited",
+        ) from error
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    try:
+        with machine_errors(path):
+            value = read_json(path)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(
+            "is damaged: not a whole JSON file", where=str(path), fix="restore it from a copy, or train again"
+        ) from error
+    if not isinstance(value, dict):
+        raise InputError("is not a JSON object", where=str(path), fix="restore it from a copy, or train again")
+    return value
+
+
+def _optional(path: Path) -> dict[str, Any] | None:
+    return _mapping(path) if path.is_file() else None
+
+
+def _plan(path: Path) -> dict[str, Any] | None:
+    import yaml
+
+    if not path.is_file():
+        return None
+    try:
+        with machine_errors(path):
+            value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError("is not a readable YAML file", where=str(path), fix="restore it from a copy") from error
+    if not isinstance(value, dict):
+        raise InputError("is not a plan", where=str(path), fix="restore it from a copy")
+    if value.get("schema", SCHEMA) != SCHEMA:
+        raise InputError(
+            f"plan schema {value.get('schema')!r} is not known to this version, which reads {SCHEMA}",
+            where=str(path),
+            fix="make the report with the version of Semeion that wrote the run",
+        )
+    return value
+
+
+def _cohort_facts(path: Path) -> dict[str, Any]:
+    """Facts that travel in the schema metadata of ``cohort.parquet``; the cases themselves are not read."""
+    if not path.is_file():
+        return {}
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with machine_errors(path):
+            raw = (pq.read_schema(path).metadata or {}).get(b"semeion", b"{}")
+        facts = json.loads(raw)
+    except (pa.ArrowInvalid, json.JSONDecodeError) as error:
+        raise InputError(
+            "is damaged: not a whole Parquet file", where=str(path), fix="restore it from a copy"
+        ) from error
+    return facts if isinstance(facts, dict) else {}
+
+
+def _gallery(folder: Path) -> tuple[tuple[dict[str, Any], ...], dict[str, bytes]]:
+    """Read the gallery's list and the pictures it names; a name that leaves the folder is refused."""
+    path = folder / "gallery.json"
+    if not path.is_file():
+        return (), {}
+    listed = _mapping(path).get("cases", [])
+    cases: list[dict[str, Any]] = []
+    pictures: dict[str, bytes] = {}
+    for case in listed if isinstance(listed, list) else []:
+        name = str(case.get("file", "")) if isinstance(case, dict) else ""
+        if not name or Path(name).name != name or "\\" in name:
+            raise InputError(
+                f"a picture is called {name!r}, which is not a file name", where=str(path), fix="train again"
+            )
+        file = folder / name
+        if file.is_symlink() or not file.is_file() or file.stat().st_size > _LARGEST_PICTURE:
+            continue
+        with machine_errors(file):
+            data = file.read_bytes()
+        if data.startswith((_PNG, _JPEG)):
+            cases.append(case)
+            pictures[name] = data
+    return tuple(cases), pictures
