@@ -1,0 +1,1 @@
+"""Networks learn here; the only room that imports torch."""

@@ -1,0 +1,80 @@
+"""Random changes of training images, a whole batch at once, drawn from a generator that the step decides.
+
+Parameters are drawn apart from being applied (as torchio does), so that any augmented batch can be made again.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F  # noqa: N812 - its usual name
+from torch import Tensor
+
+from semeion.plan.schema import AugmentationPlan
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What one batch is changed by.
+
+    Attributes
+    ----------
+    affine
+        Float32 ``(batch, 2, 3)``: output to input coordinates, in the -1..1 units of ``grid_sample``.
+    gain, contrast
+        Float32 ``(batch,)``: factor of brightness, factor of the distance to the image's mean.
+    noise
+        Float32 ``(batch,)``: standard deviation of Gaussian noise in units of the image's own.
+    noise_seed
+        Seed of that noise.
+    """
+
+    affine: npt.NDArray[np.float32]
+    gain: npt.NDArray[np.float32]
+    contrast: npt.NDArray[np.float32]
+    noise: npt.NDArray[np.float32]
+    noise_seed: int
+
+
+def draw(plan: AugmentationPlan, batch: int, aspect: float, rng: np.random.Generator) -> Draw:
+    """Draw the changes of `batch` images whose height over width is `aspect`."""
+
+    def uniform(limit: float) -> npt.NDArray[np.float64]:
+        return rng.uniform(-limit, limit, batch) if limit else np.zeros(batch)
+
+    angle = np.deg2rad(uniform(plan.rotation))
+    size = np.exp(uniform(math.log1p(plan.scale)))
+    flip_x = np.where(rng.random(batch) < 0.5, -1.0, 1.0) if plan.flip_horizontal else np.ones(batch)
+    flip_y = np.where(rng.random(batch) < 0.5, -1.0, 1.0) if plan.flip_vertical else np.ones(batch)
+    cos, sin = np.cos(angle) / size, np.sin(angle) / size
+    # Coordinates run from -1 to 1 on both sides whatever the lengths, so a rotation carries the aspect.
+    affine = np.zeros((batch, 2, 3), dtype=np.float32)
+    affine[:, 0, 0], affine[:, 0, 1] = cos * flip_x, -sin * aspect * flip_y
+    affine[:, 1, 0], affine[:, 1, 1] = sin / aspect * flip_x, cos * flip_y
+    affine[:, 0, 2], affine[:, 1, 2] = 2 * uniform(plan.shift), 2 * uniform(plan.shift)
+    gain, contrast = 1 + uniform(plan.brightness), 1 + uniform(plan.contrast)
+    noise = rng.uniform(0, plan.noise, batch) if plan.noise else np.zeros(batch)
+    return Draw(
+        affine, gain.astype(np.float32), contrast.astype(np.float32), noise.astype(np.float32), int(rng.integers(2**31))
+    )
+
+
+def apply(images: Tensor, drawn: Draw) -> Tensor:
+    """Return the changed images, float32 ``(batch, channels, height, width)`` in units of 0..255."""
+    theta = torch.from_numpy(drawn.affine).to(images.device)
+    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    images = F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    gain = torch.from_numpy(drawn.gain).to(images.device).view(-1, 1, 1, 1)
+    contrast = torch.from_numpy(drawn.contrast).to(images.device).view(-1, 1, 1, 1)
+    mean = images.mean((1, 2, 3), keepdim=True)
+    images = ((images - mean) * contrast + mean) * gain
+    if drawn.noise.any():
+        generator = torch.Generator().manual_seed(drawn.noise_seed)
+        unit = torch.randn(images.shape, generator=generator).to(images.device)
+        amount = torch.from_numpy(drawn.noise).to(images.device).view(-1, 1, 1, 1)
+        images = images + unit * amount * images.std((1, 2, 3), keepdim=True)
+    return images.clamp_(0, 255)

@@ -1,0 +1,77 @@
+"""From a trained member to the ONNX graph that ships, refused unless both agree on real cases."""
+
+from __future__ import annotations
+
+import io
+import logging
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from semeion.errors import InputError
+from semeion.learn.network import ShippedNetwork
+from semeion.learn.objective import to_values
+
+OPSET = 17
+TOLERANCE = 1e-4
+"""Largest difference in probability (for measured values: relative to their spread) between network and graph."""
+
+Runs = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float64]]
+
+
+def to_onnx(shipped: ShippedNetwork, shape: tuple[int, int, int]) -> bytes:
+    """Return the graph: input ``image`` uint8 ``(N, channels, height, width)``, output ``logits`` float32."""
+    example = torch.zeros((2, *shape), dtype=torch.uint8)
+    buffer = io.BytesIO()
+    # The tracing exporter takes a tenth of a second where the newer one takes many; it warns that it is the older one.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        torch.onnx.export(
+            shipped.eval(),
+            (example,),
+            buffer,  # type: ignore[arg-type]  # the older exporter also writes to a buffer
+            input_names=["image"],
+            output_names=["logits"],
+            dynamic_axes={"image": {0: "batch"}, "logits": {0: "batch"}},
+            opset_version=OPSET,
+            dynamo=False,
+        )
+    return buffer.getvalue()
+
+
+def refuse_disagreement(shipped: ShippedNetwork, run_graph: Runs, images: npt.NDArray[np.uint8], member: str) -> float:
+    """Compare the float32 network with its graph on real prepared images and return the largest difference.
+
+    Parameters
+    ----------
+    shipped
+        The trained network.
+    run_graph
+        Runs the exported graph as it ships: uint8 images to probabilities or values ``(N, outputs)``.
+    images
+        Prepared real cases, uint8 ``(N, channels, height, width)``.
+    member
+        For the message.
+
+    Raises
+    ------
+    InputError
+        When they differ by more than :data:`TOLERANCE`.
+    """
+    with torch.inference_mode():
+        wanted = to_values(shipped.eval()(torch.from_numpy(images)), shipped.task)
+    got = run_graph(images)
+    scale = max(float(shipped.target[1]), 1e-9) if shipped.task == "regression" else 1.0
+    difference = float(np.abs(wanted - got).max() / scale)
+    if not difference <= TOLERANCE:
+        raise InputError(
+            f"the exported graph differs from the trained network by {difference:.2g} in probability; at most "
+            f"{TOLERANCE:g} is allowed",
+            where=f"member {member}",
+            fix="report this with the plan and the versions of torch and onnxruntime",
+        )
+    return difference

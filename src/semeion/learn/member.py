@@ -1,0 +1,370 @@
+"""How one network learns: a loop that fits in a head, and can be stopped and continued at any step."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from semeion.errors import InputError, Interrupted
+from semeion.learn import augment, checkpoint
+from semeion.learn.batches import Ahead
+from semeion.learn.network import Network, Scales, ShippedNetwork, outputs_of
+from semeion.learn.objective import loss, to_values, validation_loss
+from semeion.plan.schema import MemberPlan, Plan, Shortened
+from semeion.plan.splits import Sides
+from semeion.prepare.store import Store
+
+CHECKPOINT_SECONDS = 15.0
+WARM_UP = 0.25
+SMOOTHED_OVER = 3
+"""Evaluations whose mean validation loss is compared: one alone is a matter of luck with few validation cases."""
+
+
+@dataclass
+class Progressing:
+    """Where a member stands; with the tensors of a checkpoint, all that the rest of its training depends on."""
+
+    step: int = 0
+    total: int = 0
+    phase: float = 0.0
+    """Share of the learning-rate schedule that is over."""
+    losses: list[float] = field(default_factory=list)
+    """Validation losses so far, and the steps they belong to in `evaluated`."""
+    evaluated: list[int] = field(default_factory=list)
+    best: float = math.inf
+    best_step: int = 0
+    since_best: int = 0
+    shortened: list[dict[str, int]] = field(default_factory=list)
+    seconds: float = 0.0
+    waited: float = 0.0
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A member that has finished.
+
+    Attributes
+    ----------
+    shipped
+        The graph to export, with the averaged weights of the best validation, float32, on the CPU.
+    facts
+        What ``member.json`` holds: steps, epochs, seconds, validation losses, why it stopped.
+    """
+
+    shipped: ShippedNetwork
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What a run tells a member and hears from it.
+
+    Attributes
+    ----------
+    allowed
+        Seconds that this member may still use, None without a budget.
+    stop
+        Whether the user asked to stop.
+    stepped
+        Called after every step with the steps done, the total and the last smoothed validation loss (NaN before).
+    log
+        Called with one JSON-ready line an evaluation.
+    """
+
+    allowed: Callable[[], float | None] = lambda: None
+    stop: Callable[[], bool] = lambda: False
+    stepped: Callable[[int, int, float], None] = lambda *_: None
+    log: Callable[[dict[str, Any]], None] = lambda _: None
+
+
+def measure_scales(store: Store, rows: npt.NDArray[np.int64], y: npt.NDArray[np.float64], task: str) -> Scales:
+    """Take a member's constants from its learning cases (at most 2,000 of them, evenly spaced, for the pixels)."""
+    chosen = rows[np.linspace(0, len(rows) - 1, min(len(rows), 2000)).astype(np.int64)]
+    total = np.zeros((2, store.shape[0]))
+    count = 0
+    for pixels in store.batches(chosen):
+        values = pixels.astype(np.float64)
+        total += np.stack([values.sum((0, 2, 3)), (values**2).sum((0, 2, 3))])
+        count += values.size // store.shape[0]
+    mean = total[0] / count
+    std = np.sqrt(np.maximum(total[1] / count - mean**2, 1.0))
+    if task != "regression":
+        return Scales(tuple(mean.tolist()), tuple(std.tolist()))
+    wanted = y[rows]
+    return Scales(tuple(mean.tolist()), tuple(std.tolist()), float(wanted.mean()), float(max(wanted.std(), 1e-9)))
+
+
+def learning_rate(phase: float) -> float:
+    """Return the one-cycle factor of the peak rate: linear to 1 in the first quarter, then cosine to 0.
+
+    Source: Smith, arXiv:1803.09820, 2018.
+    """
+    if phase < WARM_UP:
+        return 0.04 + 0.96 * phase / WARM_UP
+    return 0.5 * (1 + math.cos(math.pi * (phase - WARM_UP) / (1 - WARM_UP)))
+
+
+def average(into: torch.nn.Module, current: torch.nn.Module, decay: float, step: int) -> None:
+    """Move the averaged weights and batch statistics towards the current ones; early steps weigh more."""
+    decay = min(decay, (1 + step) / (10 + step))
+    with torch.no_grad():
+        for kept, new in zip(into.state_dict().values(), current.state_dict().values(), strict=True):
+            if kept.dtype.is_floating_point:
+                kept.lerp_(new, 1 - decay)
+            else:
+                kept.copy_(new)
+
+
+def predict_values(
+    shipped: ShippedNetwork, store: Store, rows: npt.NDArray[np.int64], device: torch.device
+) -> npt.NDArray[np.float64]:
+    """Return float32 predictions of `rows`, ``(len(rows), outputs)``: probabilities, or measured values."""
+    shipped.eval()
+    with torch.inference_mode():
+        batches = store.batches(rows, 128)
+        out = [to_values(shipped(torch.from_numpy(pixels).to(device)), shipped.task) for pixels in batches]
+    return np.concatenate(out)
+
+
+def train_member(
+    plan: Plan,
+    member: MemberPlan,
+    store: Store,
+    y: npt.NDArray[np.float64],
+    sides: Sides,
+    folder: Path,
+    hooks: Hooks,
+) -> Learned:
+    """Train one member, from its checkpoint when there is one.
+
+    Parameters
+    ----------
+    plan, member
+        All settings; the same plan on the same machine gives the same weights.
+    store
+        Prepared images in cohort order.
+    y
+        Reference standard in cohort order, ``(cases,)`` or ``(cases, labels)``.
+    sides
+        Rows to learn from and to validate on.
+    folder
+        Of this member: ``checkpoint.safetensors`` is kept here until the member has finished.
+    hooks
+        Budget, interruption and reporting.
+
+    Raises
+    ------
+    Interrupted
+        When the user asked to stop; the checkpoint is written.
+    InputError
+        When the loss is no longer a finite number.
+    """
+    torch.set_num_threads(plan.training.threads)
+    torch.use_deterministic_algorithms(True)
+    return _Loop(plan, member, store, y, sides, folder, hooks).run()
+
+
+class _Loop:
+    """One member's training; an object only because a dozen values change together at every step."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        member: MemberPlan,
+        store: Store,
+        y: npt.NDArray[np.float64],
+        sides: Sides,
+        folder: Path,
+        hooks: Hooks,
+    ) -> None:
+        self.plan, self.member, self.store, self.y, self.sides = plan, member, store, y, sides
+        self.settings, self.task, self.hooks = plan.training, plan.target.task, hooks
+        self.device = torch.device(self.settings.device)
+        self.file = folder / "checkpoint.safetensors"
+        self.scales = measure_scales(store, sides.learn, y, self.task)
+        torch.manual_seed(member.seed)
+        network = Network(plan.network, store.shape[0], self.task, outputs_of(self.task, plan.target.classes))
+        layout = torch.channels_last if self.settings.channels_last else torch.contiguous_format
+        self.network = network.to(self.device, memory_format=layout)  # type: ignore[call-overload]
+        self.averaged = copy.deepcopy(self.network).eval()
+        self.best = copy.deepcopy(self.averaged.state_dict())
+        self.optimiser = torch.optim.AdamW(
+            self.network.parameters(), 1e-3, weight_decay=self.settings.weight_decay, fused=True
+        )
+        self.weights = (
+            torch.tensor(self.settings.class_weights, device=self.device) if self.settings.class_weights else None
+        )
+        self.mean = torch.tensor(self.scales.mean, device=self.device).view(1, -1, 1, 1)
+        self.std = torch.tensor(self.scales.std, device=self.device).view(1, -1, 1, 1)
+        self.batch = min(self.settings.batch, len(sides.learn))
+        self.at = Progressing(total=member.steps)
+        self.every = max(1, member.steps // self.settings.evaluations)
+
+    def run(self) -> Learned:
+        if self.file.exists():
+            self._load()
+        last_saved = last_look = began_at = perf_counter()
+        first, stopped = self.at.step, "all steps done"
+        batches = Ahead(self.store, self.y, self.sides.learn, self.batch, self.member.seed, self.at.step)
+        try:
+            for pixels, y in batches:
+                if self.at.step >= self.at.total:
+                    break
+                began = perf_counter()
+                self._step(pixels, y)
+                if self.at.step % self.every == 0 or self.at.step == self.at.total:
+                    self._evaluate()
+                    if self.at.since_best >= self.settings.patience and self.at.phase > 0.5:
+                        stopped = "validation stopped improving"
+                now = perf_counter()
+                self.at.seconds += now - began
+                self.hooks.stepped(self.at.step, self.at.total, self._smoothed())
+                if stopped != "all steps done":
+                    break
+                if now - last_look > 2.0:
+                    self._keep_to_budget((now - began_at) / (self.at.step - first))
+                    last_look = now
+                if self.hooks.stop():
+                    self._save()
+                    raise Interrupted("stopped by the user", fix="continue with `semeion resume`")
+                if now - last_saved > CHECKPOINT_SECONDS:
+                    self._save()
+                    last_saved = now
+        finally:
+            self.at.waited += batches.waited
+            batches.close()
+        return self._finish(stopped)
+
+    def _step(self, pixels: npt.NDArray[np.uint8], y: npt.NDArray[np.float64]) -> None:
+        settings, at = self.settings, self.at
+        for change in self.member.shortened:
+            if change.at == at.step:
+                at.total = change.to
+                at.shortened.append({"at": change.at, "to": change.to})
+        # Everything random in a step follows from the seed and the step's number, so a resumed run needs no state.
+        torch.manual_seed(int(np.random.default_rng([self.member.seed, 2, at.step]).integers(2**31)))
+        rng = np.random.default_rng([self.member.seed, 3, at.step])
+        for group in self.optimiser.param_groups:
+            group["lr"] = settings.learning_rate * learning_rate(at.phase)
+        images = torch.from_numpy(pixels).to(self.device).float()
+        images = augment.apply(images, augment.draw(settings.augmentation, len(images), self._aspect(), rng))
+        images = (images - self.mean) / self.std
+        if settings.channels_last:
+            images = images.contiguous(memory_format=torch.channels_last)
+        self.network.train()
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
+            logits = self.network(images)
+        wanted = torch.from_numpy(y).float().to(self.device)
+        value = loss(logits.float(), wanted, self.task, self.scales, self.weights, settings.label_smoothing)
+        if not bool(torch.isfinite(value)):
+            raise InputError(
+                f"the training loss is not a finite number at step {at.step}",
+                where=f"member {self.member.name}",
+                fix="lower training.learning_rate in the plan",
+            )
+        self.optimiser.zero_grad(set_to_none=True)
+        value.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
+        self.optimiser.step()
+        at.phase = min(1.0, at.phase + (1 - at.phase) / (at.total - at.step))
+        at.step += 1
+        average(self.averaged, self.network, settings.averaging, at.step)
+
+    def _aspect(self) -> float:
+        return self.store.shape[1] / self.store.shape[2]
+
+    def _shipped(self, network: Network) -> ShippedNetwork:
+        return ShippedNetwork(network, self.scales, self.settings.class_weights, self.task).to(self.device)
+
+    def _evaluate(self) -> None:
+        at, rows = self.at, self.sides.validate
+        value = validation_loss(
+            predict_values(self._shipped(self.averaged), self.store, rows, self.device), self.y[rows], self.task
+        )
+        at.losses.append(value)
+        at.evaluated.append(at.step)
+        smoothed = self._smoothed()
+        if smoothed <= at.best:
+            at.best, at.best_step, at.since_best = smoothed, at.step, 0
+            self.best = copy.deepcopy(self.averaged.state_dict())
+        else:
+            at.since_best += 1
+        self.hooks.log(
+            {
+                "member": self.member.name,
+                "step": at.step,
+                "total": at.total,
+                "validation_loss": value,
+                "learning_rate": self.optimiser.param_groups[0]["lr"],
+            }
+        )
+
+    def _smoothed(self) -> float:
+        return float(np.mean(self.at.losses[-SMOOTHED_OVER:])) if self.at.losses else math.nan
+
+    def _keep_to_budget(self, seconds_a_step: float) -> None:
+        """Shorten what is left where it would not fit, and note it, so that the executed plan repeats it."""
+        allowed = self.hooks.allowed()
+        left = self.at.total - self.at.step
+        slack = 1.05 if self.at.phase < 0.5 else 1.01
+        if allowed is None or left <= 1 or left * seconds_a_step <= allowed * slack:
+            return
+        total = self.at.step + max(1, int(max(allowed, 0.0) / seconds_a_step))
+        if total < self.at.total:
+            change = Shortened(at=self.at.step, to=total)
+            self.member.shortened = [c for c in self.member.shortened if c.at < change.at] + [change]
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return {
+            **checkpoint.prefixed("network", self.network.state_dict()),
+            **checkpoint.prefixed("averaged", self.averaged.state_dict()),
+            **checkpoint.prefixed("best", self.best),
+            **checkpoint.prefixed("optimiser", checkpoint.optimiser_tensors(self.optimiser)),
+        }
+
+    def _save(self) -> None:
+        facts = {**asdict(self.at), "member": self.member.model_dump()}
+        checkpoint.save_tensors(self.file, self._tensors(), facts)
+
+    def _load(self) -> None:
+        tensors, facts = checkpoint.load_tensors(self.file)
+        begun = MemberPlan(**facts.pop("member"))
+        self.member.steps, self.member.shortened = begun.steps, begun.shortened
+        self.every = max(1, begun.steps // self.settings.evaluations)
+        self.at = Progressing(**facts)
+        self.network.load_state_dict(checkpoint.under("network", tensors))
+        self.averaged.load_state_dict(checkpoint.under("averaged", tensors))
+        self.best = checkpoint.under("best", tensors)
+        checkpoint.load_optimiser(self.optimiser, checkpoint.under("optimiser", tensors))
+
+    def _finish(self, stopped: str) -> Learned:
+        at = self.at
+        self.averaged.load_state_dict(self.best)
+        shipped = self._shipped(self.averaged).to("cpu").eval()
+        per_epoch = max(1, len(self.sides.learn) // self.batch)
+        facts = {
+            "name": self.member.name,
+            "fold": self.member.fold,
+            "seed": self.member.seed,
+            "steps": at.step,
+            "epochs": round(at.step / per_epoch, 2),
+            "seconds": round(at.seconds, 2),
+            "waited_share": round(at.waited / max(at.seconds, 1e-9), 4),
+            "val_loss": at.best,
+            "best_step": at.best_step,
+            "validation": {"step": at.evaluated, "loss": at.losses},
+            "shortened": at.shortened,
+            "stopped": stopped if not at.shortened else f"{stopped}, shortened to keep the budget",
+            "scales": asdict(self.scales),
+        }
+        return Learned(shipped, facts)

@@ -1,0 +1,147 @@
+"""The network: a compact residual body, and the head that suits the task."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 - its usual name
+from torch import Tensor, nn
+
+from semeion.plan.schema import NetworkPlan
+
+
+@dataclass(frozen=True)
+class Scales:
+    """Constants of a member taken from its learning cases, stored in its graph.
+
+    Attributes
+    ----------
+    mean, std
+        Per channel, of the prepared images in units of 0..255.
+    target_mean, target_std
+        Of a regression target, in its unit; 0 and 1 otherwise.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    target_mean: float = 0.0
+    target_std: float = 1.0
+
+
+class ResidualBlock(nn.Module):
+    """Two 3 x 3 convolutions and a shortcut (He et al., CVPR 2016, figure 2)."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.norm1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.norm2 = nn.BatchNorm2d(outputs)
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or inputs != outputs:
+            self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the block's map, ``(batch, outputs, height / stride, width / stride)``."""
+        y = F.relu(self.norm1(self.conv1(x)))
+        return F.relu(self.norm2(self.conv2(y)) + self.shortcut(x))
+
+
+class OrderedHead(nn.Module):
+    """Cumulative-link head for ordinal grades: one score, and thresholds that cannot cross.
+
+    ``P(y > k) = sigmoid(score - threshold_k)`` (McCullagh, J R Stat Soc B 42:109, 1980, the proportional-odds model);
+    the output is the logarithm of each grade's probability, so that a softmax returns the probabilities.
+    """
+
+    def __init__(self, inputs: int, classes: int) -> None:
+        super().__init__()
+        self.score = nn.Linear(inputs, 1)
+        self.first = nn.Parameter(torch.tensor([-(classes - 2) / 2.0]))
+        self.gaps = nn.Parameter(torch.full((classes - 2,), math.log(math.e - 1)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return log probabilities ``(batch, classes)``."""
+        thresholds = torch.cat([self.first, self.first + torch.cumsum(F.softplus(self.gaps), 0)])
+        above = torch.sigmoid(self.score(x).float() - thresholds)
+        edge = torch.ones_like(above[:, :1])
+        probabilities = torch.cat([edge, above], 1) - torch.cat([above, edge - 1], 1)
+        return torch.log(probabilities.clamp_min(1e-7))
+
+
+class Network(nn.Module):
+    """Body and head; sees standardised images.
+
+    Parameters
+    ----------
+    plan
+        Widths, blocks, stem and dropout.
+    channels
+        1 or 3.
+    task, outputs
+        Task of the target, and the number of classes (labels for multi-label, 1 for regression).
+    """
+
+    def __init__(self, plan: NetworkPlan, channels: int, task: str, outputs: int) -> None:
+        super().__init__()
+        first = plan.widths[0]
+        stem = nn.Conv2d(channels, first, 3, plan.stem_stride, 1, bias=False)
+        layers: list[nn.Module] = [stem, nn.BatchNorm2d(first), nn.ReLU()]
+        width = first
+        for stage, wanted in enumerate(plan.widths):
+            for block in range(plan.blocks):
+                layers.append(ResidualBlock(width, wanted, 2 if stage and not block else 1))
+                width = wanted
+        self.body = nn.Sequential(*layers)
+        self.dropout = nn.Dropout(plan.dropout)
+        self.head: nn.Module = (
+            OrderedHead(width, outputs) if task == "ordinal" and outputs > 2 else nn.Linear(width, outputs)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits ``(batch, outputs)`` of standardised float images ``(batch, channels, height, width)``."""
+        logits: Tensor = self.head(self.dropout(self.body(x).mean((2, 3))))
+        return logits
+
+
+class ShippedNetwork(nn.Module):
+    """The graph that ships: from a uint8 image to logits of unweighted probabilities, or to the measured value.
+
+    Training with class weights ``w`` estimates ``q_c`` proportional to ``w_c p_c`` (Elkan, IJCAI 2001, theorem 2), so
+    ``log w`` is subtracted from the logits here.
+    """
+
+    mean: Tensor
+    std: Tensor
+    correction: Tensor
+    target: Tensor
+
+    def __init__(self, network: Network, scales: Scales, class_weights: list[float], task: str) -> None:
+        super().__init__()
+        self.network = network
+        self.task = task
+        self.register_buffer("mean", torch.tensor(scales.mean).view(1, -1, 1, 1))
+        self.register_buffer("std", torch.tensor(scales.std).view(1, -1, 1, 1))
+        correction = torch.tensor(np.log(class_weights), dtype=torch.float32) if class_weights else torch.zeros(1)
+        self.register_buffer("correction", correction)
+        self.register_buffer("target", torch.tensor([scales.target_mean, scales.target_std]))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return ``(batch, outputs)`` for a uint8 ``(batch, channels, height, width)``."""
+        logits: Tensor = self.network((image.to(torch.float32) - self.mean) / self.std)
+        if self.task == "regression":
+            return logits * self.target[1] + self.target[0]
+        return logits - self.correction
+
+
+def outputs_of(task: str, classes: list[str]) -> int:
+    """Return how many numbers the network puts out."""
+    return 1 if task == "regression" else len(classes)
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Return the number of learned values."""
+    return sum(parameter.numel() for parameter in network.parameters())

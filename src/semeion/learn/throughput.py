@@ -1,0 +1,187 @@
+"""How fast this machine trains each candidate: measured in seconds, kept in ``machine.json``."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+
+from semeion.errors import InputError
+from semeion.learn import augment
+from semeion.learn.network import Network, Scales, outputs_of
+from semeion.learn.objective import loss
+from semeion.parallel import usable_cores
+from semeion.plan.networks import Candidate
+from semeion.plan.rules import Machine, Measured
+from semeion.plan.schema import AugmentationPlan, NetworkPlan
+from semeion.progress import Progress
+
+SCHEMA = 1
+
+
+def measure_machine(
+    candidates: list[Candidate],
+    task: str,
+    classes: list[str],
+    channels: int,
+    *,
+    seconds: float,
+    progress: Progress,
+) -> Machine:
+    """Train each candidate for a few steps on noise and return the median time of a step.
+
+    Parameters
+    ----------
+    candidates
+        Best first, as :func:`semeion.plan.networks.candidates` returns.
+    task, classes, channels
+        They decide the head and the stem.
+    seconds
+        What the whole measurement may take. The cheapest candidates are measured first; those for which no time is
+        left are left out of the choice.
+    progress
+        For the bar.
+    """
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    began = perf_counter()
+    measured: list[Measured] = []
+    progress.start("measuring this machine", len(candidates) + 1)
+    threads = best_threads(candidates[-1], task, classes, channels, device)
+    torch.set_num_threads(threads)
+    progress.advance()
+    for candidate in reversed(candidates):
+        left = seconds - (perf_counter() - began)
+        if measured and left < 4 * _previous_step(measured[-1], candidate):
+            break
+        result = {"float32": step_seconds(candidate, task, classes, channels, device, bfloat16=False)}
+        # Where bfloat16 does not pay for one network, the processor has no instructions for it: not tried again.
+        if not measured or measured[-1].precision == "bfloat16":
+            result["bfloat16"] = step_seconds(candidate, task, classes, channels, device, bfloat16=True)
+        measured.append(Measured(candidate, result))
+        progress.advance()
+    progress.finish()
+    return Machine(threads, total_memory_gib(), device, measured[::-1], _facts(device))
+
+
+def best_threads(candidate: Candidate, task: str, classes: list[str], channels: int, device: str) -> int:
+    """Return all usable cores, or one fewer where that is faster.
+
+    On a shared machine a thread that must wait for its core holds up all the others.
+    """
+    cores = usable_cores()
+    times = {}
+    for threads in {cores, max(1, cores - 1)}:
+        torch.set_num_threads(threads)
+        times[threads] = step_seconds(candidate, task, classes, channels, device, bfloat16=False)
+    return min(times, key=lambda threads: times[threads])
+
+
+def _previous_step(previous: Measured, following: Candidate) -> float:
+    """Estimate a step of the next candidate from the last one's, by pixels and the square of the width."""
+    pixels = np.prod(following.size) / np.prod(previous.candidate.size)
+    width = (following.widths[0] / previous.candidate.widths[0]) ** 1.5
+    batch = following.batch / previous.candidate.batch
+    return float(previous.seconds["float32"] * pixels * width * batch)
+
+
+def step_seconds(
+    candidate: Candidate, task: str, classes: list[str], channels: int, device: str, *, bfloat16: bool
+) -> float:
+    """Return the median time of a training step, augmentation included, in seconds."""
+    torch.manual_seed(0)
+    outputs = outputs_of(task, classes)
+    plan = NetworkPlan(widths=list(candidate.widths), stem_stride=candidate.stem_stride)
+    network = Network(plan, channels, task, outputs).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimiser = torch.optim.AdamW(network.parameters(), 1e-3, fused=True)
+    scales = Scales((127.0,) * channels, (50.0,) * channels)
+    rng = np.random.default_rng(0)
+    shape = (candidate.batch, channels, *candidate.size)
+    pixels = torch.from_numpy(rng.integers(0, 256, shape, dtype=np.uint8))
+    wanted = torch.zeros((candidate.batch, outputs)) if task == "multilabel" else torch.zeros(candidate.batch)
+    times: list[float] = []
+    # The first steps allocate and choose kernels; the later ones are counted.
+    for step in range(6):
+        began = perf_counter()
+        images = augment.apply(pixels.float(), augment.draw(AugmentationPlan(), len(pixels), 1.0, rng))
+        images = ((images - 127) / 50).to(device).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(device, torch.bfloat16, enabled=bfloat16):
+            logits = network(images)
+        value = loss(logits.float(), wanted.to(device), task, scales, None, 0.0)
+        optimiser.zero_grad(set_to_none=True)
+        value.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        value.item()
+        if step >= 2:
+            times.append(perf_counter() - began)
+        if step >= 2 and sum(times) > 1.0:
+            break
+    return median(times)
+
+
+def machine_to_json(machine: Machine) -> dict[str, Any]:
+    """Return ``machine.json``."""
+    return {
+        "schema": SCHEMA,
+        "threads": machine.threads,
+        "memory_gib": machine.memory_gib,
+        "device": machine.device,
+        "facts": machine.facts,
+        "measured": [
+            {"candidate": vars(entry.candidate), "seconds_per_step": entry.seconds} for entry in machine.measured
+        ],
+    }
+
+
+def machine_from_json(raw: dict[str, Any], where: Path) -> Machine:
+    """Return what :func:`machine_to_json` took.
+
+    Raises
+    ------
+    InputError
+        When the schema is not known.
+    """
+    if raw.get("schema") != SCHEMA:
+        raise InputError("machine.json is of another version", where=str(where), fix="delete it; it is measured again")
+    measured = []
+    for entry in raw["measured"]:
+        candidate = {**entry["candidate"]}
+        candidate["size"], candidate["widths"] = tuple(candidate["size"]), tuple(candidate["widths"])
+        measured.append(Measured(Candidate(**candidate), entry["seconds_per_step"]))
+    return Machine(raw["threads"], raw["memory_gib"], raw["device"], measured, raw["facts"])
+
+
+def _facts(device: str) -> dict[str, Any]:
+    return {
+        "system": platform.system(),
+        "architecture": platform.machine(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "accelerator": torch.cuda.get_device_name(0) if device == "cuda" else "none",
+        "peak_gib": round(peak_gib(), 3),
+    }
+
+
+def peak_gib() -> float:
+    """Return the largest resident memory of this process so far, in GiB."""
+    if sys.platform == "win32":
+        return 0.0
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
+
+
+def total_memory_gib() -> float:
+    """Return the machine's memory in GiB, 0 where the system does not say."""
+    import os
+
+    try:
+        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 2)
+    except (AttributeError, ValueError, OSError):
+        return 0.0

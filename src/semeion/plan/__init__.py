@@ -1,0 +1,1 @@
+"""From facts to decisions, each with its reason; no images, no torch."""

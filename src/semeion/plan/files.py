@@ -1,0 +1,85 @@
+"""Plans and fingerprints on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from semeion.artefacts import write_text
+from semeion.errors import InputError, nearest
+from semeion.plan.schema import SCHEMA, Plan
+
+MAX_BYTES = 4 << 20
+
+
+def write_plan(plan: Plan, path: Path) -> None:
+    """Write `plan` as YAML in reading order."""
+    text = yaml.safe_dump(
+        plan.model_dump(mode="json", by_alias=True),
+        sort_keys=False,
+        allow_unicode=True,
+        width=110,
+        default_flow_style=None,
+    )
+    write_text(path, text)
+
+
+def read_plan(path: Path) -> Plan:
+    """Read a plan that :func:`write_plan` wrote and a person may have edited.
+
+    Raises
+    ------
+    InputError
+        When the file is absent, no YAML, of another schema, or holds a key or value that is not allowed; the message
+        names the key.
+    """
+    if not path.is_file():
+        raise InputError("no such plan", where=str(path), fix="write one with `semeion plan`")
+    if path.stat().st_size > MAX_BYTES:
+        raise InputError("too large for a plan", where=str(path), fix="give the plan.yaml that `semeion plan` wrote")
+    try:
+        raw: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(f"not readable as YAML: {error}", where=str(path), fix="correct the file") from error
+    if not isinstance(raw, dict):
+        raise InputError("holds no plan", where=str(path), fix="give the plan.yaml that `semeion plan` wrote")
+    if raw.get("schema") != SCHEMA:
+        raise InputError(
+            f"plan schema {raw.get('schema')!r} is not known to this version, which reads {SCHEMA}",
+            where=str(path),
+            fix="write the plan again with `semeion plan`",
+        )
+    try:
+        return Plan.model_validate(raw)
+    except ValidationError as error:
+        raise InputError(explain(error), where=str(path), fix="correct the plan, or write it again") from error
+
+
+def explain(error: ValidationError) -> str:
+    """Return the problems of a pydantic error as one readable line."""
+    parts = []
+    for problem in error.errors():
+        place = ".".join(str(piece) for piece in problem["loc"]) or "plan"
+        if problem["type"] == "extra_forbidden":
+            known = _keys_beside(problem["loc"])
+            parts.append(f"unknown key {place}{nearest(str(problem['loc'][-1]), known)}")
+        else:
+            parts.append(f"{place}: {problem['msg']}")
+    return "; ".join(parts)
+
+
+def _keys_beside(place: tuple[int | str, ...]) -> list[str]:
+    model: Any = Plan
+    for piece in place[:-1]:
+        if isinstance(piece, int):
+            continue
+        field = getattr(model, "model_fields", {}).get(piece)
+        if field is None:
+            return []
+        model = field.annotation
+        if getattr(model, "__args__", None):
+            model = model.__args__[0]
+    return [field.alias or name for name, field in getattr(model, "model_fields", {}).items()]

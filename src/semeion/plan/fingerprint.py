@@ -1,0 +1,110 @@
+"""The facts that shape a plan, taken from training cases only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from semeion.cohort.cohort import Cohort
+
+SCHEMA = 1
+
+
+def learning_rows(cohort: Cohort) -> pd.Series:
+    """Return which rows may shape a plan: the training cases of a given split, else all (folds are drawn of them)."""
+    if cohort.has_split:
+        return cohort.table["split"] == "train"
+    return pd.Series(True, index=cohort.table.index)
+
+
+def fingerprint(cohort: Cohort, facts: pd.DataFrame) -> dict[str, Any]:
+    """Summarise the cohort and its scan as ``fingerprint.json``.
+
+    Parameters
+    ----------
+    cohort
+        The cases.
+    facts
+        One row a case in cohort order, as :func:`semeion.prepare.scan.scan` returns.
+
+    Returns
+    -------
+    dict
+        Plain JSON values; everything below ``training`` comes from training cases only.
+    """
+    chosen = learning_rows(cohort).to_numpy()
+    table, seen = cohort.table[chosen], facts[chosen]
+    seen = seen[seen["status"] == "ok"]
+    splits = cohort.table["split"].fillna("all")
+    return {
+        "schema": SCHEMA,
+        "source": cohort.source,
+        "synthetic": cohort.synthetic,
+        "target": cohort.target.name,
+        "task": cohort.target.task,
+        "classes": list(cohort.target.classes),
+        "positive": cohort.target.positive,
+        "cases": {str(name): int(count) for name, count in splits.value_counts(sort=False).items()},
+        "has_split": cohort.has_split,
+        "has_patients": cohort.has_patients,
+        "training": {
+            "cases": len(table),
+            "patients": int(table["patient_id"].nunique()),
+            "labels": label_counts(cohort, chosen),
+            "rows": spread(seen["rows"]),
+            "cols": spread(seen["cols"]),
+            "aspect": spread(seen["rows"] / seen["cols"]),
+            "colour_share": share(seen["channels"] == 3),
+            "bits": counts(seen["bits"]),
+            "formats": counts(seen["source_format"]),
+            "modality": counts(seen["modality"]),
+            "unit": counts(seen["unit"]),
+            "intensity": {
+                name: spread(seen[name].astype(float)) for name in ("minimum", "p005", "mean", "p995", "maximum")
+            },
+            "border_fraction": spread(seen["border_fraction"]),
+            "text_fraction": spread(seen["text_fraction"]),
+            "salt_fraction": spread(seen["salt_fraction"]),
+            "low_contrast_share": share(seen["low_contrast"]),
+        },
+    }
+
+
+def label_counts(cohort: Cohort, chosen: np.ndarray) -> dict[str, Any]:
+    """Return cases per class (multi-label: per label present; regression: the spread of the value)."""
+    table, target = cohort.table[chosen], cohort.target
+    if target.task == "regression":
+        return spread(table["y"])
+    if target.task == "multilabel":
+        return {name: int((table[f"y.{name}"] == 1).sum()) for name in target.classes}
+    return {name: int((table["y"] == index).sum()) for index, name in enumerate(target.classes)}
+
+
+def spread(values: pd.Series) -> dict[str, float]:
+    """Return minimum, 5 %, median, 95 %, maximum, mean and standard deviation, rounded to four significant digits."""
+    values = values.dropna().astype(float)
+    if values.empty:
+        return {}
+    low, p05, median, p95, high = np.quantile(values, [0, 0.05, 0.5, 0.95, 1])
+    named = {
+        "min": low,
+        "p05": p05,
+        "median": median,
+        "p95": p95,
+        "max": high,
+        "mean": values.mean(),
+        "sd": values.std(ddof=0),
+    }
+    return {name: float(f"{value:.4g}") for name, value in named.items()}
+
+
+def counts(values: pd.Series) -> dict[str, int]:
+    """Return how often each value occurs, missing ones left out."""
+    return {str(name): int(count) for name, count in values.dropna().astype(str).value_counts().items() if name}
+
+
+def share(values: pd.Series) -> float:
+    """Return the share of true values, 0 for none."""
+    return float(round(values.astype(bool).mean(), 4)) if len(values) else 0.0

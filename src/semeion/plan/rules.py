@@ -1,0 +1,341 @@
+"""From facts to decisions: pure functions of the fingerprint, the measured machine and the budget."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from semeion.errors import InputError
+from semeion.plan.networks import Candidate
+from semeion.plan.schema import (
+    AugmentationPlan,
+    BudgetPlan,
+    MemberPlan,
+    NetworkPlan,
+    OperatingPointPlan,
+    Plan,
+    PreparationPlan,
+    TargetPlan,
+    TrainingPlan,
+    ValidationPlan,
+)
+from semeion.prepare.spec import Cleaning
+
+DEFAULT_BUDGET = 15 * 60.0
+PRESENTATIONS = 33_000
+"""Images that a member should see when it learns from `REFERENCE_CASES` cases: 60 epochs, enough in our trials."""
+REFERENCE_CASES = 546
+GROWTH = 0.35
+"""Presentations grow with this power of the number of cases: more cases need fewer epochs."""
+MOST_MEMBERS = 20
+MIRRORED_MODALITIES = {"US", "GM", "SM", "ES", "OP", "DMS", "XC"}
+"""DICOM modalities whose left-right direction carries no meaning: ultrasound, microscopy, endoscopy, fundus, skin,
+photographs."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One candidate on this machine: seconds of a training step by precision (``float32``, ``bfloat16``)."""
+
+    candidate: Candidate
+    seconds: dict[str, float]
+
+    @property
+    def precision(self) -> str:
+        """The faster precision; float32 unless bfloat16 gains a tenth."""
+        slow, fast = self.seconds["float32"], self.seconds.get("bfloat16", math.inf)
+        return "bfloat16" if fast < 0.9 * slow else "float32"
+
+    @property
+    def images_per_second(self) -> float:
+        """Training throughput at the faster precision."""
+        return self.candidate.batch / self.seconds[self.precision]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What ``machine.json`` says: facts of this machine, measured."""
+
+    threads: int
+    memory_gib: float
+    device: str
+    measured: list[Measured]
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the user asked for, and what has been used of the budget."""
+
+    budget: float | None = None
+    """Seconds for the whole run; None takes 15 minutes."""
+    used: float = 0.0
+    """Seconds of it that are over."""
+    still_to_prepare: float = 0.0
+    """Seconds that preparing the store should take."""
+    seed: int = 0
+    operating_point: str = "youden"
+    cleaning: dict[str, tuple[bool, str]] = field(default_factory=dict)
+    """Per cleaning step, whether the fingerprint asks for it, and why."""
+
+
+def make_plan(facts: dict[str, Any], machine: Machine, wishes: Wishes) -> Plan:
+    """Decide everything.
+
+    Parameters
+    ----------
+    facts
+        :func:`semeion.plan.fingerprint.fingerprint`.
+    machine
+        Measured throughput of the candidates of :func:`semeion.plan.networks.candidates`.
+    wishes
+        The user's.
+
+    Raises
+    ------
+    InputError
+        When the cohort cannot be divided, or the budget does not last for one epoch of the smallest network.
+    """
+    training = facts["training"]
+    budget = wishes.budget or DEFAULT_BUDGET
+    validation = plan_validation(facts)
+    reserve = plan_reserve(facts, budget)
+    seconds = budget - wishes.used - wishes.still_to_prepare - reserve
+    wanted = PRESENTATIONS * (training["cases"] / REFERENCE_CASES) ** GROWTH
+    chosen, why = choose_network(machine.measured, seconds, wanted, validation)
+    learning_cases = training["cases"] * (1 - validation.inner_share if validation.scheme == "folds" else 1)
+    if validation.scheme == "folds":
+        learning_cases *= 1 - 1 / validation.folds
+    batch = min(chosen.candidate.batch, max(2, 2 ** int(math.log2(max(learning_cases / 2, 2)))))
+    step_seconds = chosen.seconds[chosen.precision] * batch / chosen.candidate.batch
+    members, members_why = plan_members(validation, seconds, step_seconds, batch, wanted, wishes.seed)
+    least = max(1, round(learning_cases / batch))
+    affordable = members[0].steps if seconds > 0 else 0
+    if affordable < least:
+        need = least * len(members) * step_seconds + budget - seconds
+        raise InputError(
+            f"the budget of {budget:.0f} s leaves {affordable} steps a member, fewer than the {least} of one epoch",
+            where="--budget",
+            fix=f"allow at least {math.ceil(need / 60)}m",
+        )
+    validation.why["members"] = members_why
+    steps = sum(member.steps for member in members)
+    return Plan(
+        schema=1,
+        seed=wishes.seed,
+        target=TargetPlan(
+            name=facts["target"], task=facts["task"], classes=facts["classes"], positive=facts["positive"]
+        ),
+        preparation=plan_preparation(facts, chosen.candidate, wishes.cleaning),
+        network=NetworkPlan(
+            widths=list(chosen.candidate.widths), stem_stride=chosen.candidate.stem_stride, why={"widths": why}
+        ),
+        training=plan_training(facts, chosen, batch, machine),
+        validation=validation,
+        members=members,
+        operating_point=plan_operating_point(facts["task"], wishes.operating_point),
+        budget=BudgetPlan(
+            seconds=budget,
+            reserve=round(reserve, 1),
+            expected_seconds=round(budget - seconds + steps * step_seconds, 1),
+            expected_gib=round(machine.facts.get("peak_gib", 0.0), 2),
+            why={
+                "seconds": "asked for" if wishes.budget else "no budget was given, so 15 minutes",
+                "expected_seconds": f"{steps} steps of {step_seconds:.3f} s as measured, and {budget - seconds:.0f} s "
+                "for reading, preparing, export, prediction, evidence and report",
+                "expected_gib": "memory seen while the candidates were measured",
+            },
+        ),
+    )
+
+
+def plan_reserve(facts: dict[str, Any], budget: float) -> float:
+    """Return seconds kept for export, prediction, evidence and report."""
+    weighed = sum(facts["cases"].values()) - (facts["cases"].get("train", 0) if facts["has_split"] else 0)
+    return float(8.0 + 0.02 * budget + weighed * 0.001)
+
+
+def plan_validation(facts: dict[str, Any]) -> ValidationPlan:
+    """Use the given split when it has validation cases, else patient-grouped folds."""
+    cases, training = facts["cases"], facts["training"]
+    if facts["has_split"] and cases.get("val", 0):
+        given = f"the table gives {cases.get('train', 0)} train and {cases['val']} val cases; they choose everything"
+        why = {"scheme": given}
+        return ValidationPlan(scheme="given", why=why)
+    smallest = training["cases"]
+    if facts["task"] not in ("regression", "multilabel"):
+        label, smallest = min(training["labels"].items(), key=lambda item: item[1])
+        if smallest < 3:
+            raise InputError(
+                f"class {label!r} has {smallest} training cases; folds need at least 3 of every class",
+                where=f"target {facts['target']!r}",
+                fix="bring more cases of it, leave it out, or merge it with another class",
+            )
+    if training["patients"] < 4:
+        raise InputError(
+            f"{training['patients']} patients are too few to learn and to validate",
+            where="the cohort",
+            fix="bring at least 4 patients, better hundreds",
+        )
+    folds = 5 if smallest >= 10 and training["patients"] >= 25 else min(3, smallest)
+    return ValidationPlan(
+        scheme="folds",
+        folds=folds,
+        why={
+            "scheme": "no validation split is given, so every case is held out once, with all cases of its patient",
+            "folds": f"the smallest class has {smallest} cases and there are {training['patients']} patients",
+            "inner_share": "early stopping, calibration and threshold of a fold use an inner split of its other cases",
+        },
+    )
+
+
+def choose_network(
+    measured: list[Measured], seconds: float, wanted: float, validation: ValidationPlan
+) -> tuple[Measured, str]:
+    """Return the first candidate, best first, whose members can see enough images in `seconds`, and why."""
+    least_members = validation.folds if validation.scheme == "folds" else 3
+    for option in measured:
+        affordable = seconds * option.images_per_second / wanted
+        enough = option.candidate.wants_members * (least_members / 3)
+        if affordable >= max(enough, 0.75 * least_members):
+            larger = "it is the largest candidate" if option is measured[0] else "larger ones allow too few"
+            return option, (
+                f"{option.candidate.describe()} learn from {option.images_per_second:.0f} images a second here, so "
+                f"{seconds:.0f} s allow {affordable:.1f} members of {wanted:.0f} images; {larger}"
+            )
+    option = max(measured, key=lambda item: item.images_per_second)
+    return option, f"{option.candidate.describe()}: the fastest candidate, since the budget is short"
+
+
+def plan_members(
+    validation: ValidationPlan, seconds: float, step_seconds: float, batch: int, wanted: float, seed: int
+) -> tuple[list[MemberPlan], str]:
+    """Divide the learning seconds into members of equal steps."""
+    affordable = max(seconds, 0.0) / step_seconds * batch / wanted
+    if validation.scheme == "folds":
+        rounds = max(1, min(MOST_MEMBERS // validation.folds, int(affordable / validation.folds + 0.25)))
+        places = [(fold, repeat) for repeat in range(rounds) for fold in range(validation.folds)]
+    else:
+        places = [(-1, repeat) for repeat in range(max(1, min(MOST_MEMBERS, int(affordable + 0.25))))]
+    share = affordable / len(places)
+    steps = int(min(share, 3.0) * wanted / batch)
+    members = [
+        MemberPlan(
+            name=f"fold{fold}-seed{repeat}" if fold >= 0 else f"seed{repeat}",
+            fold=fold,
+            seed=(seed * 1000 + 100 * repeat + fold + 1) % 2**31,
+            steps=max(steps, 1),
+        )
+        for fold, repeat in places
+    ]
+    return (
+        members,
+        f"the budget lasts for {affordable:.1f} members that see {wanted:.0f} images each; {len(members)} planned",
+    )
+
+
+def plan_preparation(
+    facts: dict[str, Any], candidate: Candidate, cleaning: dict[str, tuple[bool, str]]
+) -> PreparationPlan:
+    """Decide channels, intensities, cleaning, size and fit from the training images."""
+    training = facts["training"]
+    why = {"size": f"images are {training['rows']['median']:.0f} x {training['cols']['median']:.0f} pixels (median)"}
+    channels = 3 if training["colour_share"] >= 0.5 else 1
+    why["channels"] = f"{training['colour_share']:.0%} of the training images have colour"
+    intensity, window, why["intensity"] = _intensity(training)
+    why.update({f"clean.{name}": reason for name, (_, reason) in cleaning.items()})
+    why["fit"] = (
+        "images differ in proportion, so they are padded"
+        if candidate.fit == "pad"
+        else "images agree in proportion, so nothing is distorted"
+    )
+    return PreparationPlan(
+        channels=channels,
+        intensity=intensity,
+        window=window,
+        clean=Cleaning(**{name: asked for name, (asked, _) in cleaning.items()}),
+        size=candidate.size,
+        fit=candidate.fit,
+        why=why,
+    )
+
+
+def _intensity(training: dict[str, Any]) -> tuple[str, tuple[float, float] | None, str]:
+    units, bits, cases = training["unit"], training["bits"], training["cases"]
+    if units.get("HU", 0) >= 0.9 * cases:
+        low, high = training["intensity"]["p005"]["p05"], training["intensity"]["p995"]["p95"]
+        reason = "values are HU; the window holds the 0.5 and 99.5 percentiles of 95 % of training images"
+        return "window", (low, max(high, low + 1)), reason
+    if set(bits) <= {"8", "1"}:
+        return "stored", None, "all training images have 8 bits, so their stored range is kept"
+    return (
+        "percentiles",
+        None,
+        "intensities have no common unit or more than 8 bits, so each image is scaled by its own",
+    )
+
+
+def plan_training(facts: dict[str, Any], chosen: Measured, batch: int, machine: Machine) -> TrainingPlan:
+    """Decide rate, loss, precision and augmentation."""
+    training = facts["training"]
+    weights, weights_why = class_weights(facts["task"], training)
+    modality = max(training["modality"], key=training["modality"].get, default="")
+    mirrored = modality in MIRRORED_MODALITIES
+    seconds = ", ".join(f"{name} {value:.3f} s" for name, value in chosen.seconds.items())
+    deep = len(chosen.candidate.widths) > 3
+    return TrainingPlan(
+        batch=batch,
+        learning_rate=2e-3 if deep else 4e-3,
+        class_weights=weights,
+        label_smoothing=0.05 if facts["task"] in ("binary", "multiclass", "multilabel") else 0.0,
+        precision=chosen.precision,
+        device=machine.device,
+        threads=machine.threads,
+        augmentation=AugmentationPlan(
+            flip_horizontal=mirrored,
+            why={
+                "rotation": "positioning differs by some degrees, and shift and size with it",
+                "flip_horizontal": f"{modality}: left and right carry no meaning"
+                if mirrored
+                else "off, since the modality is unknown or its sides carry meaning (heart, liver, laterality)",
+                "brightness": "gain and exposure differ between devices",
+            },
+        ),
+        why={
+            "precision": f"measured for one step: {seconds}",
+            "batch": f"{batch} images a step, as measured; at most about half of the cases that a member learns from",
+            "label_smoothing": "softened labels keep a small network from overconfidence; grades and values have none",
+            "learning_rate": "peak of one cycle with AdamW; less for deeper networks",
+            "class_weights": weights_why,
+            "averaging": "averaged weights generalise better than the last ones and make validation steady",
+            "patience": "evaluations without a better validation loss after which a member stops, once its rate falls",
+        },
+    )
+
+
+def class_weights(task: str, training: dict[str, Any]) -> tuple[list[float], str]:
+    """Return loss weights that soften an imbalance of more than 2 to 1, by the square root of the inverse frequency."""
+    if task == "regression":
+        return [], "a measured value has no classes"
+    counts = [max(1, count) for count in training["labels"].values()]
+    if task == "multilabel":
+        weights = [math.sqrt(max(1.0, (training["cases"] - count) / count)) for count in counts]
+        return [round(weight, 4) for weight in weights], "each label's presence weighs the root of absent over present"
+    ratio = max(counts) / min(counts)
+    if ratio <= 2:
+        return [], f"the largest class has {ratio:.1f} times the cases of the smallest: no weights needed"
+    weights = [math.sqrt(sum(counts) / len(counts) / count) for count in counts]
+    why = f"the largest class has {ratio:.1f} times the cases of the smallest: weights by the root of the inverse "
+    why += "frequency, their effect on probabilities undone in the shipped graph"
+    return [round(weight, 4) for weight in weights], why
+
+
+def plan_operating_point(task: str, rule: str) -> OperatingPointPlan:
+    """Return the rule of the threshold with its reason."""
+    reasons = {
+        "binary": "on pooled calibrated validation predictions; stored as a number",
+        "multilabel": "per label, on pooled calibrated validation predictions",
+        "regression": "a measured value has no operating point",
+    }
+    return OperatingPointPlan(rule=rule, why={"rule": reasons.get(task, "several classes: the largest probability")})
