@@ -1,0 +1,171 @@
+"""Commands that need a cohort: demo, check, plan, train, resume."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from semeion.cli import options as o
+from semeion.cli.words import print_check, print_plan, print_run
+from semeion.progress import for_terminal
+
+
+def demo(
+    context: typer.Context,
+    data: Annotated[
+        Path | None, typer.Option(help="A MedMNIST .npz, for example breastmnist.npz; else the cache or a download.")
+    ] = None,
+    synthetic: Annotated[bool, typer.Option("--synthetic", help="Use generated phantoms, not real images.")] = False,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Run folder.")] = Path("runs/demo"),
+    budget: o.Budget = "3m",
+    seed: o.Seed = 0,
+    quiet: o.Quiet = False,
+) -> None:
+    """Go the whole road on real breast ultrasound.
+
+    Without --data the images come from the cache, else from the official download (BreastMNIST, 0.6 MB), else, without
+    a network, from a generator; the report then says so. An earlier demonstration in the same folder is replaced.
+
+    Example: semeion demo -o runs/demo
+    """
+    from semeion.study.demonstrate import demonstrate
+
+    run = demonstrate(data, synthetic, output, budget, seed, for_terminal(quiet=quiet), context.obj)
+    print_run(run)
+
+
+def check(
+    table: o.Source,
+    target: o.Target = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder for check.json and check.html.")] = None,
+    task: o.Task = None,
+    positive: o.Positive = None,
+    labels: o.Labels = None,
+    order: o.Order = None,
+    group: o.Group = None,
+    split: o.Split = None,
+    no_split: o.NoSplit = False,
+    delimiter: o.Delimiter = ";",
+    covariates: o.Covariates = None,
+    seed: o.Seed = 0,
+    jobs: o.Jobs = None,
+    quiet: o.Quiet = False,
+) -> int:
+    """Read everything and say what is wrong; exit status 1 when a result would be void or an image cannot be read.
+
+    Example: semeion check cohort.csv --target finding -o check/
+    """
+    from semeion.study.checking import check_source
+    from semeion.study.options import RunOptions, source_path
+
+    cohort = o.cohort_options(target, task, positive, labels, order, group, split, no_split, delimiter, covariates)
+    options = RunOptions(cohort, seed=seed, jobs=jobs)
+    found = check_source(source_path(table), options, output, for_terminal(quiet=quiet))
+    print_check(found, output)
+    void = any(audit["verdict"] == "void" for audit in found["audits"].values())
+    return int(void or found["images"]["missing"] + found["images"]["unreadable"] > 0)
+
+
+def plan(
+    table: o.Source,
+    target: o.Target = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Plan file; fingerprint.json goes beside it.")] = Path(
+        "plan.yaml"
+    ),
+    task: o.Task = None,
+    positive: o.Positive = None,
+    labels: o.Labels = None,
+    order: o.Order = None,
+    group: o.Group = None,
+    split: o.Split = None,
+    no_split: o.NoSplit = False,
+    delimiter: o.Delimiter = ";",
+    covariates: o.Covariates = None,
+    budget: o.Budget = None,
+    seed: o.Seed = 0,
+    operating_point: o.OperatingPoint = "youden",
+    skip_bad: o.SkipBad = False,
+    accept: o.Accept = None,
+    jobs: o.Jobs = None,
+    quiet: o.Quiet = False,
+) -> None:
+    """Write the plan, with its reasons, before spending an hour.
+
+    Example: semeion plan cohort.csv --target finding --budget 15m -o plan.yaml
+    """
+    from semeion.study.options import RunOptions, parse_duration, source_path
+    from semeion.study.planning import write_planned
+
+    cohort = o.cohort_options(target, task, positive, labels, order, group, split, no_split, delimiter, covariates)
+    options = RunOptions(
+        cohort, parse_duration(budget), seed, operating_point, skip_bad, tuple(accept or ()), jobs=jobs
+    )
+    made = write_planned(source_path(table), options, output, for_terminal(quiet=quiet))
+    print_plan(made, output)
+
+
+def train(
+    context: typer.Context,
+    table: o.Source,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Run folder; new or empty.")],
+    target: o.Target = None,
+    task: o.Task = None,
+    positive: o.Positive = None,
+    labels: o.Labels = None,
+    order: o.Order = None,
+    group: o.Group = None,
+    split: o.Split = None,
+    no_split: o.NoSplit = False,
+    delimiter: o.Delimiter = ";",
+    covariates: o.Covariates = None,
+    budget: o.Budget = None,
+    plan_file: Annotated[Path | None, typer.Option("--plan", help="Follow this plan instead of planning.")] = None,
+    seed: o.Seed = 0,
+    operating_point: o.OperatingPoint = "youden",
+    skip_bad: o.SkipBad = False,
+    accept: o.Accept = None,
+    jobs: o.Jobs = None,
+    quiet: o.Quiet = False,
+) -> None:
+    """Check, plan, prepare, learn, weigh, ship and report, within the budget.
+
+    Ctrl-C stops cleanly; `semeion resume RUN` goes on.
+
+    Example: semeion train cohort.csv --target finding --group patient_id --budget 15m -o runs/finding
+    """
+    from semeion.study import Run
+    from semeion.study.options import RunOptions, parse_duration, source_path
+    from semeion.study.road import start_run
+
+    cohort = o.cohort_options(target, task, positive, labels, order, group, split, no_split, delimiter, covariates)
+    options = RunOptions(
+        cohort,
+        parse_duration(budget),
+        seed,
+        operating_point,
+        skip_bad,
+        tuple(accept or ()),
+        None if plan_file is None else str(source_path(plan_file)),
+        jobs,
+    )
+    print_run(Run(start_run(source_path(table), options, output, for_terminal(quiet=quiet), context.obj)))
+
+
+def resume(
+    context: typer.Context,
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of an interrupted run.")],
+    quiet: o.Quiet = False,
+) -> None:
+    """Go on with an interrupted run.
+
+    Example: semeion resume runs/finding
+    """
+    from semeion.study import Run
+    from semeion.study.road import resume_run
+
+    print_run(Run(resume_run(run, for_terminal(quiet=quiet), context.obj)))
+
+
+COMMANDS = (demo, check, plan, train, resume)

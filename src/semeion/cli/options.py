@@ -1,0 +1,114 @@
+"""Options that several commands share, declared once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from semeion.cohort.cohort import CohortOptions
+from semeion.errors import InputError
+
+Source = Annotated[
+    Path,
+    typer.Argument(metavar="TABLE", help="Table (CSV, TSV, XLSX, Parquet), folder of class folders, or MedMNIST .npz."),
+]
+Target = Annotated[
+    str | None,
+    typer.Option("--target", "-t", help="Column to diagnose; several 0/1 columns as a,b,c."),
+]
+Task = Annotated[
+    str | None,
+    typer.Option(help="binary, multiclass, multilabel, ordinal or regression; inferred."),
+]
+Positive = Annotated[str | None, typer.Option(help="Positive class; inferred.")]
+Labels = Annotated[str | None, typer.Option(help="Names of codes, for example 0=malignant,1=benign.")]
+Order = Annotated[str | None, typer.Option(help="Grades of an ordinal target, lowest first: low,middle,high.")]
+Group = Annotated[str | None, typer.Option(help="Column of the patient, when it is not patient_id.")]
+Split = Annotated[str | None, typer.Option(help="Column of the split, when it is not split.")]
+NoSplit = Annotated[bool, typer.Option("--no-split", help="Ignore the split column.")]
+Delimiter = Annotated[str, typer.Option(help="Between labels of a multi-label column.")]
+Covariates = Annotated[str | None, typer.Option(help="Columns that are inputs: age,sex.")]
+Budget = Annotated[str | None, typer.Option(help="Time for everything, for example 15m or 1h30m.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="The one source of randomness.")]
+OperatingPoint = Annotated[
+    str,
+    typer.Option(help="youden, accuracy, sensitivity=0.95, specificity=0.95 or cost=FN:FP."),
+]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out cases whose image is missing or unreadable.")]
+Accept = Annotated[
+    list[str] | None,
+    typer.Option(help="Go on although this audit is void; the report says so."),
+]
+Jobs = Annotated[int | None, typer.Option(min=1, help="Threads that read images; all cores.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+
+
+def names(text: str | None) -> tuple[str, ...]:
+    """Return the parts of ``a,b,c``."""
+    return tuple(part.strip() for part in text.split(",") if part.strip()) if text else ()
+
+
+def code_names(text: str | None) -> dict[str, str]:
+    """Return ``{"0": "malignant", "1": "benign"}`` of ``0=malignant,1=benign``.
+
+    Raises
+    ------
+    InputError
+        When a part has no ``=``, or a code is named twice.
+    """
+    found: dict[str, str] = {}
+    for part in names(text):
+        code, equals, name = part.partition("=")
+        if not equals or not code.strip() or not name.strip():
+            raise InputError(
+                f"{part!r} is not CODE=NAME", where="--labels", fix="write for example 0=malignant,1=benign"
+            )
+        if code.strip() in found:
+            raise InputError(f"the code {code.strip()!r} is named twice", where="--labels", fix="name it once")
+        found[code.strip()] = name.strip()
+    return found
+
+
+def cohort_options(
+    target: str | None,
+    task: str | None,
+    positive: str | None,
+    labels: str | None,
+    order: str | None,
+    group: str | None,
+    split: str | None,
+    no_split: bool,
+    delimiter: str,
+    covariates: str | None,
+) -> CohortOptions:
+    """Collect the options of the panel `COHORT`.
+
+    Raises
+    ------
+    InputError
+        When the task is unknown or ``--labels`` cannot be read.
+    """
+    from typing import get_args
+
+    from semeion.cohort import cohort
+    from semeion.errors import nearest
+
+    tasks = get_args(cohort.Task)
+    if task is not None and task not in tasks:
+        raise InputError(
+            f"unknown task {task!r}{nearest(task, tasks)}", where="--task", fix=f"use one of {', '.join(tasks)}"
+        )
+    return CohortOptions(
+        target=target,
+        task=task,  # type: ignore[arg-type]
+        positive=positive,
+        labels=code_names(labels),
+        order=names(order),
+        group=group,
+        split=split,
+        no_split=no_split,
+        delimiter=delimiter,
+        covariates=names(covariates),
+    )

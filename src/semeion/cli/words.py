@@ -1,0 +1,134 @@
+"""What commands print on standard output."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from semeion.plan.schema import Plan
+    from semeion.study import Run
+
+HEADLINE = (
+    "auroc",
+    "auprc",
+    "accuracy",
+    "balanced_accuracy",
+    "recall",
+    "specificity",
+    "precision",
+    "f1_macro",
+    "kappa_quadratic",
+    "mae",
+    "rmse",
+    "r2",
+)
+SHOWN_AS = {
+    "recall": "sensitivity (recall)",
+    "auroc": "AUROC",
+    "auprc": "AUPRC",
+    "mae": "MAE",
+    "rmse": "RMSE",
+    "r2": "R2",
+}
+SPLITS = {
+    "test": "test cases",
+    "oof": "held-out cases of every fold",
+    "external": "external cases",
+    "val": "validation cases (optimistic)",
+}
+
+
+def print_run(run: Run) -> None:
+    """Print a finished run: figures, then where things are."""
+    evidence = run.evidence
+    if evidence["synthetic"]:
+        print("The data are synthetic: generated phantoms, no patient.\n")
+    print_metrics(evidence)
+    budget = evidence["budget"]
+    asked = f" of {budget['asked_seconds']:.0f} s" if budget["asked_seconds"] else ""
+    print(f"\nUsed {budget['used_seconds']:.0f} s{asked}; learning ended: {budget['ended']}.")
+    print(f"Report: {_short(run.path / 'report.html')}\nModel:  {_short(run.path / 'model')}")
+
+
+def print_metrics(evidence: Mapping[str, Any]) -> None:
+    """Print the headline figures of the most honest split there is."""
+    split = next((name for name in SPLITS if name in evidence["metrics"]), None)
+    if split is None:
+        print("There are no figures: no labelled case outside the training split.")
+        return
+    metrics = evidence["metrics"][split]
+    some = next(iter(metrics.values()))
+    positive = f", positive class {evidence['positive']!r}" if evidence["positive"] else ""
+    cases = f"{some['n']} {SPLITS[split]}, {some['n_patients']} patients"
+    print(f"{evidence['target']} ({evidence['task']}{positive}) on {cases}:")
+    for name in HEADLINE:
+        if name in metrics:
+            print(f"  {SHOWN_AS.get(name, name.replace('_', ' ')):22} {figure(metrics[name])}")
+    point = evidence.get("operating_point") or {}
+    if point.get("value") is not None:
+        print(f"  called {evidence['positive']!r} from a probability of {point['value']:.3f} on ({point['rule']})")
+    print("Research use only. Intervals are 95 %, over patients.")
+
+
+def figure(entry: Mapping[str, Any]) -> str:
+    """Return ``0.912 (0.850 to 0.960)``, or why there is none."""
+    if entry["value"] is None:
+        return f"undefined: {entry.get('reason', '')}"
+    value = f"{entry['value']:.3f}"
+    if entry["low"] is None:
+        return f"{value} (no interval: {entry.get('reason', '')})"
+    return f"{value} ({entry['low']:.3f} to {entry['high']:.3f})"
+
+
+def print_check(check: Mapping[str, Any], output: Path | None) -> None:
+    """Print what ``check`` found."""
+    patients = f"{check['n_patients']} patients" if check["has_patients"] else "no patient ids"
+    print(f"{check['source']}: {check['n_cases']} cases, {patients}")
+    print(f"target {check['target']!r}: {check['task']}. {check['why']}")
+    for name, split in check["splits"].items():
+        counts = ", ".join(f"{label} {count}" for label, count in split.get("class_counts", {}).items())
+        print(f"  {name}: {split['n']} cases{': ' + counts if counts else ''}")
+    images = check["images"]
+    print(f"images: {images['ok']} read, {images['missing']} missing, {images['unreadable']} unreadable")
+    for note in check["notes"]:
+        print(f"note: {note}")
+    if check["unused"]:
+        print(f"columns not used: {', '.join(check['unused'])}")
+    print()
+    for name, audit in check["audits"].items():
+        advice = "" if audit["verdict"] == "clear" else f"  {audit['advice']}"
+        print(f"  {audit['verdict']:8} {name}{advice}")
+        if audit["verdict"] in ("void", "warn") and audit["cases"]:
+            print(f"           cases: {_first(audit['cases'])}")
+    if output is not None:
+        print(f"\nPage: {_short(output / 'check.html')}")
+
+
+def print_plan(plan: Plan, output: Path) -> None:
+    """Print the main decisions with their reasons."""
+    size = plan.preparation.size
+    print(f"target {plan.target.name!r}: {plan.target.task}, {len(plan.target.classes)} classes")
+    print(f"input {size[0]} x {size[1]} x {plan.preparation.channels}; residual network {plan.network.widths}")
+    print(f"  {plan.network.why.get('widths', '')}")
+    steps = sum(member.steps for member in plan.members)
+    print(f"{len(plan.members)} members, {steps} steps of {plan.training.batch} images in {plan.training.precision}")
+    print(f"  {plan.validation.why.get('scheme', '')}; {plan.validation.why.get('members', '')}")
+    print(f"expected: {plan.budget.expected_seconds / 60:.1f} minutes, {plan.budget.expected_gib:.1f} GiB")
+    print(f"\nPlan: {_short(output)} (every decision has its reason; edit it, then `semeion train --plan`)")
+
+
+def print_findings(counts: Mapping[str, int], output: Path) -> None:
+    """Print how many findings of each status were written."""
+    print(f"{', '.join(f'{count} {status}' for status, count in counts.items()) or 'no case'}: {output}")
+
+
+def _first(cases: list[Any], most: int = 8) -> str:
+    shown = ["=".join(map(str, case)) if isinstance(case, list) else str(case) for case in cases[:most]]
+    return ", ".join(shown) + (f" and {len(cases) - most} more" if len(cases) > most else "")
+
+
+def _short(path: Path) -> Path:
+    """Return the path relative to the working folder when it is below it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

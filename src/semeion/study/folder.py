@@ -1,0 +1,134 @@
+"""The run folder: where each artefact is, who may write, and what is already done."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from semeion import __version__
+from semeion.artefacts import machine_errors, read_json, write_json
+from semeion.errors import InputError
+from semeion.study.options import RunOptions
+
+SCHEMA = 1
+
+
+class RunFolder:
+    """Paths and state of one run; the state is what a resume needs."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+
+    def __truediv__(self, name: str) -> Path:
+        return self.path / name
+
+    @property
+    def state(self) -> Path:
+        """``run.json``: source, options, seconds used so far, whether finished."""
+        return self.path / "run.json"
+
+    def refuse_taken(self) -> None:
+        """Refuse a path that already holds something; nothing is written.
+
+        Raises
+        ------
+        InputError
+            A run, finished or not or of another version; other files; a file in place of a folder.
+        """
+        if self.state.exists():
+            state = read_run_state(self.path)
+            fix = (
+                "choose another -o"
+                if state["finished"]
+                else f"continue it with `semeion resume {self.path.name}`, or choose another -o"
+            )
+            kind = "a finished run" if state["finished"] else "an unfinished run"
+            raise InputError(f"already holds {kind}", where=str(self.path), fix=fix)
+        if self.path.exists() and (
+            not self.path.is_dir() or any(entry.name != ".lock" for entry in self.path.iterdir())
+        ):
+            raise InputError("is not empty and holds no run", where=str(self.path), fix="choose another folder with -o")
+
+    def begin(self, source: Path, options: RunOptions) -> None:
+        """Make a new run.
+
+        Raises
+        ------
+        InputError
+            When the folder already holds something.
+        MachineError
+            When it cannot be written.
+        """
+        self.refuse_taken()
+        with machine_errors(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+        self.write_state({"source": str(source), "options": options.to_json(), "seconds_used": 0.0, "finished": False})
+
+    def write_state(self, state: dict[str, Any]) -> None:
+        """Write ``run.json`` whole."""
+        write_json(self.state, {**state, "schema": SCHEMA, "semeion": __version__})
+
+    def log(self, event: str, **facts: Any) -> None:
+        """Append one line to ``log.jsonl``; never with a patient's data."""
+        line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": event, **facts}
+        with machine_errors(self.path), (self.path / "log.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder against a second process.
+
+        Raises
+        ------
+        InputError
+            When another process holds it.
+        """
+        with machine_errors(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            if not _lock(handle):
+                raise InputError(
+                    "is in use by another process", where=str(self.path), fix="wait for it, or choose another -o"
+                )
+            yield
+        finally:
+            os.close(handle)
+
+
+def _lock(handle: int) -> bool:
+    try:
+        import fcntl
+    except ImportError:  # Windows has no fcntl; two runs in one folder then stop each other at begin()
+        return True
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def read_run_state(path: Path) -> dict[str, Any]:
+    """Read ``run.json``.
+
+    Raises
+    ------
+    InputError
+        When the folder holds no run, or one of another version.
+    """
+    file = path / "run.json"
+    if not file.is_file():
+        raise InputError("holds no run", where=str(path), fix="give a folder that `semeion train -o` wrote")
+    state: dict[str, Any] = read_json(file)
+    if state.get("schema") != SCHEMA:
+        raise InputError(
+            f"was written by Semeion {state.get('semeion')} in a form that {__version__} does not read",
+            where=str(path),
+            fix="use that version, or train again into another folder",
+        )
+    return state

@@ -1,0 +1,115 @@
+"""From a source to checked cases: gather, read every image, audit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from semeion.audit.audit import Audit
+from semeion.audit.checks import is_void, run_checks
+from semeion.cohort.cohort import Cohort, Flow
+from semeion.cohort.gather import gather
+from semeion.errors import InputError, nearest
+from semeion.prepare.scan import scan
+from semeion.progress import Progress
+from semeion.study.options import RunOptions
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """What is known once every image was read.
+
+    Attributes
+    ----------
+    cohort
+        The cases that can be used.
+    facts
+        Their scan, one row a case in the same order.
+    everyone, everything
+        The same before unreadable cases were left out.
+    audits
+        Of the tier ``check``, by name.
+    """
+
+    cohort: Cohort
+    facts: pd.DataFrame
+    everyone: Cohort
+    everything: pd.DataFrame
+    audits: dict[str, Audit]
+
+
+def inspect(source: Path, options: RunOptions, progress: Progress) -> Inspected:
+    """Gather, scan and audit.
+
+    Raises
+    ------
+    InputError
+        When the source cannot be understood.
+    """
+    cohort = gather(source, options.cohort)
+    cohort = replace(cohort, synthetic=cohort.synthetic or options.synthetic, notes=(*cohort.notes, *options.remarks))
+    facts = scan(cohort, jobs=options.jobs, progress=progress)
+    audits = run_checks(cohort, facts)
+    bad = facts.loc[facts["status"] != "ok", "case_id"]
+    kept, kept_facts = cohort, facts
+    if len(bad):
+        kept = cohort.without(set(bad), "readable images", f"{len(bad)} images are missing or unreadable")
+        kept_facts = facts[facts["status"] == "ok"].reset_index(drop=True)
+    else:
+        flow = Flow(
+            "readable images", len(cohort.table), int(cohort.table["patient_id"].nunique()), "every image was read"
+        )
+        kept = replace(cohort, flow=(*cohort.flow, flow))
+    return Inspected(kept, kept_facts, cohort, facts, audits)
+
+
+def refuse_bad_images(seen: Inspected, *, skip_bad: bool) -> None:
+    """Stop with the whole list of missing and unreadable images, unless the user leaves them out.
+
+    Raises
+    ------
+    InputError
+        Naming every such case.
+    """
+    bad = seen.everything[seen.everything["status"] != "ok"]
+    if bad.empty or (skip_bad and len(seen.cohort.table)):
+        return
+    lines = [f"case {case}: {problem}" for case, problem in zip(bad["case_id"], bad["problem"], strict=True)]
+    of = f"{len(bad)} of {len(seen.everyone.table)} images cannot be read"
+    fix = (
+        "correct these, or leave such cases out with --skip-bad" if not skip_bad else "none is left: correct the paths"
+    )
+    raise InputError(of, where=seen.everyone.source, fix=fix, details=lines)
+
+
+def refuse_void(audits: dict[str, Audit], accept: tuple[str, ...]) -> list[str]:
+    """Stop when an audit is void and was not accepted; return the void ones that were.
+
+    Raises
+    ------
+    InputError
+        Naming each void audit and what to do.
+    """
+    for name in accept:
+        if name not in audits:
+            raise InputError(f"no audit is called {name!r}{nearest(name, audits)}", where="--accept")
+    void = is_void(audits)
+    refused = [name for name in void if name not in accept]
+    if refused:
+        raise InputError(
+            "the result would be void",
+            where="audits",
+            fix="correct the table (`semeion check` shows the cases), or accept by name: "
+            + " ".join(f"--accept {name}" for name in refused),
+            details=[f"{name}: {audits[name].advice}" for name in refused],
+        )
+    return void
+
+
+def labels(cohort: Cohort) -> Any:
+    """Return the reference standard, float64 ``(cases,)`` or ``(cases, labels)``."""
+    values = cohort.table[list(cohort.target.columns)].to_numpy(dtype="float64")
+    return values if cohort.target.task == "multilabel" else values[:, 0]

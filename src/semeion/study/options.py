@@ -1,0 +1,91 @@
+"""What a user may ask of a run, and how it is remembered for a resume."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from semeion.cohort.cohort import CohortOptions
+from semeion.errors import InputError
+
+UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Everything that decides a run besides the data, by the names of the command line."""
+
+    cohort: CohortOptions = field(default_factory=CohortOptions)
+    budget: float | None = None
+    """Seconds; None: the plan's, or 15 minutes."""
+    seed: int = 0
+    operating_point: str = "youden"
+    skip_bad: bool = False
+    accept: tuple[str, ...] = ()
+    """Audits whose void verdict the user accepts."""
+    plan: str | None = None
+    """A plan to train from instead of planning."""
+    jobs: int | None = None
+    synthetic: bool = False
+    """The images were generated (only the demonstration says so)."""
+    remarks: tuple[str, ...] = ()
+    """Sentences that the report must show."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(raw: dict[str, Any]) -> RunOptions:
+        """Return what :meth:`to_json` gave."""
+        cohort = {**raw["cohort"]}
+        for name in ("order", "covariates"):
+            cohort[name] = tuple(cohort[name])
+        rest = {**raw, "cohort": CohortOptions(**cohort)}
+        for name in ("accept", "remarks"):
+            rest[name] = tuple(rest[name])
+        return RunOptions(**rest)
+
+
+def parse_duration(text: str | float | None, *, where: str = "--budget") -> float | None:
+    """Return seconds of ``90s``, ``15m``, ``1.5h``, ``2d`` or ``1h30m``; a number is seconds.
+
+    Raises
+    ------
+    InputError
+        When the text is no duration, or is not positive.
+    """
+    if text is None:
+        return None
+    if isinstance(text, int | float):
+        seconds = float(text)
+    elif re.fullmatch(r"(\d+(\.\d+)?[smhd])+", text.strip().lower()):
+        parts = re.findall(r"(\d+(?:\.\d+)?)([smhd])", text.strip().lower())
+        seconds = sum(float(number) * UNITS[unit] for number, unit in parts)
+    elif re.fullmatch(r"\d+(\.\d+)?", text.strip()):
+        raise InputError(
+            f"{text!r} has no unit",
+            where=where,
+            fix=f"write {text.strip()}m for minutes or {text.strip()}s for seconds",
+        )
+    else:
+        raise InputError(f"{text!r} is no duration", where=where, fix="write for example 90s, 15m or 1h30m")
+    if not 0 < seconds < float("inf"):
+        raise InputError(f"{text!r} is not a positive duration", where=where, fix="write for example 15m")
+    return seconds
+
+
+def source_path(source: str | Path, base: Path | None = None) -> Path:
+    """Return the absolute path of a table, tree or npz.
+
+    Raises
+    ------
+    InputError
+        When nothing is there.
+    """
+    path = (base or Path.cwd()) / Path(source).expanduser()
+    if not path.exists():
+        raise InputError("no such file or folder", where=str(source), fix="correct the path")
+    return path.absolute()

@@ -1,0 +1,181 @@
+"""From inspected cases to a plan: fingerprint, measurement of the machine, rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from semeion.artefacts import read_json, write_json
+from semeion.cohort.cohort import Cohort
+from semeion.cohort.reading import read_image
+from semeion.errors import InputError
+from semeion.evidence.operating import parse_rule
+from semeion.parallel import usable_cores
+from semeion.plan.files import write_plan
+from semeion.plan.fingerprint import fingerprint, learning_rows
+from semeion.plan.networks import candidates
+from semeion.plan.rules import DEFAULT_BUDGET, Machine, Wishes, make_plan
+from semeion.plan.schema import Plan
+from semeion.prepare.scan import recommend_cleaning
+from semeion.progress import Progress
+from semeion.study.inspect import inspect, refuse_bad_images, refuse_void
+from semeion.study.options import RunOptions
+
+TIMED = 16
+"""Images that are read to estimate how long preparing all of them takes."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """The fingerprint, and the plan when it is wanted: a given plan needs no measurement."""
+
+    fingerprint: dict[str, Any]
+    plan: Callable[[], Plan]
+
+
+def plan_run(
+    cohort: Cohort,
+    facts: pd.DataFrame,
+    options: RunOptions,
+    progress: Progress,
+    *,
+    used: float = 0.0,
+    machine_file: Path | None = None,
+) -> Planned:
+    """Take the fingerprint and return it with a function that plans.
+
+    Parameters
+    ----------
+    cohort, facts
+        Usable cases and their scan.
+    options
+        Budget, seed, operating point.
+    progress
+        For the bar.
+    used
+        Seconds of the budget that are over.
+    machine_file
+        Where the measurement is kept; read when it exists.
+    """
+    known = fingerprint(cohort, facts)
+    cleaning = recommend_cleaning(facts, learning_rows(cohort).to_numpy())
+
+    def plan() -> Plan:
+        from time import monotonic
+
+        began = monotonic()
+        budget = options.budget or DEFAULT_BUDGET
+        machine = _machine(known, machine_file, min(40.0, max(8.0, 0.06 * budget)), progress)
+        wishes = Wishes(
+            budget=options.budget,
+            used=used + monotonic() - began,
+            still_to_prepare=reading_seconds(cohort, options.jobs),
+            seed=options.seed,
+            operating_point=options.operating_point,
+            cleaning=cleaning,
+        )
+        return make_plan(known, machine, wishes)
+
+    return Planned(known, plan)
+
+
+def reading_seconds(cohort: Cohort, jobs: int | None) -> float:
+    """Return how long preparing every image should take: `TIMED` of them are read, evenly spaced, on one thread.
+
+    Preparing costs about as much again as reading; threads share the work.
+    """
+    from time import perf_counter
+
+    references = cohort.table["image"]
+    chosen = references.iloc[np.linspace(0, len(references) - 1, min(TIMED, len(references))).astype(int)]
+    began = perf_counter()
+    for reference in chosen:
+        read_image(reference)
+    return 2 * (perf_counter() - began) / len(chosen) * len(references) / (jobs or usable_cores())
+
+
+def refuse_covariates(cohort: Cohort) -> None:
+    """Refuse inputs that this version cannot learn from, rather than leave them out without a word.
+
+    Raises
+    ------
+    InputError
+        When covariates were named.
+    """
+    if cohort.covariates:
+        raise InputError(
+            f"covariates are not learned from yet ({', '.join(cohort.covariates)}): models see images alone",
+            where="--covariates",
+            fix="leave the option out; `semeion check --covariates` audits such columns",
+        )
+
+
+def _machine(known: dict[str, Any], file: Path | None, seconds: float, progress: Progress) -> Machine:
+    from semeion.learn.throughput import machine_from_json, machine_to_json, measure_machine
+
+    if file is not None and file.exists():
+        return machine_from_json(read_json(file), file)
+    channels = 3 if known["training"]["colour_share"] >= 0.5 else 1
+    machine = measure_machine(
+        candidates(known), known["task"], known["classes"], channels, seconds=seconds, progress=progress
+    )
+    if file is not None:
+        write_json(file, machine_to_json(machine))
+    return machine
+
+
+def check_plan_fits(plan: Plan, cohort: Cohort, where: Path) -> None:
+    """Refuse a plan that was made for another question.
+
+    Raises
+    ------
+    InputError
+        Naming what differs.
+    """
+    target = cohort.target
+    for name, planned, found in (
+        ("target", plan.target.name, target.name),
+        ("task", plan.target.task, target.task),
+        ("classes", plan.target.classes, list(target.classes)),
+        ("positive class", plan.target.positive, target.positive),
+    ):
+        if planned != found:
+            raise InputError(
+                f"the plan's {name} is {planned!r}, the table's {found!r}",
+                where=str(where),
+                fix="plan again, or give the options that the plan was made with",
+            )
+    if plan.validation.scheme == "given" and not cohort.has_split:
+        raise InputError("the plan uses a given split, and the table has none", where=str(where), fix="plan again")
+    empty = set(range(plan.validation.folds)) - {member.fold for member in plan.members}
+    if plan.validation.scheme == "folds" and empty:
+        raise InputError(
+            f"no member has fold {min(empty)}, so its held-out cases would have no prediction",
+            where=str(where),
+            fix="give every fold from 0 a member, or lower validation.folds",
+        )
+
+
+def write_planned(source: Path, options: RunOptions, output: Path, progress: Progress) -> Plan:
+    """Inspect, plan, and write ``plan.yaml`` as `output` with ``fingerprint.json`` beside it.
+
+    Raises
+    ------
+    InputError
+        When the source is refused.
+    """
+    parse_rule(options.operating_point)
+    seen = inspect(source, options, progress)
+    refuse_bad_images(seen, skip_bad=options.skip_bad)
+    refuse_void(seen.audits, options.accept)
+    refuse_covariates(seen.cohort)
+    planned = plan_run(seen.cohort, seen.facts, options, progress)
+    plan = planned.plan()
+    write_plan(plan, output)
+    write_json(output.parent / "fingerprint.json", planned.fingerprint)
+    return plan

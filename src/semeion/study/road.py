@@ -1,0 +1,313 @@
+"""The whole road of one run: each stage writes its artefact, and a resume begins at the first that is missing."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from semeion.artefacts import machine_errors, read_json, whole_file, write_json
+from semeion.audit.checks import affected_cases, duplicate_groups
+from semeion.cohort.cohort import Cohort, read_cohort, write_cohort
+from semeion.errors import InputError, Interrupted, MachineError
+from semeion.evidence.operating import parse_rule
+from semeion.plan.files import read_plan, write_plan
+from semeion.plan.schema import Plan
+from semeion.plan.splits import Sides, sides
+from semeion.prepare.store import Store, build_store
+from semeion.progress import Progress
+from semeion.report.page import write_report
+from semeion.study.clock import Clock
+from semeion.study.folder import RunFolder, read_run_state
+from semeion.study.gallery import write_gallery
+from semeion.study.inspect import inspect, labels, refuse_bad_images, refuse_void
+from semeion.study.learning import Trained, question_of, train_members
+from semeion.study.options import RunOptions
+from semeion.study.planning import check_plan_fits, plan_run, refuse_covariates
+from semeion.study.predicting import operating_points, predict_run
+from semeion.study.shipping import ship
+from semeion.study.weighing import Audited, run_evidence
+
+
+def start_run(
+    source: Path, options: RunOptions, output: Path, progress: Progress, started: float | None = None
+) -> Path:
+    """Make a run folder and go the whole road.
+
+    Parameters
+    ----------
+    source, options
+        What to learn from, and how.
+    output
+        The run folder; must be new or empty.
+    progress
+        For the terminal.
+    started
+        :func:`time.monotonic` when the budget began; now when None.
+
+    Returns
+    -------
+    Path
+        The run folder.
+
+    Raises
+    ------
+    InputError
+        When the input is refused; a new folder is removed again.
+    Interrupted
+        When the user stopped it; resumable.
+    """
+    parse_rule(options.operating_point)
+    if options.plan is not None:
+        read_plan(Path(options.plan))
+    refuse_no_training()
+    existed = output.exists()
+    run = RunFolder(output)
+    # A folder with a lock may be in use, which locked() says; looking first keeps the lock out of anything else.
+    if not (run / ".lock").exists():
+        run.refuse_taken()
+    with run.locked():
+        run.begin(source, options)
+        try:
+            _go(run, progress, started)
+        except InputError:
+            _remove_refused(run, existed)
+            raise
+    return run.path
+
+
+def resume_run(path: Path, progress: Progress, started: float | None = None) -> Path:
+    """Go on with an interrupted run; a finished one is left as it is.
+
+    Raises
+    ------
+    InputError
+        When the folder holds no run.
+    """
+    run = RunFolder(path)
+    read_run_state(run.path)
+    refuse_no_training()
+    with run.locked():
+        if read_run_state(run.path)["finished"]:
+            progress.say(f"{path} is finished; nothing to resume.")
+        else:
+            _go(run, progress, started)
+    return run.path
+
+
+def refuse_no_training() -> None:
+    """Stop before anything is read where the packages that learn are not installed.
+
+    Raises
+    ------
+    InputError
+        Saying how to install them.
+    """
+    if find_spec("torch") is None:
+        raise InputError(
+            "learning needs packages that are not installed", where="torch", fix="run pip install 'semeion[train]'"
+        )
+
+
+def _go(run: RunFolder, progress: Progress, started: float | None) -> None:
+    state = read_run_state(run.path)
+    options = RunOptions.from_json(state["options"])
+    clock = Clock(options.budget, state["seconds_used"], started)
+    with _accounted(run, state, clock):
+        cohort, facts, audited = _gather(run, Path(state["source"]), options, progress)
+        plan = _plan(run, cohort, facts, options, clock, progress)
+        clock.budget = plan.budget.seconds
+        store, y, parts = _prepare(run, cohort, facts, plan, options, progress)
+        with _interruptible() as stop:
+            trained = train_members(run, plan, store, y, parts, clock, progress, stop)
+        write_plan(trained.plan, run / "plan.executed.yaml")
+        _finish(run, plan, trained, cohort, facts, audited, store, y, parts, clock, progress)
+        state["finished"] = True
+
+
+def _gather(
+    run: RunFolder, source: Path, options: RunOptions, progress: Progress
+) -> tuple[Cohort, pd.DataFrame, Audited]:
+    audits_file = run / "audits.json"
+    if not audits_file.exists():
+        seen = inspect(source, options, progress)
+        refuse_bad_images(seen, skip_bad=options.skip_bad)
+        accepted = refuse_void(seen.audits, options.accept)
+        refuse_covariates(seen.cohort)
+        write_cohort(seen.cohort, run / "cohort.parquet")
+        with whole_file(run / "scan.parquet") as temporary:
+            seen.facts.to_parquet(temporary, index=False)
+        verdicts = {name: audit.to_json() for name, audit in seen.audits.items()}
+        affected = {name: sorted(cases) for name, cases in affected_cases(seen.audits).items()}
+        write_json(audits_file, {"audits": verdicts, "accepted": accepted, "affected": affected})
+        for name, audit in seen.audits.items():
+            if audit.verdict in ("void", "warn"):
+                progress.say(f"{audit.verdict}: {name}: {audit.advice}")
+    audited = Audited(**read_json(audits_file))
+    return read_cohort(run / "cohort.parquet"), pd.read_parquet(run / "scan.parquet"), audited
+
+
+def _plan(
+    run: RunFolder,
+    cohort: Cohort,
+    facts: pd.DataFrame,
+    options: RunOptions,
+    clock: Clock,
+    progress: Progress,
+) -> Plan:
+    if not (run / "plan.yaml").exists():
+        planned = plan_run(cohort, facts, options, progress, used=clock.used(), machine_file=run / "machine.json")
+        write_json(run / "fingerprint.json", planned.fingerprint)
+        if options.plan is not None:
+            plan = read_plan(Path(options.plan))
+            check_plan_fits(plan, cohort, Path(options.plan))
+            if options.budget is not None:
+                plan.budget.seconds = options.budget
+        else:
+            plan = planned.plan()
+        write_plan(plan, run / "plan.yaml")
+    return read_plan(run / "plan.yaml")
+
+
+def _prepare(
+    run: RunFolder, cohort: Cohort, facts: pd.DataFrame, plan: Plan, options: RunOptions, progress: Progress
+) -> tuple[Store, Any, list[Sides]]:
+    table = cohort.table
+    y = labels(cohort)
+    groups = pd.factorize(duplicate_groups(cohort, facts))[0].astype("int64")
+    parts = sides(
+        table["split"].to_numpy(dtype=object) if cohort.has_split else None,
+        y,
+        cohort.target.task,
+        groups,
+        scheme=plan.validation.scheme,
+        folds=plan.validation.folds,
+        inner_share=plan.validation.inner_share,
+        seed=plan.seed,
+    )
+    # Last, since it takes long: a cohort that cannot be divided is refused before.
+    store = build_store(
+        table["case_id"].tolist(),
+        table["image"].tolist(),
+        plan.preparation.spec(),
+        run / "store",
+        jobs=options.jobs,
+        progress=progress,
+    )
+    return store, y, parts
+
+
+def _finish(
+    run: RunFolder,
+    plan: Plan,
+    trained: Trained,
+    cohort: Cohort,
+    facts: pd.DataFrame,
+    audited: Audited,
+    store: Store,
+    y: Any,
+    parts: list[Sides],
+    clock: Clock,
+    progress: Progress,
+) -> None:
+    """Predict, weigh, ship, tell."""
+    progress.start("weighing", 4)
+    predicted = predict_run(run, trained, store, cohort, y, parts)
+    with whole_file(run / "predictions.parquet") as temporary:
+        predicted.table.to_parquet(temporary, index=False)
+    progress.advance(1, "evidence")
+    evidence = run_evidence(plan, trained, predicted, cohort, audited)
+    question = question_of(plan)
+    points = operating_points(predicted, plan.operating_point.rule, plan.target.task, plan.target.classes)
+    write_gallery(run, predicted.table, question, points, cohort, store)
+    progress.advance(1, "model")
+    from semeion.learn.throughput import peak_gib
+
+    model = ship(run, plan, trained, evidence, cohort, facts, store, parts)
+    asked = plan.budget.seconds
+    used = round(clock.used(), 1)
+    evidence["model"] = model
+    evidence["budget"] = {"asked_seconds": asked, "used_seconds": used, "ended": trained.ended}
+    evidence["cost"] = {"seconds": used, "peak_mib": round(peak_gib() * 1024, 1)}
+    write_json(run / "evidence.json", evidence)
+    progress.advance(1, "report")
+    write_report(run.path)
+    progress.advance()
+    progress.finish()
+
+
+@contextmanager
+def _interruptible() -> Iterator[Callable[[], bool]]:
+    """Let Ctrl-C and SIGTERM end the learning after the step under way, with its checkpoint written.
+
+    Elsewhere Ctrl-C may strike at once: every other stage writes whole files and is done again by a resume.
+    """
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked.is_set
+        return
+
+    def ask(*_: Any) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked.is_set
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _accounted(run: RunFolder, state: dict[str, Any], clock: Clock) -> Iterator[None]:
+    """Keep the seconds used in ``run.json``, also while working, so that a kill loses few of them."""
+    over = threading.Event()
+
+    def keep() -> None:
+        while not over.wait(5.0):
+            run.write_state({**state, "seconds_used": clock.used()})
+
+    keeper = threading.Thread(target=keep, daemon=True)
+    keeper.start()
+    try:
+        yield
+    except (KeyboardInterrupt, Interrupted) as error:
+        raise Interrupted("stopped by the user", fix=f"continue with `semeion resume {_shown(run.path)}`") from error
+    except MemoryError as error:
+        raise MachineError(
+            "memory ran out", where=str(run.path), fix="lower training.batch in the plan and resume"
+        ) from error
+    finally:
+        over.set()
+        keeper.join()
+        if run.state.exists():
+            with machine_errors(run.path):
+                run.write_state({**state, "seconds_used": clock.used()})
+
+
+def _shown(path: Path) -> Path:
+    """Return the path as a person would type it: relative when it is below the working folder."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _remove_refused(run: RunFolder, existed: bool) -> None:
+    """Leave nothing behind when the input was refused before anything was prepared or learned."""
+    import shutil
+
+    if (run / "members").exists() or (run / "store").exists():
+        return
+    for entry in run.path.iterdir():
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+    if not existed:
+        run.path.rmdir()

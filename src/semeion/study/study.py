@@ -1,0 +1,223 @@
+"""The public face: a study is checked, planned and trained; a run is what training leaves."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any, get_args
+
+from semeion.artefacts import read_json
+from semeion.cohort.cohort import CohortOptions, Task
+from semeion.errors import InputError
+from semeion.model.runtime import Model, load_model
+from semeion.plan.schema import Plan
+from semeion.progress import Progress, Silent
+from semeion.study.checking import check_source
+from semeion.study.evaluating import evaluate_model
+from semeion.study.folder import read_run_state
+from semeion.study.inspect import inspect, refuse_bad_images, refuse_void
+from semeion.study.options import RunOptions, parse_duration, source_path
+from semeion.study.planning import plan_run, refuse_covariates
+from semeion.study.road import resume_run, start_run
+
+
+class Run:
+    """A finished run folder.
+
+    Parameters
+    ----------
+    path
+        What :meth:`Study.train` or ``semeion train -o`` wrote.
+
+    Raises
+    ------
+    InputError
+        When the folder holds no finished run.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path).absolute()
+        if not read_run_state(self.path)["finished"]:
+            raise InputError(
+                "the run is not finished", where=str(path), fix=f"continue it with `semeion resume {path}`"
+            )
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
+    @cached_property
+    def evidence(self) -> dict[str, Any]:
+        """``evidence.json``: every figure with its interval."""
+        evidence: dict[str, Any] = read_json(self.path / "evidence.json")
+        return evidence
+
+    @cached_property
+    def model(self) -> Model:
+        """The shipped model."""
+        return load_model(self.path / "model")
+
+    def evaluate(
+        self, table: str | Path, *, output: str | Path, target: str | None = None, group: str | None = None
+    ) -> dict[str, Any]:
+        """Weigh the shipped model on another table and return the evidence (split ``external``)."""
+        options = CohortOptions(target=target, group=group)
+        return evaluate_model(
+            self.path / "model", source_path(table), Path(output), options, skip_bad=False, jobs=None, progress=Silent()
+        )
+
+
+class Study:
+    """A question asked of a cohort.
+
+    Parameters
+    ----------
+    table
+        A table of cases (CSV, TSV, XLSX, Parquet), a folder of class folders, or a MedMNIST ``.npz``.
+    target
+        Column to diagnose; several 0/1 columns joined by ``,`` for multi-label. Not needed for class folders and
+        MedMNIST files.
+    task
+        ``binary``, ``multiclass``, ``multilabel``, ``ordinal`` or ``regression``; inferred when None.
+    positive
+        Positive class of a binary target; inferred when None.
+    labels
+        Names of codes in the target column, for example ``{"0": "malignant", "1": "benign"}``.
+    order
+        Grades of an ordinal target, lowest first.
+    group
+        Column whose rows must stay together, when it is not ``patient_id``.
+    split
+        Column that holds the split, when it is not ``split``.
+    no_split
+        Ignore a split column.
+    delimiter
+        Between labels of a multi-label column.
+    covariates
+        Columns that are inputs.
+    operating_point
+        ``youden``, ``accuracy``, ``sensitivity=0.95``, ``specificity=0.95`` or ``cost=FN:FP``.
+    skip_bad
+        Leave out cases whose image is missing or unreadable.
+    accept
+        Names of audits whose void verdict is accepted.
+    seed
+        The one source of randomness.
+    jobs
+        Threads that read images; all cores when None.
+    progress
+        Told what happens; silent when None.
+
+    Raises
+    ------
+    InputError
+        When there is no such table or an option is wrong.
+
+    Examples
+    --------
+    >>> study = Study("cohort.csv", target="finding", group="patient_id")  # doctest: +SKIP
+    >>> run = study.train(budget="15m", output="runs/finding")  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        table: str | Path,
+        target: str | None = None,
+        *,
+        task: Task | None = None,
+        positive: str | None = None,
+        labels: dict[str, str] | None = None,
+        order: tuple[str, ...] | list[str] = (),
+        group: str | None = None,
+        split: str | None = None,
+        no_split: bool = False,
+        delimiter: str = ";",
+        covariates: tuple[str, ...] | list[str] = (),
+        operating_point: str = "youden",
+        skip_bad: bool = False,
+        accept: tuple[str, ...] | list[str] = (),
+        seed: int = 0,
+        jobs: int | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        if task is not None and task not in get_args(Task):
+            raise InputError(f"unknown task {task!r}", where="task", fix=f"use one of {', '.join(get_args(Task))}")
+        if not 0 <= seed < 2**31:
+            raise InputError(f"seed is {seed}", where="seed", fix="give a whole number from 0 to 2147483647")
+        self.source = source_path(table)
+        self.progress = progress or Silent()
+        cohort = CohortOptions(
+            target=target,
+            task=task,
+            positive=positive,
+            labels=dict(labels or {}),
+            order=tuple(order),
+            group=group,
+            split=split,
+            no_split=no_split,
+            delimiter=delimiter,
+            covariates=tuple(covariates),
+        )
+        self.options = RunOptions(cohort, None, seed, operating_point, skip_bad, tuple(accept), jobs=jobs)
+
+    def __repr__(self) -> str:
+        return f"Study({self.source.name!r}, target={self.options.cohort.target!r})"
+
+    def check(self, output: str | Path | None = None) -> dict[str, Any]:
+        """Read everything and return ``check.json``; with `output`, also write it there with ``check.html``."""
+        folder = None if output is None else Path(output)
+        return check_source(self.source, self.options, folder, self.progress)
+
+    def plan(self, budget: str | float | None = None) -> Plan:
+        """Return the plan that :meth:`train` would follow, with its reasons; images are read, nothing is written."""
+        from dataclasses import replace
+
+        options = replace(self.options, budget=parse_duration(budget, where="budget"))
+        seen = inspect(self.source, options, self.progress)
+        refuse_bad_images(seen, skip_bad=options.skip_bad)
+        refuse_void(seen.audits, options.accept)
+        refuse_covariates(seen.cohort)
+        return plan_run(seen.cohort, seen.facts, options, self.progress).plan()
+
+    def train(
+        self,
+        budget: str | float | None = None,
+        *,
+        output: str | Path,
+        plan: str | Path | None = None,
+        started: float | None = None,
+    ) -> Run:
+        """Go the whole road and return the run.
+
+        Parameters
+        ----------
+        budget
+            ``15m``, ``1h30m`` or seconds, for everything up to the written report; when None the plan's, or 15 minutes.
+        output
+            The run folder; new or empty.
+        plan
+            A plan file to follow.
+        started
+            :func:`time.monotonic` at which the budget began; now when None.
+
+        Raises
+        ------
+        InputError
+            When the input, an option or the plan is refused.
+        Interrupted
+            After Ctrl-C; :meth:`resume` continues.
+        MachineError
+            When disk or memory do not suffice.
+        """
+        from dataclasses import replace
+
+        options = replace(
+            self.options,
+            budget=parse_duration(budget, where="budget"),
+            plan=None if plan is None else str(source_path(plan)),
+        )
+        return Run(start_run(self.source, options, Path(output), self.progress, started))
+
+    @staticmethod
+    def resume(path: str | Path, *, progress: Progress | None = None, started: float | None = None) -> Run:
+        """Continue an interrupted run."""
+        return Run(resume_run(Path(path), progress or Silent(), started))

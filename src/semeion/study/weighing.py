@@ -1,0 +1,198 @@
+"""Puts ``evidence.json`` together: figures, and everything that a reader needs beside them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+
+from semeion import __version__
+from semeion.cohort.cohort import Cohort
+from semeion.evidence.operating import OperatingPoints
+from semeion.evidence.question import Question
+from semeion.evidence.weigh import weigh
+from semeion.plan.fingerprint import label_counts
+from semeion.plan.schema import Plan
+from semeion.study.learning import Trained, question_of
+from semeion.study.predicting import Decision, Predicted, operating_points
+
+SCHEMA = 1
+MOST_LEVELS = 12
+"""Columns with at most this many levels are weighed as strata without being asked for."""
+NO_PATIENTS = (
+    "No patient ids were given, so every case counts as its own patient: intervals may be too narrow, and a patient "
+    "with several images may be on both sides of a split."
+)
+EFFECT = "The effect on decisions or outcomes of any reader who sees a finding."
+
+
+@dataclass(frozen=True)
+class Audited:
+    """What ``audits.json`` of a run says.
+
+    Attributes
+    ----------
+    audits
+        Each audit as JSON, by name.
+    accepted
+        Void ones that the user accepted.
+    affected
+        The test cases that each void audit concerns.
+    """
+
+    audits: dict[str, dict[str, Any]]
+    accepted: list[str]
+    affected: dict[str, list[str]]
+
+
+def run_evidence(
+    plan: Plan,
+    trained: Trained,
+    predicted: Predicted,
+    cohort: Cohort,
+    audited: Audited,
+) -> dict[str, Any]:
+    """Return ``evidence.json`` of a run, but for its cost, which is known last.
+
+    Parameters
+    ----------
+    plan, trained, predicted, cohort
+        What was planned, learned and predicted, and of whom.
+    audited
+        Verdicts, and what the user accepted.
+    """
+    question = question_of(plan)
+    points = operating_points(predicted, plan.operating_point.rule, plan.target.task, plan.target.classes)
+    weighed = weigh(predicted.table, question, points=points, seed=plan.seed, strata=strata_of(cohort))
+    without = None
+    spoiled = {case for name in audited.accepted for case in audited.affected.get(name, ())}
+    if spoiled:
+        kept = predicted.table[~predicted.table["case_id"].isin(spoiled)]
+        without = {
+            "cases_left_out": len(spoiled),
+            "metrics": weigh(kept, question, points=points, seed=plan.seed)["metrics"],
+        }
+    notes = [*cohort.notes, *weighed.pop("notes")]
+    if not cohort.has_patients:
+        notes.append(NO_PATIENTS)
+    notes += [f"Calibration and operating point: {text}." for text in predicted.shipped.remarks]
+    chosen_on = predicted.shipped.fitted_on
+    if chosen_on == "oof":
+        notes.append(
+            "Out-of-fold figures use each fold's own calibration and operating point and describe the procedure; the "
+            "shipped ones are refitted on all out-of-fold predictions."
+        )
+    return {
+        "schema": SCHEMA,
+        "semeion": __version__,
+        "created": datetime.now(UTC).date().isoformat(),
+        "target": question.target,
+        "task": question.task,
+        "positive": question.positive,
+        "classes": list(question.classes),
+        "why": cohort.target.why,
+        "source": cohort.source,
+        "synthetic": cohort.synthetic,
+        "has_patients": cohort.has_patients,
+        "operating_point": point_json(points, chosen_on, predicted.shipped.n, question),
+        "calibration": calibration_json(predicted, question),
+        **weighed,
+        "splits": {**training_counts(cohort), **weighed["splits"]},
+        "flow": [vars(step) for step in cohort.flow],
+        "audits": audited.audits,
+        "accepted": audited.accepted,
+        "without_accepted": without,
+        "members": [member_json(facts) for facts in trained.facts],
+        "notes": notes,
+        "not_validated": not_validated(cohort, plan),
+    }
+
+
+def training_counts(cohort: Cohort) -> dict[str, Any]:
+    """Return the counts of the split ``train``: no figure speaks of it, but a reader asks. Empty without a split."""
+    if not cohort.has_split:
+        return {}
+    chosen = (cohort.table["split"] == "train").to_numpy()
+    table, task = cohort.table[chosen], cohort.target.task
+    counts = label_counts(cohort, chosen)
+    if task == "multilabel":
+        known = {name: int(table[f"y.{name}"].notna().sum()) for name in cohort.target.classes}
+        counts = {name: {"absent": known[name] - count, "present": count} for name, count in counts.items()}
+    return {
+        "train": {
+            "n": len(table),
+            "n_patients": int(table["patient_id"].nunique()),
+            "class_counts": {} if task == "regression" else counts,
+        }
+    }
+
+
+def point_json(points: OperatingPoints | None, chosen_on: str, n: int, question: Question) -> dict[str, Any] | None:
+    """Return the operating point as the evidence states it."""
+    if question.task == "regression":
+        return None
+    if points is None:
+        return {"rule": "argmax"}
+    common = {
+        "rule": points.rule if not points.by_target else next(iter(points.by_target.values())).rule,
+        "chosen_on": chosen_on,
+        "n": n,
+    }
+    if points.by_target:
+        return {**common, "by_target": {name: point.shipped for name, point in points.by_target.items()}}
+    return {**common, "value": points.shipped, "by_fold": {str(fold): value for fold, value in points.by_fold.items()}}
+
+
+def calibration_json(predicted: Predicted, question: Question) -> dict[str, Any] | None:
+    """Return the calibration as the evidence states it."""
+    if question.task == "regression":
+        return None
+
+    def value(decision: Decision) -> Any:
+        if isinstance(decision.temperature, list):
+            return dict(zip(question.classes, decision.temperature, strict=True))
+        return decision.temperature
+
+    key = "by_target" if question.task == "multilabel" else "value"
+    by_fold = {str(fold): value(decision) for fold, decision in predicted.by_fold.items()}
+    shipped = predicted.shipped
+    return {"method": "temperature", key: value(shipped), "fitted_on": shipped.fitted_on, "by_fold": by_fold}
+
+
+def member_json(facts: dict[str, Any]) -> dict[str, Any]:
+    """Return what the evidence says of one member."""
+    kept = (
+        "name",
+        "fold",
+        "seed",
+        "steps",
+        "epochs",
+        "seconds",
+        "val_loss",
+        "best_step",
+        "stopped",
+        "graph_difference",
+    )
+    return {name: facts[name] for name in kept}
+
+
+def strata_of(cohort: Cohort) -> pd.DataFrame | None:
+    """Return the columns that figures are also given for: the site, and other columns of few levels."""
+    table = cohort.table
+    possible = [name for name in ("site", *cohort.covariates, *cohort.unused) if name in table.columns]
+    names = [name for name in possible if 2 <= table[name].nunique(dropna=True) <= MOST_LEVELS]
+    return table[["case_id", *dict.fromkeys(names)]] if names else None
+
+
+def not_validated(cohort: Cohort, plan: Plan) -> list[str]:
+    """Return what no figure of this run speaks for."""
+    sentences = []
+    sites = cohort.table["site"].dropna().nunique()
+    if sites <= 1:
+        sentences.append("Images from another site, scanner or protocol: none were seen (use `semeion evaluate`).")
+    if plan.validation.scheme == "given" and not (cohort.table["split"] == "test").any():
+        sentences.append("New cases: there is no test split, and validation figures are optimistic.")
+    sentences.append("Patients unlike those of the cohort in age, sex, ethnicity, disease stage or prevalence.")
+    return [*sentences, EFFECT]
