@@ -1,0 +1,25 @@
+"""`python -m benchmarks [ROW ...]`: rows that were never read; named rows are read again, and that is logged."""
+
+from __future__ import annotations
+
+import sys
+
+from benchmarks import accuracy, demo, memory, reading
+from benchmarks.record import newest
+
+ROWS = {**reading.ROWS, **accuracy.ROWS, **memory.ROWS, **demo.ROWS}
+
+
+def main(names: list[str]) -> None:
+    """Run rows by name or by the beginning of their names."""
+    unknown = [name for name in names if not any(row.startswith(name) for row in ROWS)]
+    if unknown:
+        sys.exit(f"no row begins with {unknown[0]!r}; rows: {', '.join(ROWS)}")
+    for row, work in ROWS.items():
+        if any(row.startswith(name) for name in names) if names else newest(row) is None:
+            print(f"== {row}", flush=True)
+            work()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
