@@ -197,7 +197,7 @@ def test_cleaning_is_asked_for_by_training_images_alone():
     advice = recommend_cleaning(facts, np.arange(10) < 5)
     assert advice["borders"] == (
         True,
-        "borders: 80.0 % of the training images have a border of more than 5 % of the area (at least 20 %)",
+        "80.0 % of the training images have a border of more than 5 % of the area (at least 20 %)",
     )
     assert advice["salt"] == (
         False,

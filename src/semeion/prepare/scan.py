@@ -200,7 +200,7 @@ def recommend_cleaning(facts: pd.DataFrame, training: npt.ArrayLike) -> dict[str
         asked = share >= _ASKED_FROM[step]
         sign = "at least" if asked else "fewer than"
         limit = 100 * _ASKED_FROM[step]
-        why = f"{step}: {100 * share:.1f} % of the training images {_SHOWS[step]} ({sign} {limit:.0f} %)"
+        why = f"{100 * share:.1f} % of the training images {_SHOWS[step]} ({sign} {limit:.0f} %)"
         advice[step] = (asked, why)
     return advice
 

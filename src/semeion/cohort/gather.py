@@ -1,0 +1,167 @@
+"""The way in: a table, a folder of class folders or a MedMNIST archive becomes a cohort. No image is read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from semeion.cohort.cohort import Cohort, CohortOptions, Flow, Target
+from semeion.cohort.columns import Roles, assemble, find_roles
+from semeion.cohort.medmnist import LABEL, read_medmnist
+from semeion.cohort.problems import Problems, listed
+from semeion.cohort.question import Question
+from semeion.cohort.table import read_table
+from semeion.cohort.target import ask, rename_target
+from semeion.cohort.tree import CLASS, read_tree, unmatched_note
+from semeion.errors import InputError, nearest
+
+_NO_OPTIONS = CohortOptions()
+
+
+def gather(source: Path, options: CohortOptions = _NO_OPTIONS, *, expected: Target | None = None) -> Cohort:
+    """Make a cohort of what a user names.
+
+    Parameters
+    ----------
+    source
+        A ``.csv``, ``.tsv``, ``.xlsx`` or ``.parquet`` table; a folder of class folders (with or without a level of
+        splits above them); a two-dimensional MedMNIST ``.npz``.
+    options
+        How to understand it. Folders and archives need no target; one that is given names theirs.
+    expected
+        The target of a model that is to be weighed on this source: its classes, their order and the positive one are
+        taken, and labels must be among them. A class may then be absent.
+
+    Returns
+    -------
+    Cohort
+        One row a case. That its images exist and can be read is looked at later, by the scan.
+
+    Raises
+    ------
+    InputError
+        Everything that is wrong with the source, at once.
+    """
+    source = Path(source)
+    if not source.exists():
+        siblings = [other.name for other in source.parent.iterdir()] if source.parent.is_dir() else []
+        raise InputError(f"does not exist{nearest(source.name, siblings)}", where=str(source), fix="correct the path")
+    if source.is_dir():
+        return _from_tree(source, options, expected)
+    if source.suffix.lower() == ".npz":
+        return _from_archive(source, options, expected)
+    return _from_table(source, options, expected)
+
+
+def _from_table(source: Path, options: CohortOptions, expected: Target | None) -> Cohort:
+    """Make a cohort of a table."""
+    table, notes = read_table(source)
+    problems = Problems(source.name)
+    roles = find_roles([str(name) for name in table.columns], options, problems)
+    frame, remarks = assemble(table, roles, source.absolute().parent, problems)
+    question = ask(table, roles.targets, options, problems, expected) if roles.targets else None
+    _refuse_same_values(table, roles, problems)
+    return _cohort(frame, question, roles, problems, source.name, (*notes, *remarks))
+
+
+def _from_tree(source: Path, options: CohortOptions, expected: Target | None) -> Cohort:
+    """Make a cohort of a folder of class folders."""
+    tree = read_tree(source)
+    name = source.absolute().name
+    problems = Problems(name)
+    _refuse_table_options(options, "a folder of class folders", problems)
+    own = replace(options, target=CLASS, split=None, group=None, covariates=())
+    roles = find_roles([str(column) for column in tree.table.columns], own, problems)
+    frame, remarks = assemble(tree.table, roles, source.absolute(), problems)
+    question = ask(tree.table, (CLASS,), own, problems, expected)
+    notes = [note for note in (unmatched_note(tree, name), *remarks) if note]
+    if tree.n_hidden:
+        notes.append(f"{name}: {tree.n_hidden} hidden files are left alone.")
+    flow = [Flow("files found", tree.n_files, tree.n_files, f"in {name}")]
+    if question is not None and options.target not in (None, CLASS):
+        question = rename_target(question, str(options.target))
+    reason = f"{len(tree.unmatched)} files are no image of a class" if tree.unmatched else ""
+    cohort = _cohort(frame, question, roles, problems, name, tuple(notes))
+    steps = (*flow, Flow("images of a class", len(frame), len(frame), reason))
+    return replace(cohort, flow=steps)
+
+
+def _from_archive(source: Path, options: CohortOptions, expected: Target | None) -> Cohort:
+    """Make a cohort of a MedMNIST archive."""
+    archive = read_medmnist(source)
+    problems = Problems(source.name)
+    _refuse_table_options(options, "a MedMNIST archive", problems)
+    labels = options.labels or archive.labels
+    task = options.task or archive.task
+    own = replace(
+        options, target=",".join(archive.targets), labels=labels, task=task, split=None, group=None, covariates=()
+    )
+    columns = [str(column) for column in archive.table.columns]
+    roles = replace(find_roles(columns, own, problems), targets=archive.targets)
+    frame, remarks = assemble(archive.table, roles, source.absolute().parent, problems)
+    question = ask(archive.table, archive.targets, own, problems, expected)
+    if question is not None:
+        question = rename_target(question, options.target or LABEL)
+    notes = list(remarks)
+    if archive.name == "phantoms":
+        notes.append("The images are synthetic phantoms, made by Semeion's generator.")
+    cohort = _cohort(frame, question, roles, problems, archive.name or source.stem, tuple(notes))
+    return replace(cohort, synthetic=archive.name == "phantoms")
+
+
+def _refuse_table_options(options: CohortOptions, kind: str, problems: Problems) -> None:
+    """Refuse options that name columns where there are none."""
+    named = {"--group": options.group, "--split": options.split, "--covariates": ",".join(options.covariates)}
+    for option, value in named.items():
+        if value:
+            problems.add(
+                f"{option} {value} names a column, and {kind} has none", f"leave {option} out, or give a table"
+            )
+
+
+def _refuse_same_values(table: pd.DataFrame, roles: Roles, problems: Problems) -> None:
+    """Refuse an input column that holds the target itself; recodings of it are the audit's."""
+    for target in roles.targets:
+        for name in roles.covariates:
+            if name != target and name in table and table[name].equals(table[target].rename(name)):
+                problems.add(
+                    f"the input {name!r} (--covariates) holds the same values as the target {target!r}",
+                    "leave it out of --covariates",
+                )
+
+
+def _cohort(
+    frame: pd.DataFrame,
+    question: Question | None,
+    roles: Roles,
+    problems: Problems,
+    source: str,
+    notes: tuple[str, ...],
+) -> Cohort:
+    """Put the parts together, or raise all that was found."""
+    if question is not None:
+        taken = [name for name in question.target.columns if name in frame.columns and name not in roles.targets]
+        if taken:
+            problems.add(
+                f"{listed(map(repr, taken), 'column')} of the table would be overwritten by the target",
+                "rename it in the table",
+            )
+    problems.raise_any()
+    if question is None:
+        raise InputError("the target cannot be understood", where=source, fix="name another --target")
+    first = ["case_id", "patient_id", "site", "split", "image"]
+    rest = [name for name in frame.columns if name not in first and name not in question.truth.columns]
+    table = pd.concat([frame[first], question.truth, frame[rest]], axis=1).reset_index(drop=True)
+    n_patients = int(table["patient_id"].nunique())
+    return Cohort(
+        table=table,
+        target=question.target,
+        flow=(Flow("in the source", len(table), n_patients, f"rows of {source}"),),
+        covariates=roles.covariates,
+        unused=roles.unused,
+        has_patients=roles.patient is not None,
+        notes=(*notes, *question.notes),
+        source=source,
+    )

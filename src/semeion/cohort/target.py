@@ -1,0 +1,152 @@
+"""What is asked: the task is understood from the column, or taken from a model that is to be weighed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from semeion.cohort.classes import MANY, classes
+from semeion.cohort.cohort import CohortOptions, Target
+from semeion.cohort.multilabel import delimited_column, indicator_columns
+from semeion.cohort.problems import Problems, listed
+from semeion.cohort.question import Question, codes_of, in_order, known_text, numbers_of, place
+from semeion.errors import nearest
+
+
+def ask(
+    table: pd.DataFrame,
+    columns: tuple[str, ...],
+    options: CohortOptions,
+    problems: Problems,
+    expected: Target | None = None,
+) -> Question | None:
+    """Understand the target columns of a table.
+
+    Parameters
+    ----------
+    table
+        Text columns; the index names each case's place in the source (``index.name``: what such a place is called).
+    columns
+        One column, or several 0/1 columns of a multi-label target.
+    options
+        ``task``, ``positive``, ``labels``, ``order``, ``delimiter`` and ``target`` are used.
+    problems
+        Takes what is wrong.
+    expected
+        The target of a model: the labels must be among its classes, and nothing is inferred.
+
+    Returns
+    -------
+    Question or None
+        None when something was wrong.
+    """
+    before = len(problems.found)
+    texts = {name: known_text(table[name]) for name in columns}
+    if expected is not None:
+        question = _as_expected(texts, options, problems, expected)
+    elif len(columns) > 1:
+        question = indicator_columns(texts, options, problems)
+    else:
+        question = _one_column(texts[columns[0]], options, problems)
+    if question is not None and expected is None and options.positive is not None and question.target.task != "binary":
+        problems.add(
+            f"--positive {options.positive!r} needs a binary target, and this one is {question.target.task}",
+            "leave --positive out",
+        )
+    return question if len(problems.found) == before else None
+
+
+def _one_column(texts: pd.Series[str], options: CohortOptions, problems: Problems) -> Question | None:
+    """Understand a target of one column."""
+    name = str(texts.name)
+    known = texts.dropna()
+    if known.empty:
+        problems.add(f"the target {name!r} is empty", "name another --target")
+        return None
+    delimited = bool(options.delimiter) and known.str.contains(options.delimiter, regex=False).any()
+    if options.task == "multilabel" or (options.task is None and delimited):
+        return delimited_column(texts, options, problems)
+    absent = texts.index[texts.isna()]
+    if len(absent):
+        problems.add(f"no {name} in {listed(absent, place(texts))}", "fill it in, or remove such cases from the table")
+    if options.task == "regression" or (options.task is None and _measured(known, options)):
+        return _measurement(known, texts, options, problems)
+    return classes(known, texts, options, problems)
+
+
+def _measured(known: pd.Series[str], options: CohortOptions) -> bool:
+    """Tell whether a column holds measurements rather than codes of classes."""
+    if options.labels or options.positive is not None or options.order:
+        return False
+    numbers, _ = numbers_of(known)
+    real = numbers.dropna()
+    distinct = real.nunique()
+    if distinct <= 2 or len(real) < 0.8 * len(known):
+        return False
+    whole = bool((real == np.rint(real)).all())
+    return distinct > MANY or not whole or distinct > max(len(real) / 2, 3)
+
+
+def _measurement(
+    known: pd.Series[str], texts: pd.Series[str], options: CohortOptions, problems: Problems, *, varied: bool = True
+) -> Question | None:
+    """Make a regression target; when `varied`, the cases must not all have one value."""
+    name = str(texts.name)
+    numbers, commas = numbers_of(known)
+    bad = known[~np.isfinite(numbers.to_numpy(dtype=np.float64))]
+    if len(bad):
+        shown = listed(f"{text!r} ({place(texts)} {row})" for row, text in bad.items())
+        problems.add(f"{name} is no number: {shown}", "correct it, or name the classes with --task multiclass")
+        return None
+    if varied and numbers.nunique() < 2:
+        problems.add(f"every case has the same {name}: {known.iloc[0]}", "name another --target")
+        return None
+    how = "as asked by --task" if options.task else f"{numbers.nunique()} different numbers are measurements, not codes"
+    target = Target(name, "regression", why=f"The task is regression: {how}.")
+    truth = pd.DataFrame({"y": numbers.reindex(texts.index)})
+    notes = (f"{name}: decimal commas are read as points.",) if commas else ()
+    return Question(target, truth, notes)
+
+
+def rename_target(question: Question, name: str) -> Question:
+    """Return the question under another name (folders and archives have no column of their own)."""
+    return replace(question, target=replace(question.target, name=name))
+
+
+def _as_expected(
+    texts: dict[str, pd.Series[str]], options: CohortOptions, problems: Problems, expected: Target
+) -> Question | None:
+    """Read labels that must be among a model's classes."""
+    column = next(iter(texts.values()))
+    name = ",".join(texts)
+    if expected.task == "multilabel":
+        read = indicator_columns if len(texts) > 1 else delimited_column
+        question = read(texts if len(texts) > 1 else column, options, problems, expected)  # type: ignore[arg-type]
+        return None if question is None else Question(replace(expected, name=name), question.truth, question.notes)
+    if len(texts) > 1:
+        problems.add(f"the model's target is one column, and {len(texts)} are named", "name one with --target")
+        return None
+    absent = column.index[column.isna()]
+    if len(absent):
+        problems.add(f"no {name} in {listed(absent, place(column))}", "fill it in, or remove such cases from the table")
+    known = column.dropna()
+    if expected.task == "regression":
+        measured = _measurement(known, column, options, problems, varied=False)
+        return None if measured is None else replace(measured, target=replace(expected, name=name))
+    codes = codes_of(known)
+    named = codes.map(lambda text: options.labels.get(text, text))
+    unknown = named[~named.isin(expected.classes)]
+    if len(unknown):
+        for label in in_order(list(dict.fromkeys(unknown))):
+            rows = listed(unknown.index[unknown == label], place(column))
+            problems.add(
+                f"{name} {label!r} in {rows} is no class of the model "
+                f"({listed(map(repr, expected.classes))}){nearest(label, expected.classes)}",
+                f"name it with --labels {label}=CLASS, or remove such cases",
+            )
+        return None
+    position = {label: float(index) for index, label in enumerate(expected.classes)}
+    truth = named.map(position).astype(np.float64).reindex(column.index)
+    return Question(replace(expected, name=name), pd.DataFrame({"y": truth}))
