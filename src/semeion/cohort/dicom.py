@@ -184,7 +184,7 @@ def _rescale(pixels: Pixels, dataset: Any, low: float, high: float) -> tuple[Pix
     if holder.get("ModalityLUTSequence"):
         from pydicom.pixels.processing import apply_modality_lut
 
-        mapped = np.asarray(apply_modality_lut(pixels, dataset))
+        mapped = np.asarray(apply_modality_lut(pixels, holder))
         entry_bits = int(holder.ModalityLUTSequence[0].LUTDescriptor[2])
         return mapped, 0.0, float((1 << entry_bits) - 1), True
     slope, intercept = holder.get("RescaleSlope"), holder.get("RescaleIntercept")

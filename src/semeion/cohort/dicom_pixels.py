@@ -36,7 +36,7 @@ def stored_pixels(dataset: Any, where: str, limits: ReadLimits) -> Pixels:
                 return _extended_jpeg(dataset, frame)
         # Where the meaningful bits are not the lowest ones (retired since 2014), pydicom would cut off the wrong ones.
         moved = int(dataset.get("HighBit") or 0) > int(dataset.get("BitsStored") or 0) - 1
-        pixels: Pixels = pixel_array(dataset, **({"correct_unused_bits": False} if moved else {}))
+        pixels: Pixels = pixel_array(dataset, correct_unused_bits=not moved)
     except ImageError:
         raise
     except MemoryError:

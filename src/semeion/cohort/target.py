@@ -12,6 +12,7 @@ from semeion.cohort.cohort import CohortOptions, Target
 from semeion.cohort.multilabel import delimited_column, indicator_columns
 from semeion.cohort.problems import Problems, listed
 from semeion.cohort.question import Question, codes_of, in_order, known_text, numbers_of, place
+from semeion.cohort.words import presence
 from semeion.errors import nearest
 
 
@@ -66,6 +67,8 @@ def _one_column(texts: pd.Series[str], options: CohortOptions, problems: Problem
         problems.add(f"the target {name!r} is empty", "name another --target")
         return None
     delimited = bool(options.delimiter) and known.str.contains(options.delimiter, regex=False).any()
+    if options.task == "multilabel" and not delimited and known.map(presence).notna().all():
+        return indicator_columns({name: texts}, options, problems)
     if options.task == "multilabel" or (options.task is None and delimited):
         return delimited_column(texts, options, problems)
     absent = texts.index[texts.isna()]
@@ -122,8 +125,10 @@ def _as_expected(
     column = next(iter(texts.values()))
     name = ",".join(texts)
     if expected.task == "multilabel":
-        read = indicator_columns if len(texts) > 1 else delimited_column
-        question = read(texts if len(texts) > 1 else column, options, problems, expected)  # type: ignore[arg-type]
+        if len(texts) > 1 or options.labels.get(name, name) in expected.classes:
+            question = indicator_columns(texts, options, problems, expected)
+        else:
+            question = delimited_column(column, options, problems, expected)
         return None if question is None else Question(replace(expected, name=name), question.truth, question.notes)
     if len(texts) > 1:
         problems.add(f"the model's target is one column, and {len(texts)} are named", "name one with --target")

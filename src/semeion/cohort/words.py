@@ -88,9 +88,9 @@ def near_misses(counts: Mapping[str, int], meant: Sequence[str] = ()) -> list[tu
     """Return pairs ``(name, probably meant)`` among class names.
 
     Two names that differ only in case, spaces or punctuation are always a pair. Two that differ in spelling are one
-    when one of them is rare (at most 2 cases or 1 %, and a quarter of the other's) and a slip away (one edit, or two in
-    eight letters or more); not when they differ in a number, a Roman numeral, a single letter (``grade 1``,
-    ``type A``) or a prefix that changes the meaning (``typical``, ``atypical``).
+    when one of them is rare (at most 2 cases or 1 %, and a quarter of the other's) and a slip away (one edit, two in
+    eight letters or more, or the same letters in another order); not when they differ in a number, a Roman numeral, a
+    single letter (``grade 1``, ``type A``) or a prefix that changes the meaning (``typical``, ``atypical``).
 
     Parameters
     ----------
@@ -119,7 +119,8 @@ def _slip(rare: str, frequent: str, counts: Mapping[str, int]) -> bool:
     a, b = rare.lower().strip(), frequent.lower().strip()
     if min(len(a), len(b)) < 4 or _differ_in_a_grade(a, b) or _differ_in_a_prefix(a, b):
         return False
-    return edits(a, b) <= (2 if min(len(a), len(b)) >= 8 else 1)
+    shuffled = sorted(a) == sorted(b) and a[0] == b[0]
+    return shuffled or edits(a, b) <= (2 if min(len(a), len(b)) >= 8 else 1)
 
 
 def _differ_in_a_grade(a: str, b: str) -> bool:
