@@ -28,8 +28,10 @@ def run(arguments: list[str], began: float) -> int:
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     try:
-        status = app(arguments, standalone_mode=False, obj=began)
-        return int(status or 0)
+        status = int(app(arguments, standalone_mode=False, obj=began) or 0)
+        if status == 130:  # typer turns Ctrl-C into this status without a word
+            print("semeion: interrupted", file=sys.stderr)
+        return status
     except SemeionError as error:
         if debug:
             traceback.print_exc()
@@ -46,7 +48,7 @@ def run(arguments: list[str], began: float) -> int:
     except MemoryError:
         print("semeion: memory ran out; give fewer --jobs, or a smaller cohort", file=sys.stderr)
         return 4
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):  # typer exits where a reader such as `head` closed the pipe
         return 0
     except OSError as error:
         if debug:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from semeion.artefacts import remove_parts
 from semeion.errors import InputError, Interrupted
 from semeion.learn import augment, checkpoint
 from semeion.learn.batches import Ahead
@@ -167,10 +168,11 @@ def train_member(
     Interrupted
         When the user asked to stop; the checkpoint is written.
     InputError
-        When the loss is no longer a finite number.
+        When the training or validation loss is not a finite number.
     """
     torch.set_num_threads(plan.training.threads)
     torch.use_deterministic_algorithms(True)
+    remove_parts(folder)
     return _Loop(plan, member, store, y, sides, folder, hooks).run()
 
 
@@ -291,6 +293,13 @@ class _Loop:
         value = validation_loss(
             predict_values(self._shipped(self.averaged), self.store, rows, self.device), self.y[rows], self.task
         )
+        if not math.isfinite(value):
+            # No look would ever be the best one, and the weights of the beginning would ship.
+            raise InputError(
+                f"the validation loss is not a finite number at step {at.step}",
+                where=f"member {self.member.name}",
+                fix="see that validation cases have known labels, or lower training.learning_rate in the plan",
+            )
         at.losses.append(value)
         at.evaluated.append(at.step)
         smoothed = self._smoothed()
@@ -364,7 +373,7 @@ class _Loop:
             "best_step": at.best_step,
             "validation": {"step": at.evaluated, "loss": at.losses},
             "shortened": at.shortened,
-            "stopped": stopped if not at.shortened else f"{stopped}, shortened to keep the budget",
+            "stopped": f"{stopped}, shortened to keep the budget" if at.shortened else stopped,
             "scales": asdict(self.scales),
         }
         return Learned(shipped, facts)

@@ -44,6 +44,7 @@ def fingerprint(cohort: Cohort, facts: pd.DataFrame) -> dict[str, Any]:
         "synthetic": cohort.synthetic,
         "target": cohort.target.name,
         "task": cohort.target.task,
+        "why": cohort.target.why,
         "classes": list(cohort.target.classes),
         "positive": cohort.target.positive,
         "cases": {str(name): int(count) for name, count in splits.value_counts(sort=False).items()},
@@ -53,6 +54,7 @@ def fingerprint(cohort: Cohort, facts: pd.DataFrame) -> dict[str, Any]:
             "cases": len(table),
             "patients": int(table["patient_id"].nunique()),
             "labels": label_counts(cohort, chosen),
+            "known": known_counts(cohort, chosen),
             "rows": spread(seen["rows"]),
             "cols": spread(seen["cols"]),
             "aspect": spread(seen["rows"] / seen["cols"]),
@@ -80,6 +82,14 @@ def label_counts(cohort: Cohort, chosen: np.ndarray) -> dict[str, Any]:
     if target.task == "multilabel":
         return {name: int((table[f"y.{name}"] == 1).sum()) for name in target.classes}
     return {name: int((table["y"] == index).sum()) for index, name in enumerate(target.classes)}
+
+
+def known_counts(cohort: Cohort, chosen: np.ndarray) -> dict[str, int]:
+    """Return how many cases each label of a multi-label target is known for; empty for other tasks."""
+    if cohort.target.task != "multilabel":
+        return {}
+    table = cohort.table[chosen]
+    return {name: int(table[f"y.{name}"].notna().sum()) for name in cohort.target.classes}
 
 
 def spread(values: pd.Series) -> dict[str, float]:

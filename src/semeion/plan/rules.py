@@ -102,22 +102,27 @@ def make_plan(facts: dict[str, Any], machine: Machine, wishes: Wishes) -> Plan:
     validation = plan_validation(facts)
     reserve = plan_reserve(facts, budget)
     seconds = budget - wishes.used - wishes.still_to_prepare - reserve
-    wanted = PRESENTATIONS * (training["cases"] / REFERENCE_CASES) ** GROWTH
-    chosen, why = choose_network(machine.measured, seconds, wanted, validation)
     learning_cases = training["cases"] * (1 - validation.inner_share if validation.scheme == "folds" else 1)
     if validation.scheme == "folds":
         learning_cases *= 1 - 1 / validation.folds
+    # However many the cases, a member should see each of them twice.
+    wanted = max(PRESENTATIONS * (training["cases"] / REFERENCE_CASES) ** GROWTH, 2 * learning_cases)
+    chosen, why = choose_network(machine.measured, seconds, wanted, validation)
     batch = min(chosen.candidate.batch, max(2, 2 ** int(math.log2(max(learning_cases / 2, 2)))))
     step_seconds = chosen.seconds[chosen.precision] * batch / chosen.candidate.batch
     members, members_why = plan_members(validation, seconds, step_seconds, batch, wanted, wishes.seed)
     least = max(1, round(learning_cases / batch))
     affordable = members[0].steps if seconds > 0 else 0
     if affordable < least:
-        need = least * len(members) * step_seconds + budget - seconds
+        need = 1.001 * least * len(members) * step_seconds + wishes.used + wishes.still_to_prepare
+        minutes = math.ceil(need / 60)
+        # What is kept for the end grows with the budget.
+        while 60 * minutes - plan_reserve(facts, 60.0 * minutes) < need:
+            minutes += 1
         raise InputError(
             f"the budget of {budget:.0f} s leaves {affordable} steps a member, fewer than the {least} of one epoch",
             where="--budget",
-            fix=f"allow at least {math.ceil(need / 60)}m",
+            fix=f"allow at least {minutes}m",
         )
     validation.why["members"] = members_why
     steps = sum(member.steps for member in members)
@@ -125,7 +130,11 @@ def make_plan(facts: dict[str, Any], machine: Machine, wishes: Wishes) -> Plan:
         schema=1,
         seed=wishes.seed,
         target=TargetPlan(
-            name=facts["target"], task=facts["task"], classes=facts["classes"], positive=facts["positive"]
+            name=facts["target"],
+            task=facts["task"],
+            classes=facts["classes"],
+            positive=facts["positive"],
+            why={"task": facts["why"]},
         ),
         preparation=plan_preparation(facts, chosen.candidate, wishes.cleaning),
         network=NetworkPlan(
@@ -159,13 +168,21 @@ def plan_reserve(facts: dict[str, Any], budget: float) -> float:
 def plan_validation(facts: dict[str, Any]) -> ValidationPlan:
     """Use the given split when it has validation cases, else patient-grouped folds."""
     cases, training = facts["cases"], facts["training"]
+    classes = {} if facts["task"] in ("regression", "multilabel") else training["labels"]
+    empty = [label for label, count in classes.items() if not count]
+    if empty:
+        raise InputError(
+            f"class {empty[0]!r} has 0 training cases",
+            where=f"target {facts['target']!r}",
+            fix="correct the split, or leave the class out",
+        )
     if facts["has_split"] and cases.get("val", 0):
         given = f"the table gives {cases.get('train', 0)} train and {cases['val']} val cases; they choose everything"
         why = {"scheme": given}
         return ValidationPlan(scheme="given", why=why)
     smallest = training["cases"]
-    if facts["task"] not in ("regression", "multilabel"):
-        label, smallest = min(training["labels"].items(), key=lambda item: item[1])
+    if classes:
+        label, smallest = min(classes.items(), key=lambda item: item[1])
         if smallest < 3:
             raise InputError(
                 f"class {label!r} has {smallest} training cases; folds need at least 3 of every class",
@@ -320,7 +337,8 @@ def class_weights(task: str, training: dict[str, Any]) -> tuple[list[float], str
         return [], "a measured value has no classes"
     counts = [max(1, count) for count in training["labels"].values()]
     if task == "multilabel":
-        weights = [math.sqrt(max(1.0, (training["cases"] - count) / count)) for count in counts]
+        known = training["known"].values()
+        weights = [math.sqrt(max(1.0, (n - count) / count)) for n, count in zip(known, counts, strict=True)]
         return [round(weight, 4) for weight in weights], "each label's presence weighs the root of absent over present"
     ratio = max(counts) / min(counts)
     if ratio <= 2:

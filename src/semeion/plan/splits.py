@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,9 @@ import numpy.typing as npt
 from semeion.errors import InputError
 
 Index = npt.NDArray[np.int64]
+
+FEWEST = 3
+"""Groups that every class needs: one to hold out, one to validate on, one to learn from."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ def grouped_folds(stratum: Index, groups: Index, folds: int, seed: int) -> Index
     Raises
     ------
     InputError
-        When there are fewer groups than folds, or a stratum has fewer groups than folds.
+        When there are fewer groups than folds.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
@@ -96,6 +100,7 @@ def sides(
     folds: int,
     inner_share: float,
     seed: int,
+    classes: Sequence[str] = (),
 ) -> list[Sides]:
     """Return one :class:`Sides` a fold, or a single one for the given split.
 
@@ -112,6 +117,13 @@ def sides(
         Group number a row: patients, and exact copies merged with their originals.
     scheme, folds, inner_share, seed
         From the plan.
+    classes
+        Names for messages.
+
+    Raises
+    ------
+    InputError
+        When the groups, or those of one class, are too few to divide.
     """
     everyone = np.arange(len(groups), dtype=np.int64)
     if scheme == "given":
@@ -124,8 +136,23 @@ def sides(
     stratum = np.zeros(len(groups), dtype=np.int64)
     stratum[pool] = strata(y[pool], task)
     fold = grouped_folds(stratum[pool], groups[pool], folds, seed)
+    if task in ("binary", "multiclass", "ordinal"):
+        _refuse_few_patients(stratum[pool], groups[pool], classes)
     result = []
     for number in range(folds):
         learn, validate = inner_split(pool[fold != number], stratum, groups, inner_share, seed + 1 + number)
         result.append(Sides(number, learn, validate, pool[fold == number]))
     return result
+
+
+def _refuse_few_patients(stratum: Index, groups: Index, classes: Sequence[str]) -> None:
+    """Refuse a class of fewer than `FEWEST` groups: some fold would learn or validate without it."""
+    for number in np.unique(stratum):
+        count = len(np.unique(groups[stratum == number]))
+        if count < FEWEST:
+            name = classes[number] if classes else f"number {number}"
+            raise InputError(
+                f"class {name!r} has cases of {count} patients or groups; folds need at least {FEWEST}",
+                where="the cohort",
+                fix="bring more patients of it, leave it out, or give a split column",
+            )

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from semeion.artefacts import machine_errors, read_json, whole_file, write_json
+from semeion.artefacts import machine_errors, read_json, remove_parts, whole_file, write_json
 from semeion.cohort.reading import read_image
 from semeion.errors import ImageError, InputError, MachineError
 from semeion.parallel import ordered_map
@@ -20,6 +20,8 @@ from semeion.prepare.transform import prepare_image
 from semeion.progress import Progress
 
 SHARD_BYTES = 256 << 20
+STEPS_VERSION = 1
+"""Raised whenever :func:`semeion.prepare.transform.prepare_image` gives other pixels for the same settings."""
 Pixels = npt.NDArray[np.uint8]
 
 
@@ -95,7 +97,7 @@ def build_store(
     shape = (spec.channels, *spec.size)
     each = int(np.prod(shape))
     per_shard = max(1, min(SHARD_BYTES // each, len(case_ids)))
-    digest = hashlib.sha256(spec.model_dump_json().encode())
+    digest = hashlib.sha256(f"{STEPS_VERSION} {per_shard} {spec.model_dump_json()}".encode())
     for case_id, reference in zip(case_ids, references, strict=True):
         digest.update(f"\n{case_id}\t{reference}".encode())
     key = digest.hexdigest()
@@ -106,6 +108,7 @@ def build_store(
         with machine_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
         write_json(facts, {"schema": 1, "key": key, "n": store.n, "shape": list(shape), "per_shard": per_shard})
+    remove_parts(folder)
     starts = [s for s in range(0, store.n, per_shard) if not (folder / f"shard-{s // per_shard:04d}.bin").exists()]
     _refuse_full_disk(folder, sum(min(per_shard, store.n - start) for start in starts) * each)
     progress.start("preparing images", sum(min(per_shard, store.n - start) for start in starts) or 1)
@@ -115,7 +118,7 @@ def build_store(
             return prepare_image(read_image(references[row]), spec)
         except ImageError as error:
             raise InputError(
-                f"the image could be read before and cannot now: {error}",
+                f"the image could be read before and cannot now: {error.what}",
                 where=f"case {case_ids[row]}",
                 fix="restore the file and run `semeion resume`",
             ) from error
@@ -168,6 +171,8 @@ def _write_index(store: Store, case_ids: Sequence[str], key: str) -> None:
 
 
 def _refuse_full_disk(folder: Path, need: int) -> None:
+    if not need:
+        return
     free = shutil.disk_usage(folder).free
     if need * 1.05 + (64 << 20) > free:
         raise MachineError(

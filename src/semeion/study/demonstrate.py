@@ -32,17 +32,21 @@ def demonstrate(
     InputError
         When `data` cannot be used, or `output` holds something that is no run.
     """
-    source = demo_source(data, cache_folder(), synthetic)
-    if source.note:
-        progress.say(source.note)
-    if output.exists() and any(output.iterdir()):
+    seconds = parse_duration(budget)
+    earlier = output.exists() and (not output.is_dir() or any(output.iterdir()))
+    if earlier:
         try:
             read_run_state(output)
         except InputError as error:
             raise InputError("holds something that is no run", where=str(output), fix="choose another -o") from error
+    # Only now the download, and only then is the earlier demonstration given up.
+    source = demo_source(data, cache_folder(), synthetic)
+    if source.note:
+        progress.say(source.note)
+    if earlier:
         shutil.rmtree(output)
     options = RunOptions(
-        budget=parse_duration(budget),
+        budget=seconds,
         seed=seed,
         synthetic=source.synthetic,
         remarks=(source.note,) if source.note else (),

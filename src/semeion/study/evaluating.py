@@ -23,8 +23,8 @@ from semeion.model.runtime import Model, load_model
 from semeion.progress import Progress
 from semeion.report.page import write_report
 from semeion.study.inspect import labels
-from semeion.study.predicting import prediction_rows
-from semeion.study.weighing import EFFECT, NO_PATIENTS, SCHEMA, strata_of
+from semeion.study.rows import prediction_rows
+from semeion.study.statements import EFFECT, NO_PATIENTS, SCHEMA, strata_of
 
 
 def evaluate_model(

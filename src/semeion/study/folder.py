@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -73,6 +74,15 @@ class RunFolder:
         """Write ``run.json`` whole."""
         write_json(self.state, {**state, "schema": SCHEMA, "semeion": __version__})
 
+    def tidy(self) -> None:
+        """Remove what a killed process left half-written; only for who holds the folder."""
+        for pattern in (".*.part", ".*.old"):
+            for left in list(self.path.rglob(pattern)):
+                if left.is_dir():
+                    shutil.rmtree(left, ignore_errors=True)
+                else:
+                    left.unlink(missing_ok=True)
+
     def log(self, event: str, **facts: Any) -> None:
         """Append one line to ``log.jsonl``; never with a patient's data."""
         line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": event, **facts}
@@ -124,7 +134,12 @@ def read_run_state(path: Path) -> dict[str, Any]:
     file = path / "run.json"
     if not file.is_file():
         raise InputError("holds no run", where=str(path), fix="give a folder that `semeion train -o` wrote")
-    state: dict[str, Any] = read_json(file)
+    try:
+        state: Any = read_json(file)
+    except ValueError:
+        state = None
+    if not isinstance(state, dict):
+        raise InputError("is damaged", where=str(file), fix="train again into another folder")
     if state.get("schema") != SCHEMA:
         raise InputError(
             f"was written by Semeion {state.get('semeion')} in a form that {__version__} does not read",

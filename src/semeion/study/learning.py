@@ -112,8 +112,14 @@ def train_members(
         member = executed.members[index]
         folder = member_folder(run, member)
         if not (folder / "member.json").exists():
-            if timed:
-                _lengthen(done, index, clock)
+            begun = folder / "begun.json"
+            if begun.exists():
+                # A member goes on with the steps it began with: its schedule and its evaluations depend on them.
+                member.steps = read_json(begun)["steps"]
+            else:
+                if timed:
+                    _lengthen(done, index, clock)
+                write_json(begun, {"steps": member.steps})
             hooks = Hooks(
                 allowed=_share(executed, index, clock),
                 stop=stop,
@@ -184,7 +190,8 @@ def _train_one(
     facts = {**learned.facts, "graph_difference": difference, "steps_planned": member.steps}
     # Written last: a member with this file is finished, whatever happens after.
     write_json(folder / "member.json", facts)
-    (folder / "checkpoint.safetensors").unlink(missing_ok=True)
+    for name in ("checkpoint.safetensors", "begun.json"):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _share(plan: Plan, index: int, clock: Clock) -> Callable[[], float | None]:

@@ -19,7 +19,7 @@ from semeion.parallel import usable_cores
 from semeion.plan.files import write_plan
 from semeion.plan.fingerprint import fingerprint, learning_rows
 from semeion.plan.networks import candidates
-from semeion.plan.rules import DEFAULT_BUDGET, Machine, Wishes, make_plan
+from semeion.plan.rules import DEFAULT_BUDGET, Machine, Wishes, make_plan, plan_validation
 from semeion.plan.schema import Plan
 from semeion.prepare.scan import recommend_cleaning
 from semeion.progress import Progress
@@ -69,6 +69,7 @@ def plan_run(
         from time import monotonic
 
         began = monotonic()
+        plan_validation(known)  # refuses a cohort that cannot be divided before time is spent on measuring
         budget = options.budget or DEFAULT_BUDGET
         machine = _machine(known, machine_file, min(40.0, max(8.0, 0.06 * budget)), progress)
         wishes = Wishes(
@@ -146,7 +147,7 @@ def check_plan_fits(plan: Plan, cohort: Cohort, where: Path) -> None:
     ):
         if planned != found:
             raise InputError(
-                f"the plan's {name} is {planned!r}, the table's {found!r}",
+                f"the plan was made for the {name} {planned!r}, and the table has {found!r}",
                 where=str(where),
                 fix="plan again, or give the options that the plan was made with",
             )

@@ -14,12 +14,12 @@ from semeion.errors import InputError
 from semeion.evidence.calibrate import fit_temperature, fit_temperatures
 from semeion.evidence.operating import OperatingPoints, choose_point
 from semeion.model.combine import calibrate, combine_members
-from semeion.naming import encode_class
 from semeion.plan.schema import MemberPlan
 from semeion.plan.splits import Sides
 from semeion.prepare.store import Store
 from semeion.study.folder import RunFolder
 from semeion.study.learning import Trained, member_folder, run_graph
+from semeion.study.rows import prediction_rows
 
 Values = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
@@ -113,39 +113,6 @@ class Predictor:
         )
         p = calibrate(raw, self.task, decision.temperature)
         return prediction_rows(base, plan.name, self.task, plan.classes, self.y[rows], raw, p)
-
-
-def prediction_rows(
-    base: pd.DataFrame, target: str, task: str, classes: list[str], y: Values, raw: Values, p: Values
-) -> pd.DataFrame:
-    """Add target, truth and probabilities to `base`, in the columns of ``predictions.parquet``.
-
-    Parameters
-    ----------
-    base
-        One row a case.
-    target, task, classes
-        Of the question.
-    y
-        Reference standard, ``(cases,)`` class index or value, or ``(cases, labels)``.
-    raw, p
-        Before and after calibration, ``(cases, outputs)``.
-    """
-    if task == "regression":
-        return base.assign(target=target, y_true=y, y_pred=p[:, 0])
-    if task == "multilabel":
-        parts = []
-        for k, label in enumerate(classes):
-            truth = pd.Series(np.where(y[:, k] == 1, "present", "absent"), dtype="str").mask(np.isnan(y[:, k]))
-            columns: dict[str, Any] = {"target": label, "y_true": truth.to_numpy()}
-            for prefix, values in (("p", p), ("raw", raw)):
-                columns |= {f"{prefix}_absent": 1 - values[:, k], f"{prefix}_present": values[:, k]}
-            parts.append(base.assign(**columns))
-        return pd.concat(parts, ignore_index=True)
-    columns = {"target": target, "y_true": np.array(classes, dtype=object)[y.astype(int)]}
-    for prefix, values in (("p", p), ("raw", raw)):
-        columns |= {f"{prefix}_{encode_class(name)}": values[:, k] for k, name in enumerate(classes)}
-    return base.assign(**columns)
 
 
 def predict_run(

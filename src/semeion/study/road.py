@@ -97,6 +97,7 @@ def resume_run(path: Path, progress: Progress, started: float | None = None) -> 
         if read_run_state(run.path)["finished"]:
             progress.say(f"{path} is finished; nothing to resume.")
         else:
+            run.tidy()
             _go(run, progress, started)
     return run.path
 
@@ -190,6 +191,7 @@ def _prepare(
         folds=plan.validation.folds,
         inner_share=plan.validation.inner_share,
         seed=plan.seed,
+        classes=cohort.target.classes,
     )
     # Last, since it takes long: a cohort that cannot be divided is refused before.
     store = build_store(

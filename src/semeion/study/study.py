@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
@@ -18,7 +19,6 @@ from semeion.study.folder import read_run_state
 from semeion.study.inspect import inspect, refuse_bad_images, refuse_void
 from semeion.study.options import RunOptions, parse_duration, source_path
 from semeion.study.planning import plan_run, refuse_covariates
-from semeion.study.road import resume_run, start_run
 
 
 class Run:
@@ -169,8 +169,6 @@ class Study:
 
     def plan(self, budget: str | float | None = None) -> Plan:
         """Return the plan that :meth:`train` would follow, with its reasons; images are read, nothing is written."""
-        from dataclasses import replace
-
         options = replace(self.options, budget=parse_duration(budget, where="budget"))
         seen = inspect(self.source, options, self.progress)
         refuse_bad_images(seen, skip_bad=options.skip_bad)
@@ -208,7 +206,7 @@ class Study:
         MachineError
             When disk or memory do not suffice.
         """
-        from dataclasses import replace
+        from semeion.study.road import start_run
 
         options = replace(
             self.options,
@@ -220,4 +218,6 @@ class Study:
     @staticmethod
     def resume(path: str | Path, *, progress: Progress | None = None, started: float | None = None) -> Run:
         """Continue an interrupted run."""
+        from semeion.study.road import resume_run
+
         return Run(resume_run(Path(path), progress or Silent(), started))

@@ -6,26 +6,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import pandas as pd
-
 from semeion import __version__
 from semeion.cohort.cohort import Cohort
 from semeion.evidence.operating import OperatingPoints
 from semeion.evidence.question import Question
 from semeion.evidence.weigh import weigh
-from semeion.plan.fingerprint import label_counts
+from semeion.plan.fingerprint import known_counts, label_counts
 from semeion.plan.schema import Plan
 from semeion.study.learning import Trained, question_of
 from semeion.study.predicting import Decision, Predicted, operating_points
-
-SCHEMA = 1
-MOST_LEVELS = 12
-"""Columns with at most this many levels are weighed as strata without being asked for."""
-NO_PATIENTS = (
-    "No patient ids were given, so every case counts as its own patient: intervals may be too narrow, and a patient "
-    "with several images may be on both sides of a split."
-)
-EFFECT = "The effect on decisions or outcomes of any reader who sees a finding."
+from semeion.study.statements import EFFECT, NO_PATIENTS, SCHEMA, strata_of
 
 
 @dataclass(frozen=True)
@@ -118,7 +108,7 @@ def training_counts(cohort: Cohort) -> dict[str, Any]:
     table, task = cohort.table[chosen], cohort.target.task
     counts = label_counts(cohort, chosen)
     if task == "multilabel":
-        known = {name: int(table[f"y.{name}"].notna().sum()) for name in cohort.target.classes}
+        known = known_counts(cohort, chosen)
         counts = {name: {"absent": known[name] - count, "present": count} for name, count in counts.items()}
     return {
         "train": {
@@ -173,17 +163,10 @@ def member_json(facts: dict[str, Any]) -> dict[str, Any]:
         "val_loss",
         "best_step",
         "stopped",
+        "waited_share",
         "graph_difference",
     )
     return {name: facts[name] for name in kept}
-
-
-def strata_of(cohort: Cohort) -> pd.DataFrame | None:
-    """Return the columns that figures are also given for: the site, and other columns of few levels."""
-    table = cohort.table
-    possible = [name for name in ("site", *cohort.covariates, *cohort.unused) if name in table.columns]
-    names = [name for name in possible if 2 <= table[name].nunique(dropna=True) <= MOST_LEVELS]
-    return table[["case_id", *dict.fromkeys(names)]] if names else None
 
 
 def not_validated(cohort: Cohort, plan: Plan) -> list[str]:

@@ -1,0 +1,24 @@
+"""What the evidence of a run and of an external evaluation have in common; needs no training stack."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from semeion.cohort.cohort import Cohort
+
+SCHEMA = 1
+MOST_LEVELS = 12
+"""Columns with at most this many levels are weighed as strata without being asked for."""
+NO_PATIENTS = (
+    "No patient ids were given, so every case counts as its own patient: intervals may be too narrow, and a patient "
+    "with several images may be on both sides of a split."
+)
+EFFECT = "The effect on decisions or outcomes of any reader who sees a finding."
+
+
+def strata_of(cohort: Cohort) -> pd.DataFrame | None:
+    """Return the columns that figures are also given for: the site, and other columns of few levels."""
+    table = cohort.table
+    possible = [name for name in ("site", *cohort.covariates, *cohort.unused) if name in table.columns]
+    names = [name for name in possible if 2 <= table[name].nunique(dropna=True) <= MOST_LEVELS]
+    return table[["case_id", *dict.fromkeys(names)]] if names else None

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from semeion.artefacts import finite
+from semeion.errors import InputError
+from semeion.learn import throughput
+from semeion.learn.throughput import (
+    best_threads,
+    machine_from_json,
+    machine_to_json,
+    measure_machine,
+    peak_gib,
+    step_seconds,
+    total_memory_gib,
+)
+from semeion.plan.networks import Candidate
+from semeion.progress import Silent
+
+SMALL = Candidate((12, 12), "pad", (4,), 1, 4, 1.0)
+LARGE = Candidate((12, 16), "stretch", (4, 8), 1, 8, 2.0)
+
+
+class Counting(Silent):
+    def __init__(self):
+        self.total, self.done = 0.0, 0.0
+
+    def start(self, work, total):
+        self.total = total
+
+    def advance(self, amount=1.0, note=""):
+        self.done += amount
+
+
+@pytest.fixture(autouse=True)
+def _one_core(monkeypatch):
+    monkeypatch.setattr(throughput, "usable_cores", lambda: 1)
+
+
+@pytest.fixture
+def machine():
+    return measure_machine([LARGE, SMALL], "binary", ["a", "b"], 1, seconds=60, progress=Silent())
+
+
+def test_every_candidate_is_measured_best_first(machine):
+    assert [entry.candidate for entry in machine.measured] == [LARGE, SMALL]
+    for entry in machine.measured:
+        assert {"float32"} <= set(entry.seconds) <= {"float32", "bfloat16"}
+        assert all(0 < value < 10 for value in entry.seconds.values())
+        assert entry.images_per_second > 0
+    assert (machine.threads, machine.device) == (1, "cuda" if torch.cuda.is_available() else "cpu")
+    assert machine.memory_gib == total_memory_gib() > 0
+    assert machine.facts["torch"] == torch.__version__
+    assert 0 < machine.facts["peak_gib"] <= peak_gib() + 0.01
+
+
+def test_it_comes_back_from_json(machine):
+    text = json.dumps(finite(machine_to_json(machine)), allow_nan=False)
+    assert machine_from_json(json.loads(text), Path("machine.json")) == machine
+
+
+def test_it_names_no_person_and_no_path(machine):
+    text = json.dumps(finite(machine_to_json(machine)))
+    assert str(Path.home()) not in text
+    assert "hostname" not in text
+
+
+@pytest.mark.parametrize(("factor", "tried"), [(0.5, 2), (2.0, 1)])
+def test_bfloat16_is_tried_on_as_long_as_it_pays(monkeypatch, factor, tried):
+    monkeypatch.setattr(throughput, "step_seconds", lambda *_, bfloat16: 0.1 * factor if bfloat16 else 0.1)
+    machine = measure_machine([LARGE, SMALL], "binary", ["a", "b"], 1, seconds=60, progress=Silent())
+    assert [entry.precision for entry in machine.measured] == ["bfloat16" if factor < 1 else "float32"] * 2
+    assert sum("bfloat16" in entry.seconds for entry in machine.measured) == tried
+
+
+@pytest.mark.parametrize("raw", [{}, {"schema": 2}])
+def test_another_version_is_refused(raw):
+    with pytest.raises(InputError) as caught:
+        machine_from_json(raw, Path("run/machine.json"))
+    assert str(caught.value) == "run/machine.json: machine.json is of another version; delete it; it is measured again"
+
+
+def test_the_cheapest_is_measured_first_and_always(monkeypatch):
+    progress = Counting()
+    machine = measure_machine([LARGE, SMALL], "binary", ["a", "b"], 1, seconds=0.0, progress=progress)
+    assert [entry.candidate for entry in machine.measured] == [SMALL]
+    assert progress.done <= progress.total == 3
+
+
+@pytest.mark.parametrize(
+    ("task", "classes", "channels"),
+    [
+        ("multiclass", ["a", "b", "c"], 3),
+        ("ordinal", ["a", "b", "c"], 1),
+        ("multilabel", ["a", "b"], 1),
+        ("regression", [], 1),
+    ],
+)
+def test_each_task_can_be_measured(task, classes, channels):
+    assert step_seconds(SMALL, task, classes, channels, "cpu", bfloat16=False) > 0
+
+
+def test_the_faster_number_of_threads_is_kept(monkeypatch):
+    monkeypatch.setattr(throughput, "usable_cores", lambda: 4)
+    monkeypatch.setattr(torch, "set_num_threads", lambda n: seen.append(n))
+    seen: list[int] = []
+    monkeypatch.setattr(throughput, "step_seconds", lambda *_, **__: 0.2 if seen[-1] == 4 else 0.1)
+    assert best_threads(SMALL, "binary", ["a", "b"], 1, "cpu") == 3
+    assert set(seen) == {3, 4}
