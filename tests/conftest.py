@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from support.tiny import TinyRun
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +22,13 @@ def data() -> Path:
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> TinyRun:
+    """A finished run on 80 pictures with two folds and a test split; made once, for reading only."""
+    from support.tiny import make_cohort, save_plan, train_tiny
+
+    home = tmp_path_factory.mktemp("tiny")
+    cohort = make_cohort(home / "source", split="test")
+    return train_tiny(cohort, save_plan(home), home / "run")

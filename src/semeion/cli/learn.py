@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from semeion.cli import options as o
 from semeion.cli.words import print_check, print_plan, print_run
 from semeion.progress import for_terminal
+
+if TYPE_CHECKING:
+    from semeion.study import Run
 
 
 def demo(
@@ -128,7 +131,7 @@ def train(
     accept: o.Accept = None,
     jobs: o.Jobs = None,
     quiet: o.Quiet = False,
-) -> None:
+) -> int:
     """Check, plan, prepare, learn, weigh, ship and report, within the budget.
 
     Ctrl-C stops cleanly; `semeion resume RUN` goes on.
@@ -150,14 +153,14 @@ def train(
         None if plan_file is None else str(source_path(plan_file)),
         jobs,
     )
-    print_run(Run(start_run(source_path(table), options, output, for_terminal(quiet=quiet), context.obj)))
+    return _told(Run(start_run(source_path(table), options, output, for_terminal(quiet=quiet), context.obj)))
 
 
 def resume(
     context: typer.Context,
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of an interrupted run.")],
     quiet: o.Quiet = False,
-) -> None:
+) -> int:
     """Go on with an interrupted run.
 
     Example: semeion resume runs/finding
@@ -165,7 +168,13 @@ def resume(
     from semeion.study import Run
     from semeion.study.road import resume_run
 
-    print_run(Run(resume_run(run, for_terminal(quiet=quiet), context.obj)))
+    return _told(Run(resume_run(run, for_terminal(quiet=quiet), context.obj)))
+
+
+def _told(run: Run) -> int:
+    """Print a finished run; 1 when it was finished although an audit is void."""
+    print_run(run)
+    return int(bool(run.evidence["accepted"]))
 
 
 COMMANDS = (demo, check, plan, train, resume)

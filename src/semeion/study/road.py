@@ -66,6 +66,12 @@ def start_run(
     parse_rule(options.operating_point)
     if options.plan is not None:
         read_plan(Path(options.plan))
+        if (options.seed, options.operating_point) != (RunOptions().seed, RunOptions().operating_point):
+            raise InputError(
+                "a plan holds the seed and the operating point, so they cannot be given beside it",
+                where="--plan",
+                fix="leave --seed and --operating-point out, or edit them in the plan",
+            )
     refuse_no_training()
     existed = output.exists()
     run = RunFolder(output)
