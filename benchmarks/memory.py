@@ -54,6 +54,6 @@ def row(n: int, budget: str) -> None:
 
 
 ROWS: dict[str, Callable[[], None]] = {
-    "memory-5000": lambda: row(5000, "3m"),
-    "memory-20000": lambda: row(20000, "6m"),
+    "memory-5000": lambda: row(5000, "5m"),
+    "memory-20000": lambda: row(20000, "15m"),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import suppress
 from typing import Any, Protocol
 
 
@@ -59,7 +60,9 @@ class Lines:
         self.say(f"{self.work}: done in {time.monotonic() - self.began:.1f} s")
 
     def say(self, line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
+        # A reader that went away (`2>&1 | head`) must not end hours of work.
+        with suppress(BrokenPipeError):
+            print(line, file=sys.stderr, flush=True)
 
 
 class Bar:

@@ -436,4 +436,4 @@ def test_what_a_plan_holds_cannot_be_given_beside_it(refuse: Refuse, cohort: Tin
     plan = save_plan(tmp_path)
     for option in (("--seed", "3"), ("--operating-point", "accuracy")):
         said = refuse(*training(cohort, "--plan", plan, *option))
-        assert "--plan: a plan holds the seed and the operating point" in said
+        assert "--plan: the plan holds another seed or operating point" in said

@@ -201,7 +201,7 @@ def test_cleaning_is_asked_for_by_training_images_alone():
     )
     assert advice["salt"] == (
         False,
-        "salt: 0.0 % of the training images have salt or pepper noise in 0.1 % of the pixels or more (fewer than 10 %)",
+        "0.0 % of the training images have salt or pepper noise in 0.1 % of the pixels or more (fewer than 10 %)",
     )
     assert set(advice) == {"borders", "text", "salt", "equalise"}
     assert recommend_cleaning(facts, np.arange(10) >= 5)["salt"][0]

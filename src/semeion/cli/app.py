@@ -55,6 +55,11 @@ def run(arguments: list[str], began: float) -> int:
             traceback.print_exc()
         print(f"semeion: {error.filename or 'the machine'}: {error.strerror or error}", file=sys.stderr)
         return 4
+    except Exception as error:  # the last resort: status 1 would claim that outputs were written
+        if debug:
+            traceback.print_exc()
+        print(f"semeion: unexpected {type(error).__name__}; run again with --debug and report it", file=sys.stderr)
+        return 4
 
 
 def _version(asked: bool) -> None:

@@ -56,11 +56,13 @@ def evaluate(
     target: o.Target = None,
     labels: o.Labels = None,
     group: o.Group = None,
+    split: o.Split = None,
+    no_split: o.NoSplit = False,
     delimiter: o.Delimiter = ";",
     skip_bad: o.SkipBad = False,
     jobs: o.Jobs = None,
     quiet: o.Quiet = False,
-) -> None:
+) -> int:
     """Validate a shipped model on another cohort: figures with intervals, at the model's own operating point.
 
     Example: semeion evaluate runs/finding/model other_hospital.csv --target finding -o runs/external
@@ -69,12 +71,15 @@ def evaluate(
     from semeion.study.evaluating import evaluate_model
     from semeion.study.options import source_path
 
-    options = CohortOptions(target=target, labels=o.code_names(labels), group=group, delimiter=delimiter)
+    options = CohortOptions(
+        target=target, labels=o.code_names(labels), group=group, split=split, no_split=no_split, delimiter=delimiter
+    )
     evidence = evaluate_model(
         model, source_path(table), output, options, skip_bad=skip_bad, jobs=jobs, progress=for_terminal(quiet=quiet)
     )
     print_metrics(evidence)
     print(f"\nThe whole account: {output / 'evaluate.html'}")
+    return int(any(step["step"] == "readable images" for step in evidence["flow"]))
 
 
 COMMANDS = (report, predict, evaluate)

@@ -7,3 +7,6 @@ import os
 # one). OpenMP reads this once, when torch is loaded, so it is set here, before any import of torch. It changes speed
 # and no result; a value that the user has set stands.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# A fixed workspace is what makes cuBLAS repeatable (CUDA documentation, cuBLAS, "Results reproducibility"); without it
+# torch refuses to train deterministically on a GPU.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

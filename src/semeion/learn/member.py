@@ -26,6 +26,8 @@ from semeion.plan.splits import Sides
 from semeion.prepare.store import Store
 
 CHECKPOINT_SECONDS = 15.0
+LOOK_SECONDS = 8.0
+"""The pace is judged over at least this long: a shared machine stutters, and the first steps are slow everywhere."""
 WARM_UP = 0.25
 SMOOTHED_OVER = 3
 """Evaluations whose mean validation loss is compared: one alone is a matter of luck with few validation cases."""
@@ -170,6 +172,10 @@ def train_member(
     InputError
         When the training or validation loss is not a finite number.
     """
+    if plan.training.device == "cuda" and not torch.cuda.is_available():
+        raise InputError(
+            "the plan trains on a GPU and torch finds none", where="training.device", fix="write cpu, or plan again"
+        )
     torch.set_num_threads(plan.training.threads)
     torch.use_deterministic_algorithms(True)
     remove_parts(folder)
@@ -215,27 +221,28 @@ class _Loop:
     def run(self) -> Learned:
         if self.file.exists():
             self._load()
-        last_saved = last_look = began_at = perf_counter()
-        first, stopped = self.at.step, "all steps done"
+        last_saved = last_look = last = perf_counter()
+        looked_at, stopped = self.at.step, "all steps done"
         batches = Ahead(self.store, self.y, self.sides.learn, self.batch, self.member.seed, self.at.step)
         try:
             for pixels, y in batches:
                 if self.at.step >= self.at.total:
                     break
-                began = perf_counter()
                 self._step(pixels, y)
                 if self.at.step % self.every == 0 or self.at.step == self.at.total:
                     self._evaluate()
+                    self.at.waited, batches.waited = self.at.waited + batches.waited, 0.0
                     if self.at.since_best >= self.settings.patience and self.at.phase > 0.5:
                         stopped = "validation stopped improving"
                 now = perf_counter()
-                self.at.seconds += now - began
+                self.at.seconds += now - last
+                last = now
                 self.hooks.stepped(self.at.step, self.at.total, self._smoothed())
                 if stopped != "all steps done":
                     break
-                if now - last_look > 2.0:
-                    self._keep_to_budget((now - began_at) / (self.at.step - first))
-                    last_look = now
+                if now - last_look > LOOK_SECONDS:
+                    self._keep_to_budget((now - last_look) / (self.at.step - looked_at))
+                    last_look, looked_at = now, self.at.step
                 if self.hooks.stop():
                     self._save()
                     raise Interrupted("stopped by the user", fix="continue with `semeion resume`")
@@ -243,7 +250,6 @@ class _Loop:
                     self._save()
                     last_saved = now
         finally:
-            self.at.waited += batches.waited
             batches.close()
         return self._finish(stopped)
 
@@ -322,14 +328,18 @@ class _Loop:
         return float(np.mean(self.at.losses[-SMOOTHED_OVER:])) if self.at.losses else math.nan
 
     def _keep_to_budget(self, seconds_a_step: float) -> None:
-        """Shorten what is left where it would not fit, and note it, so that the executed plan repeats it."""
+        """Fit what is left to the time left, never beyond the planned steps.
+
+        The change is noted, so that the executed plan repeats it.
+        """
         allowed = self.hooks.allowed()
         left = self.at.total - self.at.step
-        slack = 1.05 if self.at.phase < 0.5 else 1.01
-        if allowed is None or left <= 1 or left * seconds_a_step <= allowed * slack:
+        if allowed is None or left <= 1:
             return
-        total = self.at.step + max(1, int(max(allowed, 0.0) / seconds_a_step))
-        if total < self.at.total:
+        possible = max(1, int(max(allowed, 0.0) / seconds_a_step))
+        total = min(self.member.steps, self.at.step + possible)
+        slack = 0.1 if self.at.phase < 0.5 else 0.03
+        if abs(total - self.at.total) > slack * left:
             change = Shortened(at=self.at.step, to=total)
             self.member.shortened = [c for c in self.member.shortened if c.at < change.at] + [change]
 

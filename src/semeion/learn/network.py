@@ -65,7 +65,9 @@ class OrderedHead(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return log probabilities ``(batch, classes)``."""
-        thresholds = torch.cat([self.first, self.first + torch.cumsum(F.softplus(self.gaps), 0)])
+        # A product with a triangle of ones is a cumulative sum that is repeatable on a GPU too.
+        triangle = torch.ones((len(self.gaps), len(self.gaps)), device=x.device).tril()
+        thresholds = torch.cat([self.first, self.first + triangle @ F.softplus(self.gaps)])
         above = torch.sigmoid(self.score(x).float() - thresholds)
         edge = torch.ones_like(above[:, :1])
         probabilities = torch.cat([edge, above], 1) - torch.cat([above, edge - 1], 1)

@@ -63,10 +63,10 @@ def measure_machine(
         # Where bfloat16 does not pay for one network, the processor has no instructions for it: not tried again.
         if not measured or measured[-1].precision == "bfloat16":
             result["bfloat16"] = step_seconds(candidate, task, classes, channels, device, bfloat16=True)
-        measured.append(Measured(candidate, result))
+        measured.append(Measured(candidate, result, round(peak_gib(), 3)))
         progress.advance()
     progress.finish()
-    return Machine(threads, total_memory_gib(), device, measured[::-1], _facts(device))
+    return Machine(threads, free_memory_gib(), device, measured[::-1], _facts(device))
 
 
 def best_threads(candidate: Candidate, task: str, classes: list[str], channels: int, device: str) -> int:
@@ -133,7 +133,8 @@ def machine_to_json(machine: Machine) -> dict[str, Any]:
         "device": machine.device,
         "facts": machine.facts,
         "measured": [
-            {"candidate": vars(entry.candidate), "seconds_per_step": entry.seconds} for entry in machine.measured
+            {"candidate": vars(entry.candidate), "seconds_per_step": entry.seconds, "peak_gib": entry.peak_gib}
+            for entry in machine.measured
         ],
     }
 
@@ -152,8 +153,9 @@ def machine_from_json(raw: dict[str, Any], where: Path) -> Machine:
     for entry in raw["measured"]:
         candidate = {**entry["candidate"]}
         candidate["size"], candidate["widths"] = tuple(candidate["size"]), tuple(candidate["widths"])
-        measured.append(Measured(Candidate(**candidate), entry["seconds_per_step"]))
-    return Machine(raw["threads"], raw["memory_gib"], raw["device"], measured, raw["facts"])
+        measured.append(Measured(Candidate(**candidate), entry["seconds_per_step"], entry["peak_gib"]))
+    free = float("inf") if raw["memory_gib"] is None else raw["memory_gib"]
+    return Machine(raw["threads"], free, raw["device"], measured, raw["facts"])
 
 
 def _facts(device: str) -> dict[str, Any]:
@@ -177,11 +179,22 @@ def peak_gib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
 
 
-def total_memory_gib() -> float:
-    """Return the machine's memory in GiB, 0 where the system does not say."""
-    import os
+def free_memory_gib() -> float:
+    """Return the memory that this process may still take, with what it has, in GiB; infinite where nobody says.
 
-    try:
-        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 2)
-    except (AttributeError, ValueError, OSError):
-        return 0.0
+    The least of what the system has available and of the limit of the control group (version 2), as containers set it.
+    """
+    free = float("inf")
+    for file, divisor in ((Path("/sys/fs/cgroup/memory.max"), 2**30), (Path("/proc/meminfo"), 2**20)):
+        try:
+            text = file.read_text()
+        except OSError:
+            continue
+        if file.name == "meminfo":
+            lines = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+            value = lines.get("MemAvailable", "").split()[:1]
+        else:
+            value = text.split()[:1]
+        if value and value[0].isdigit():
+            free = min(free, int(value[0]) / divisor)
+    return round(free, 2) if free < float("inf") else free

@@ -33,7 +33,7 @@ _PART = r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_-])?"
 _PATH = re.compile(rf"{_PART}(/{_PART}){{0,4}}")
 
 Task = Literal["binary", "multiclass", "multilabel", "ordinal", "regression"]
-Text = Annotated[str, Field(max_length=2000)]
+Text = Annotated[str, Field(max_length=20_000)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Count = Annotated[int, Field(ge=0, le=10**12)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -169,7 +169,7 @@ class Manifest(Part):
     created: Name
     synthetic: bool = False
     task: Task
-    target: Name
+    target: Annotated[str, Field(min_length=1, max_length=20_000)]
     classes: Annotated[list[Name], Field(max_length=MAX_CLASSES)] = []
     positive: Name | None = None
     unit: Name | None = None

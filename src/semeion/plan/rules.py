@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from semeion.errors import InputError
 from semeion.plan.networks import Candidate
 from semeion.plan.schema import (
@@ -29,6 +31,8 @@ REFERENCE_CASES = 546
 GROWTH = 0.35
 """Presentations grow with this power of the number of cases: more cases need fewer epochs."""
 MOST_MEMBERS = 20
+SAFE_SHARE = 0.8
+"""Share of the free memory that a network may need."""
 MIRRORED_MODALITIES = {"US", "GM", "SM", "ES", "OP", "DMS", "XC"}
 """DICOM modalities whose left-right direction carries no meaning: ultrasound, microscopy, endoscopy, fundus, skin,
 photographs."""
@@ -36,10 +40,14 @@ photographs."""
 
 @dataclass(frozen=True)
 class Measured:
-    """One candidate on this machine: seconds of a training step by precision (``float32``, ``bfloat16``)."""
+    """One candidate on this machine: seconds of a training step by precision (``float32``, ``bfloat16``), and memory.
+
+    `peak_gib` is the largest memory of the process until this candidate had been measured, the cheaper ones before it.
+    """
 
     candidate: Candidate
     seconds: dict[str, float]
+    peak_gib: float = 0.0
 
     @property
     def precision(self) -> str:
@@ -59,6 +67,7 @@ class Machine:
 
     threads: int
     memory_gib: float
+    """Memory that was free for this process when it was measured."""
     device: str
     measured: list[Measured]
     facts: dict[str, Any] = field(default_factory=dict)
@@ -107,7 +116,14 @@ def make_plan(facts: dict[str, Any], machine: Machine, wishes: Wishes) -> Plan:
         learning_cases *= 1 - 1 / validation.folds
     # However many the cases, a member should see each of them twice.
     wanted = max(PRESENTATIONS * (training["cases"] / REFERENCE_CASES) ** GROWTH, 2 * learning_cases)
-    chosen, why = choose_network(machine.measured, seconds, wanted, validation)
+    fitting = [option for option in machine.measured if option.peak_gib <= SAFE_SHARE * machine.memory_gib]
+    if not fitting:
+        raise InputError(
+            f"{machine.memory_gib:.1f} GiB of memory are free, too few for the smallest network",
+            where="this machine",
+            fix="end other programs, or use a machine with more memory",
+        )
+    chosen, why = choose_network(fitting, seconds, wanted, validation)
     batch = min(chosen.candidate.batch, max(2, 2 ** int(math.log2(max(learning_cases / 2, 2)))))
     step_seconds = chosen.seconds[chosen.precision] * batch / chosen.candidate.batch
     members, members_why = plan_members(validation, seconds, step_seconds, batch, wanted, wishes.seed)
@@ -140,7 +156,7 @@ def make_plan(facts: dict[str, Any], machine: Machine, wishes: Wishes) -> Plan:
         network=NetworkPlan(
             widths=list(chosen.candidate.widths), stem_stride=chosen.candidate.stem_stride, why={"widths": why}
         ),
-        training=plan_training(facts, chosen, batch, machine),
+        training=plan_training(facts, chosen, batch, machine, plan_evaluations(facts, validation, wanted)),
         validation=validation,
         members=members,
         operating_point=plan_operating_point(facts["task"], wishes.operating_point),
@@ -148,12 +164,12 @@ def make_plan(facts: dict[str, Any], machine: Machine, wishes: Wishes) -> Plan:
             seconds=budget,
             reserve=round(reserve, 1),
             expected_seconds=round(budget - seconds + steps * step_seconds, 1),
-            expected_gib=round(machine.facts.get("peak_gib", 0.0), 2),
+            expected_gib=round(chosen.peak_gib, 2),
             why={
                 "seconds": "asked for" if wishes.budget else "no budget was given, so 15 minutes",
                 "expected_seconds": f"{steps} steps of {step_seconds:.3f} s as measured, and {budget - seconds:.0f} s "
                 "for reading, preparing, export, prediction, evidence and report",
-                "expected_gib": "memory seen while the candidates were measured",
+                "expected_gib": "memory of the process while this network was measured",
             },
         ),
     )
@@ -168,6 +184,8 @@ def plan_reserve(facts: dict[str, Any], budget: float) -> float:
 def plan_validation(facts: dict[str, Any]) -> ValidationPlan:
     """Use the given split when it has validation cases, else patient-grouped folds."""
     cases, training = facts["cases"], facts["training"]
+    if not training["cases"]:
+        raise InputError("there is no training case", where="the split", fix="name some cases train, or use --no-split")
     classes = {} if facts["task"] in ("regression", "multilabel") else training["labels"]
     empty = [label for label, count in classes.items() if not count]
     if empty:
@@ -241,7 +259,7 @@ def plan_members(
         MemberPlan(
             name=f"fold{fold}-seed{repeat}" if fold >= 0 else f"seed{repeat}",
             fold=fold,
-            seed=(seed * 1000 + 100 * repeat + fold + 1) % 2**31,
+            seed=member_seed(seed, repeat, fold),
             steps=max(steps, 1),
         )
         for fold, repeat in places
@@ -250,6 +268,11 @@ def plan_members(
         members,
         f"the budget lasts for {affordable:.1f} members that see {wanted:.0f} images each; {len(members)} planned",
     )
+
+
+def member_seed(seed: int, repeat: int, fold: int) -> int:
+    """Return the seed of one member: runs of different seeds share none."""
+    return int(np.random.SeedSequence([seed, repeat, fold + 1]).generate_state(1)[0] % 2**31)
 
 
 def plan_preparation(
@@ -293,7 +316,20 @@ def _intensity(training: dict[str, Any]) -> tuple[str, tuple[float, float] | Non
     )
 
 
-def plan_training(facts: dict[str, Any], chosen: Measured, batch: int, machine: Machine) -> TrainingPlan:
+def plan_evaluations(facts: dict[str, Any], validation: ValidationPlan, wanted: float) -> int:
+    """Return how often a member is validated: 20 times, fewer where that would take more than a tenth of its time.
+
+    Validating an image costs about a third of learning from it.
+    """
+    cases = facts["cases"].get("val", 0)
+    if validation.scheme == "folds":
+        cases = facts["training"]["cases"] * (1 - 1 / validation.folds) * validation.inner_share
+    return int(min(20, max(5, 0.3 * wanted / max(cases, 1))))
+
+
+def plan_training(
+    facts: dict[str, Any], chosen: Measured, batch: int, machine: Machine, evaluations: int
+) -> TrainingPlan:
     """Decide rate, loss, precision and augmentation."""
     training = facts["training"]
     weights, weights_why = class_weights(facts["task"], training)
@@ -304,6 +340,8 @@ def plan_training(facts: dict[str, Any], chosen: Measured, batch: int, machine: 
     return TrainingPlan(
         batch=batch,
         learning_rate=2e-3 if deep else 4e-3,
+        evaluations=evaluations,
+        patience=max(3, round(0.4 * evaluations)),
         class_weights=weights,
         label_smoothing=0.05 if facts["task"] in ("binary", "multiclass", "multilabel") else 0.0,
         precision=chosen.precision,
@@ -326,6 +364,7 @@ def plan_training(facts: dict[str, Any], chosen: Measured, batch: int, machine: 
             "learning_rate": "peak of one cycle with AdamW; less for deeper networks",
             "class_weights": weights_why,
             "averaging": "averaged weights generalise better than the last ones and make validation steady",
+            "evaluations": "20, or as many as take a tenth of a member's time",
             "patience": "evaluations without a better validation loss after which a member stops, once its rate falls",
         },
     )

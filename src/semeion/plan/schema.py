@@ -122,7 +122,7 @@ class ValidationPlan(Section):
 
 
 class Shortened(BaseModel):
-    """The member's total of steps was changed while it learned, because the machine was slower than measured."""
+    """The member's total of steps was changed while it learned, since the machine was slower (or fast again)."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -173,7 +173,7 @@ class Plan(BaseModel):
     network: NetworkPlan
     training: TrainingPlan
     validation: ValidationPlan
-    members: list[MemberPlan] = Field(min_length=1, max_length=100)
+    members: list[MemberPlan] = Field(min_length=1, max_length=64)
     operating_point: OperatingPointPlan = Field(default_factory=OperatingPointPlan)
     budget: BudgetPlan = Field(default_factory=BudgetPlan)
 

@@ -73,6 +73,7 @@ def build_store(
     spec: Preparation,
     folder: Path,
     *,
+    hashes: Sequence[str] | None = None,
     jobs: int | None = None,
     progress: Progress,
 ) -> Store:
@@ -84,6 +85,8 @@ def build_store(
         Of every case, in cohort order; the reference as :func:`semeion.cohort.reading.read_image` takes it.
     spec
         The steps of preparation.
+    hashes
+        Of every image's pixels, as the scan found them; an image that was changed since is prepared anew.
     folder
         Where the shards go; a store of another cohort or other steps in it is replaced.
 
@@ -98,8 +101,9 @@ def build_store(
     each = int(np.prod(shape))
     per_shard = max(1, min(SHARD_BYTES // each, len(case_ids)))
     digest = hashlib.sha256(f"{STEPS_VERSION} {per_shard} {spec.model_dump_json()}".encode())
-    for case_id, reference in zip(case_ids, references, strict=True):
-        digest.update(f"\n{case_id}\t{reference}".encode())
+    hashes = hashes or [""] * len(case_ids)
+    for case_id, reference, pixel_hash in zip(case_ids, references, hashes, strict=True):
+        digest.update(f"\n{case_id}\t{reference}\t{pixel_hash}".encode())
     key = digest.hexdigest()
     store = Store(folder, len(case_ids), shape, per_shard)
     facts = folder / "store.json"
@@ -130,7 +134,7 @@ def build_store(
                 out.write(np.ascontiguousarray(pixels).data)
                 progress.advance()
     if not (folder / "index.parquet").exists():
-        _write_index(store, case_ids, key)
+        _write_index(store, case_ids, hashes, spec)
     progress.finish()
     return store
 
@@ -150,7 +154,7 @@ def open_store(folder: Path) -> Store:
     return Store(folder, int(facts["n"]), (channels, height, width), int(facts["per_shard"]))
 
 
-def _write_index(store: Store, case_ids: Sequence[str], key: str) -> None:
+def _write_index(store: Store, case_ids: Sequence[str], hashes: Sequence[str], spec: Preparation) -> None:
     import pandas as pd
 
     rows = np.arange(store.n)
@@ -163,7 +167,9 @@ def _write_index(store: Store, case_ids: Sequence[str], key: str) -> None:
             "shape": ["x".join(map(str, store.shape))] * store.n,
             "dtype": "uint8",
             "spacing": None,
-            "hash": key,
+            "hash": [
+                hashlib.sha256(f"{STEPS_VERSION} {spec.model_dump_json()} {one}".encode()).hexdigest() for one in hashes
+            ],
         }
     )
     with whole_file(store.folder / "index.parquet") as temporary:

@@ -295,7 +295,8 @@ def software(found: Artefacts) -> list[dict[str, str]]:
     from importlib.metadata import PackageNotFoundError, version
 
     rows = [{"name": "Semeion, when the figures were made", "version": found.evidence.semeion}]
-    recorded = (found.machine or {}).get("versions")
+    facts = (found.machine or {}).get("facts") or {}
+    recorded = {name: facts[name] for name in ("python", "torch") if name in facts} or None
     if isinstance(recorded, Mapping):
         rows += [{"name": f"{name}, in training", "version": str(value)} for name, value in recorded.items()]
     rows.append({"name": "Python, for this page", "version": platform.python_version()})
@@ -338,6 +339,7 @@ def budget_sentence(budget: Mapping[str, Any]) -> str:
     ended = {
         "budget": "because the time was used up",
         "no further improvement": "because validation stopped improving",
+        "most members": "because there were as many networks as are worth shipping",
         "fixed plan": "when the plan's steps were done",
         "interrupted": "because it was interrupted",
     }.get(str(budget.get("ended", "")), "")

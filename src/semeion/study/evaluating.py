@@ -11,6 +11,7 @@ import pandas as pd
 
 from semeion import __version__
 from semeion.artefacts import whole_file, write_json
+from semeion.audit.checks import NAMES as AUDITS
 from semeion.cohort.cohort import Cohort, CohortOptions, Flow
 from semeion.cohort.gather import gather
 from semeion.errors import InputError
@@ -25,6 +26,14 @@ from semeion.report.page import write_report
 from semeion.study.inspect import labels
 from semeion.study.rows import prediction_rows
 from semeion.study.statements import EFFECT, NO_PATIENTS, SCHEMA, strata_of
+
+NOT_RUN = {
+    "verdict": "not_run",
+    "tier": "check",
+    "figures": {},
+    "cases": [],
+    "advice": "Run `semeion check` on the table.",
+}
 
 
 def evaluate_model(
@@ -56,6 +65,7 @@ def evaluate_model(
     model = load_model(model_path)
     manifest = model.manifest
     cohort = gather(source, options_for(manifest, options), expected=expected_target(manifest, options))
+    cohort = _test_cases(cohort)
     findings: dict[str, list[Finding]] = {}
     table = pd.DataFrame({"case_id": cohort.table["case_id"], "image": cohort.table["image"]})
     for finding in model.findings(table, jobs=jobs, progress=progress):
@@ -74,7 +84,7 @@ def options_for(manifest: Manifest, options: CohortOptions) -> CohortOptions:
     """Return the gathering options with the model's own target where the user named none."""
     from dataclasses import replace
 
-    return replace(options, target=options.target or manifest.target, task=manifest.task, no_split=True)
+    return replace(options, target=options.target or manifest.target, task=manifest.task)
 
 
 def expected_target(manifest: Manifest, options: CohortOptions) -> Any:
@@ -83,6 +93,28 @@ def expected_target(manifest: Manifest, options: CohortOptions) -> Any:
 
     name = options.target or manifest.target
     return Target(name, manifest.task, tuple(manifest.classes), manifest.positive, "as the model was trained")
+
+
+def _test_cases(cohort: Cohort) -> Cohort:
+    """Leave out the cases that a split column calls train or val: a model is not weighed on what it may have seen.
+
+    Raises
+    ------
+    InputError
+        When the split has no test case.
+    """
+    if not cohort.has_split:
+        return cohort
+    seen = set(cohort.table.loc[cohort.table["split"] != "test", "case_id"])
+    if len(seen) == len(cohort.table):
+        raise InputError(
+            "every case is train or val, and external validation needs cases that no model has seen",
+            where=cohort.source,
+            fix="give other cases, or ignore the split column with --no-split",
+        )
+    return cohort.without(
+        seen, "test cases", f"{len(seen)} train and val cases are not weighed (--no-split keeps them)"
+    )
 
 
 def _without_failed(cohort: Cohort, findings: dict[str, list[Finding]], skip_bad: bool) -> Cohort:
@@ -164,7 +196,7 @@ def _evidence(
         "calibration": None if manifest.calibration is None else manifest.calibration.model_dump(exclude_none=True),
         **weighed,
         "flow": [vars(step) for step in (*cohort.flow, flow)],
-        "audits": {},
+        "audits": dict.fromkeys(AUDITS, NOT_RUN),
         "accepted": [],
         "members": [],
         "notes": notes,

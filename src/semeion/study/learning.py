@@ -17,6 +17,7 @@ from semeion.artefacts import read_json, write_bytes, write_json
 from semeion.evidence.question import Question
 from semeion.model.combine import from_logits
 from semeion.model.engine import open_engine
+from semeion.plan.rules import MOST_MEMBERS, member_seed
 from semeion.plan.schema import MemberPlan, Plan, Shortened
 from semeion.plan.splits import Sides
 from semeion.prepare.store import Store
@@ -27,10 +28,11 @@ from semeion.study.folder import RunFolder
 if TYPE_CHECKING:
     from semeion.learn.member import Hooks
 
-MOST_MEMBERS = 20
 WORTHWHILE = 0.002
 """Relative gain in validation loss over the last `PATIENT` members below which no member is added."""
 PATIENT = 5
+LEAST = 0.25
+"""A further member is trained when at least this share of a full one's steps fits."""
 OVERHEAD = 1.0
 """Seconds to export and compare a member."""
 SAMPLE = 64
@@ -232,6 +234,10 @@ class _Shown:
         return stepped
 
 
+def _name(fold: int, repeat: int) -> str:
+    return f"fold{fold}-seed{repeat}" if fold >= 0 else f"seed{repeat}"
+
+
 def _lengthen(done: Trained, index: int, clock: Clock) -> None:
     """Give member `index` more steps, at most half as many again, where the machine is faster than was measured."""
     plan = done.plan
@@ -257,24 +263,26 @@ def _step_seconds(done: Trained) -> float:
 def _add_member(run: RunFolder, done: Trained, clock: Clock, losses: list[float], sides: list[Sides]) -> bool:
     """Append one more member when there is time for most of one and the last ones helped; say why not otherwise."""
     plan = done.plan
-    number = len(plan.members)
-    place = sides[number % len(sides)]
-    repeat = number // len(sides)
-    name = f"fold{place.fold}-seed{repeat}" if place.fold >= 0 else f"seed{repeat}"
-    seed = (plan.seed * 1000 + 100 * repeat + place.fold + 1) % 2**31
-    member = MemberPlan(name=name, fold=place.fold, seed=seed, steps=plan.members[0].steps)
+    # The fold that has the fewest members gets the next; its number is the first that no member of the plan has.
+    counts = {side.fold: sum(member.fold == side.fold for member in plan.members) for side in sides}
+    fold = min(counts, key=lambda number: counts[number])
+    taken = {member.name for member in plan.members}
+    repeat = next(n for n in range(len(taken) + 1) if _name(fold, n) not in taken)
+    seed = member_seed(plan.seed, repeat, fold)
+    member = MemberPlan(name=_name(fold, repeat), fold=fold, seed=seed, steps=plan.members[0].steps)
     if (member_folder(run, member) / "member.json").exists():
         # It was finished before an interruption.
         plan.members.append(member)
         return True
     affordable = int((_left(plan, clock) - OVERHEAD) / _step_seconds(done))
-    if affordable < 0.4 * member.steps:
+    if affordable < LEAST * member.steps:
         done.ended = "budget"
         return False
-    patient = max(PATIENT, len(sides))
-    stalled = len(losses) > 2 * patient and losses[-1] > min(losses[:-patient]) * (1 - WORTHWHILE)
-    if number >= MOST_MEMBERS or stalled:
-        done.ended = "no further improvement" if stalled else f"{MOST_MEMBERS} members, the most that ship"
+    # With folds the pooled loss holds cases that other folds keep for the end: there only time decides.
+    given = plan.validation.scheme == "given"
+    stalled = given and len(losses) > 2 * PATIENT and losses[-1] > min(losses[:-PATIENT]) * (1 - WORTHWHILE)
+    if len(plan.members) >= MOST_MEMBERS or stalled:
+        done.ended = "no further improvement" if stalled else "most members"
         return False
     member.steps = max(1, min(affordable, member.steps * 3 // 2))
     plan.members.append(member)

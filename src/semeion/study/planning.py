@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,20 @@ def reading_seconds(cohort: Cohort, jobs: int | None) -> float:
     return 2 * (perf_counter() - began) / len(chosen) * len(references) / (jobs or usable_cores())
 
 
+def refuse_no_training() -> None:
+    """Stop before anything is read where the packages that learn are not installed.
+
+    Raises
+    ------
+    InputError
+        Saying how to install them.
+    """
+    if find_spec("torch") is None:
+        raise InputError(
+            "learning needs packages that are not installed", where="torch", fix="run pip install 'semeion[train]'"
+        )
+
+
 def refuse_covariates(cohort: Cohort) -> None:
     """Refuse inputs that this version cannot learn from, rather than leave them out without a word.
 
@@ -138,6 +153,7 @@ def check_plan_fits(plan: Plan, cohort: Cohort, where: Path) -> None:
     InputError
         Naming what differs.
     """
+    parse_rule(plan.operating_point.rule)
     target = cohort.target
     for name, planned, found in (
         ("target", plan.target.name, target.name),
@@ -171,6 +187,7 @@ def write_planned(source: Path, options: RunOptions, output: Path, progress: Pro
         When the source is refused.
     """
     parse_rule(options.operating_point)
+    refuse_no_training()
     seen = inspect(source, options, progress)
     refuse_bad_images(seen, skip_bad=options.skip_bad)
     refuse_void(seen.audits, options.accept)

@@ -12,7 +12,7 @@ import pandas as pd
 from semeion.cohort.cohort import Cohort
 from semeion.errors import InputError
 from semeion.evidence.calibrate import fit_temperature, fit_temperatures
-from semeion.evidence.operating import OperatingPoints, choose_point
+from semeion.evidence.operating import OperatingPoints, choose_point, parse_rule
 from semeion.model.combine import calibrate, combine_members
 from semeion.plan.schema import MemberPlan
 from semeion.plan.splits import Sides
@@ -92,6 +92,7 @@ class Predictor:
 
     def _point(self, y: Values, p: Values) -> tuple[float, list[str]]:
         """Choose the point; where these cases allow none, take 0.5 and say so: learning is not thrown away."""
+        parse_rule(self.rule)
         try:
             return choose_point(y, p, self.rule), []
         except InputError as error:

@@ -6,7 +6,6 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from semeion.cohort.cohort import Cohort, read_cohort, write_cohort
 from semeion.errors import InputError, Interrupted, MachineError
 from semeion.evidence.operating import parse_rule
 from semeion.plan.files import read_plan, write_plan
+from semeion.plan.rules import plan_reserve
 from semeion.plan.schema import Plan
 from semeion.plan.splits import Sides, sides
 from semeion.prepare.store import Store, build_store
@@ -29,7 +29,7 @@ from semeion.study.gallery import write_gallery
 from semeion.study.inspect import inspect, labels, refuse_bad_images, refuse_void
 from semeion.study.learning import Trained, question_of, train_members
 from semeion.study.options import RunOptions
-from semeion.study.planning import check_plan_fits, plan_run, refuse_covariates
+from semeion.study.planning import check_plan_fits, plan_run, refuse_covariates, refuse_no_training
 from semeion.study.predicting import operating_points, predict_run
 from semeion.study.shipping import ship
 from semeion.study.weighing import Audited, run_evidence
@@ -65,10 +65,13 @@ def start_run(
     """
     parse_rule(options.operating_point)
     if options.plan is not None:
-        read_plan(Path(options.plan))
-        if (options.seed, options.operating_point) != (RunOptions().seed, RunOptions().operating_point):
+        plan, default = read_plan(Path(options.plan)), RunOptions()
+        if options.seed not in (default.seed, plan.seed) or options.operating_point not in (
+            default.operating_point,
+            plan.operating_point.rule,
+        ):
             raise InputError(
-                "a plan holds the seed and the operating point, so they cannot be given beside it",
+                "the plan holds another seed or operating point than the ones given beside it",
                 where="--plan",
                 fix="leave --seed and --operating-point out, or edit them in the plan",
             )
@@ -108,20 +111,6 @@ def resume_run(path: Path, progress: Progress, started: float | None = None) -> 
     return run.path
 
 
-def refuse_no_training() -> None:
-    """Stop before anything is read where the packages that learn are not installed.
-
-    Raises
-    ------
-    InputError
-        Saying how to install them.
-    """
-    if find_spec("torch") is None:
-        raise InputError(
-            "learning needs packages that are not installed", where="torch", fix="run pip install 'semeion[train]'"
-        )
-
-
 def _go(run: RunFolder, progress: Progress, started: float | None) -> None:
     state = read_run_state(run.path)
     options = RunOptions.from_json(state["options"])
@@ -133,6 +122,8 @@ def _go(run: RunFolder, progress: Progress, started: float | None) -> None:
         store, y, parts = _prepare(run, cohort, facts, plan, options, progress)
         with _interruptible() as stop:
             trained = train_members(run, plan, store, y, parts, clock, progress, stop)
+            if stop():
+                raise Interrupted("stopped by the user")
         write_plan(trained.plan, run / "plan.executed.yaml")
         _finish(run, plan, trained, cohort, facts, audited, store, y, parts, clock, progress)
         state["finished"] = True
@@ -176,6 +167,7 @@ def _plan(
             check_plan_fits(plan, cohort, Path(options.plan))
             if options.budget is not None:
                 plan.budget.seconds = options.budget
+                plan.budget.reserve = plan_reserve(planned.fingerprint, options.budget)
         else:
             plan = planned.plan()
         write_plan(plan, run / "plan.yaml")
@@ -205,6 +197,7 @@ def _prepare(
         table["image"].tolist(),
         plan.preparation.spec(),
         run / "store",
+        hashes=facts["pixel_hash"].tolist(),
         jobs=options.jobs,
         progress=progress,
     )

@@ -8,7 +8,8 @@ from semeion.cohort.cohort import Cohort
 
 SCHEMA = 1
 MOST_LEVELS = 12
-"""Columns with at most this many levels are weighed as strata without being asked for."""
+MOST_STRATA = 6
+"""The site and the first other columns of few levels that are weighed as strata without being asked for."""
 NO_PATIENTS = (
     "No patient ids were given, so every case counts as its own patient: intervals may be too narrow, and a patient "
     "with several images may be on both sides of a split."
@@ -21,4 +22,5 @@ def strata_of(cohort: Cohort) -> pd.DataFrame | None:
     table = cohort.table
     possible = [name for name in ("site", *cohort.covariates, *cohort.unused) if name in table.columns]
     names = [name for name in possible if 2 <= table[name].nunique(dropna=True) <= MOST_LEVELS]
-    return table[["case_id", *dict.fromkeys(names)]] if names else None
+    chosen = list(dict.fromkeys(names))[:MOST_STRATA]
+    return table[["case_id", *chosen]] if chosen else None

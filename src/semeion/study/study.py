@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -180,7 +181,7 @@ class Study:
         self,
         budget: str | float | None = None,
         *,
-        output: str | Path,
+        output: str | Path | None = None,
         plan: str | Path | None = None,
         started: float | None = None,
     ) -> Run:
@@ -191,7 +192,7 @@ class Study:
         budget
             ``15m``, ``1h30m`` or seconds, for everything up to the written report; when None the plan's, or 15 minutes.
         output
-            The run folder; new or empty.
+            The run folder; new or empty. When None, ``runs/`` and the target's name.
         plan
             A plan file to follow.
         started
@@ -213,7 +214,8 @@ class Study:
             budget=parse_duration(budget, where="budget"),
             plan=None if plan is None else str(source_path(plan)),
         )
-        return Run(start_run(self.source, options, Path(output), self.progress, started))
+        folder = Path("runs", re.sub(r"[^A-Za-z0-9_-]+", "-", self.options.cohort.target or self.source.stem))
+        return Run(start_run(self.source, options, folder if output is None else Path(output), self.progress, started))
 
     @staticmethod
     def resume(path: str | Path, *, progress: Progress | None = None, started: float | None = None) -> Run:

@@ -68,6 +68,8 @@ def run_evidence(
     if not cohort.has_patients:
         notes.append(NO_PATIENTS)
     notes += [f"Calibration and operating point: {text}." for text in predicted.shipped.remarks]
+    for fold, decision in predicted.by_fold.items():
+        notes += [f"Calibration and operating point of fold {fold}: {text}." for text in decision.remarks]
     chosen_on = predicted.shipped.fitted_on
     if chosen_on == "oof":
         notes.append(
