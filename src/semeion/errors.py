@@ -62,6 +62,12 @@ class MachineError(SemeionError):
     exit_status = 4
 
 
+class TrainingFailed(SemeionError):
+    """Learning went wrong after work was done: what was finished is kept, and the plan must change."""
+
+    exit_status = 4
+
+
 class Interrupted(SemeionError):
     """The user stopped the work. What was done is kept and can be resumed."""
 

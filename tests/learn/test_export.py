@@ -7,7 +7,7 @@ import pytest
 import torch
 from onnx import numpy_helper
 
-from semeion.errors import InputError
+from semeion.errors import TrainingFailed
 from semeion.learn.export import OPSET, TOLERANCE, refuse_disagreement, to_onnx
 from semeion.learn.network import Network, Scales, ShippedNetwork
 from semeion.model.combine import from_logits
@@ -93,7 +93,7 @@ def test_a_graph_that_was_changed_is_refused(task, outputs):
     values = numpy_helper.to_array(changed).copy()
     values[0] += 0.02
     changed.CopyFrom(numpy_helper.from_array(values, changed.name))
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(TrainingFailed) as caught:
         refuse_disagreement(shipped, runs(graph.SerializeToString(), task), images(), "fold1-seed0")
     assert caught.value.where == "member fold1-seed0"
     assert caught.value.what.startswith("the exported graph differs from the trained network by ")
@@ -103,7 +103,7 @@ def test_a_graph_that_was_changed_is_refused(task, outputs):
 
 def test_a_graph_that_gives_no_number_is_refused():
     shipped = shipped_of("binary", 2)
-    with pytest.raises(InputError, match="differs from the trained network by nan"):
+    with pytest.raises(TrainingFailed, match="differs from the trained network by nan"):
         refuse_disagreement(shipped, lambda x: np.full((len(x), 2), np.nan), images(), "seed0")
 
 
@@ -112,5 +112,5 @@ def test_a_measured_value_is_compared_by_its_spread():
     run = runs(to_onnx(shipped, (1, 12, 16)), "regression")
     # The target's deviation is 20: a thousandth of its unit is 5e-5 of that, a hundredth 5e-4.
     assert refuse_disagreement(shipped, lambda x: run(x) + 1e-3, images(), "seed0") == pytest.approx(5e-5, rel=0.5)
-    with pytest.raises(InputError, match="differs"):
+    with pytest.raises(TrainingFailed, match="differs"):
         refuse_disagreement(shipped, lambda x: run(x) + 1e-2, images(), "seed0")

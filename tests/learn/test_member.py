@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 
 from learn import tiny
 from learn.tiny import pictures, plan_of, same, sides_of, store_of, train
-from semeion.errors import InputError, Interrupted
+from semeion.errors import Interrupted, TrainingFailed
 from semeion.learn import member as module
 from semeion.learn.checkpoint import load_tensors
 from semeion.learn.member import (
@@ -319,7 +319,7 @@ def test_no_time_at_all_ends_it_after_the_first_look(tmp_path, monkeypatch):
 
 
 def test_a_loss_that_is_no_number_is_a_clear_error(tmp_path):
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(TrainingFailed) as caught:
         train(plan_of(learning_rate=1.0, weight_decay=1e30), tmp_path)
     assert caught.value.what.startswith("the training loss is not a finite number at step ")
     assert caught.value.where == "member seed0"
@@ -345,7 +345,7 @@ def test_validation_without_a_known_label_is_a_clear_error(tmp_path):
     images, y = pictures("multilabel")
     y[sides_of().validate] = np.nan
     store, plan = store_of(images, tmp_path / "store"), plan_of("multilabel")
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(TrainingFailed) as caught:
         train_member(plan, plan.members[0], store, y, sides_of(), tmp_path, Hooks())
     assert caught.value.what == "the validation loss is not a finite number at step 10"
     assert caught.value.where == "member seed0"

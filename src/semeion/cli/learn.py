@@ -56,7 +56,9 @@ def check(
     jobs: o.Jobs = None,
     quiet: o.Quiet = False,
 ) -> int:
-    """Read everything and say what is wrong; exit status 1 when a result would be void or an image cannot be read.
+    """Read everything and say what is wrong with it.
+
+    The exit status is 1 when a result would be void or an image cannot be read.
 
     Example: semeion check cohort.csv --target finding -o check/
     """
@@ -132,7 +134,7 @@ def train(
     jobs: o.Jobs = None,
     quiet: o.Quiet = False,
 ) -> int:
-    """Check, plan, prepare, learn, weigh, ship and report, within the budget.
+    """Train, weigh, ship and report within a budget.
 
     Ctrl-C stops cleanly; `semeion resume RUN` goes on.
 

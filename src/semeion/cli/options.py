@@ -29,7 +29,9 @@ Group = Annotated[str | None, typer.Option(help="Column of the patient, when it 
 Split = Annotated[str | None, typer.Option(help="Column of the split, when it is not split.")]
 NoSplit = Annotated[bool, typer.Option("--no-split", help="Ignore the split column.")]
 Delimiter = Annotated[str, typer.Option(help="Between labels of a multi-label column.")]
-Covariates = Annotated[str | None, typer.Option(help="Columns that are inputs: age,sex.")]
+Covariates = Annotated[
+    str | None, typer.Option(help="Columns that are inputs: age,sex (audited by check; not learned from yet).")
+]
 Budget = Annotated[str | None, typer.Option(help="Time for everything, for example 15m or 1h30m.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="The one source of randomness.")]
 OperatingPoint = Annotated[

@@ -16,13 +16,14 @@ def report(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder, or the folder of an evaluation.")],
     no_pictures: Annotated[bool, typer.Option("--no-pictures", help="Show no image of any case.")] = False,
 ) -> None:
-    """Write report.html and report.json anew from a run's artefacts.
+    """Write a run's report anew from its artefacts.
 
     Example: semeion report runs/finding
     """
     from semeion.report.page import write_report
 
-    print(write_report(run, pictures=not no_pictures))
+    name = "evaluate" if (run / "evaluate.json").exists() else "report"
+    print(write_report(run, pictures=not no_pictures, name=name))
 
 
 def predict(
@@ -34,7 +35,9 @@ def predict(
     jobs: o.Jobs = None,
     quiet: o.Quiet = False,
 ) -> int:
-    """Read pictures with a shipped model; exit status 1 when a picture failed (its row says why).
+    """Read pictures with a shipped model.
+
+    The exit status is 1 when a picture failed; its row says why.
 
     Example: semeion predict runs/finding/model new/*.png -o findings.csv
     """
@@ -63,7 +66,9 @@ def evaluate(
     jobs: o.Jobs = None,
     quiet: o.Quiet = False,
 ) -> int:
-    """Validate a shipped model on another cohort: figures with intervals, at the model's own operating point.
+    """Validate a shipped model on another cohort.
+
+    Figures with intervals, at the model's own operating point. Of a table with a split only the test cases are weighed.
 
     Example: semeion evaluate runs/finding/model other_hospital.csv --target finding -o runs/external
     """

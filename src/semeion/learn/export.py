@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from semeion.errors import InputError
+from semeion.errors import TrainingFailed
 from semeion.learn.network import ShippedNetwork
 from semeion.learn.objective import to_values
 
@@ -59,7 +59,7 @@ def refuse_disagreement(shipped: ShippedNetwork, run_graph: Runs, images: npt.ND
 
     Raises
     ------
-    InputError
+    TrainingFailed
         When they differ by more than :data:`TOLERANCE`.
     """
     with torch.inference_mode():
@@ -68,7 +68,7 @@ def refuse_disagreement(shipped: ShippedNetwork, run_graph: Runs, images: npt.ND
     scale = max(float(shipped.target[1]), 1e-9) if shipped.task == "regression" else 1.0
     difference = float(np.abs(wanted - got).max() / scale)
     if not difference <= TOLERANCE:
-        raise InputError(
+        raise TrainingFailed(
             f"the exported graph differs from the trained network by {difference:.2g} in probability; at most "
             f"{TOLERANCE:g} is allowed",
             where=f"member {member}",

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from semeion.artefacts import remove_parts
-from semeion.errors import InputError, Interrupted
+from semeion.errors import InputError, Interrupted, TrainingFailed
 from semeion.learn import augment, checkpoint
 from semeion.learn.batches import Ahead
 from semeion.learn.network import Network, Scales, ShippedNetwork, outputs_of
@@ -170,6 +170,8 @@ def train_member(
     Interrupted
         When the user asked to stop; the checkpoint is written.
     InputError
+        When the plan wants a GPU and there is none.
+    TrainingFailed
         When the training or validation loss is not a finite number.
     """
     if plan.training.device == "cuda" and not torch.cuda.is_available():
@@ -275,7 +277,7 @@ class _Loop:
         wanted = torch.from_numpy(y).float().to(self.device)
         value = loss(logits.float(), wanted, self.task, self.scales, self.weights, settings.label_smoothing)
         if not bool(torch.isfinite(value)):
-            raise InputError(
+            raise TrainingFailed(
                 f"the training loss is not a finite number at step {at.step}",
                 where=f"member {self.member.name}",
                 fix="lower training.learning_rate in the plan",
@@ -301,7 +303,7 @@ class _Loop:
         )
         if not math.isfinite(value):
             # No look would ever be the best one, and the weights of the beginning would ship.
-            raise InputError(
+            raise TrainingFailed(
                 f"the validation loss is not a finite number at step {at.step}",
                 where=f"member {self.member.name}",
                 fix="see that validation cases have known labels, or lower training.learning_rate in the plan",

@@ -58,12 +58,29 @@ class Run:
         return load_model(self.path / "model")
 
     def evaluate(
-        self, table: str | Path, *, output: str | Path, target: str | None = None, group: str | None = None
+        self,
+        table: str | Path,
+        *,
+        output: str | Path,
+        target: str | None = None,
+        labels: dict[str, str] | None = None,
+        group: str | None = None,
+        split: str | None = None,
+        no_split: bool = False,
+        delimiter: str = ";",
+        skip_bad: bool = False,
+        jobs: int | None = None,
     ) -> dict[str, Any]:
-        """Weigh the shipped model on another table and return the evidence (split ``external``)."""
-        options = CohortOptions(target=target, group=group)
+        """Weigh the shipped model on another table and return the evidence (split ``external``).
+
+        The options are those of :class:`Study`; of a table with a split only the test cases are weighed.
+        """
+        options = CohortOptions(
+            target, labels=dict(labels or {}), group=group, split=split, no_split=no_split, delimiter=delimiter
+        )
+        source = source_path(table)
         return evaluate_model(
-            self.path / "model", source_path(table), Path(output), options, skip_bad=False, jobs=None, progress=Silent()
+            self.path / "model", source, Path(output), options, skip_bad=skip_bad, jobs=jobs, progress=Silent()
         )
 
 
