@@ -434,6 +434,6 @@ def test_a_cohort_for_external_validation_must_answer_the_question(
 
 def test_what_a_plan_holds_cannot_be_given_beside_it(refuse: Refuse, cohort: Tiny, tmp_path: Path) -> None:
     plan = save_plan(tmp_path)
-    for option in (("--seed", "3"), ("--operating-point", "accuracy")):
+    for option in (("--seed", "4"), ("--operating-point", "accuracy")):
         said = refuse(*training(cohort, "--plan", plan, *option))
         assert "--plan: the plan holds another seed or operating point" in said

@@ -65,7 +65,7 @@ def test_evaluate_prints_figures_and_the_page(command: Command, tiny_run: TinyRu
     out = tmp_path / "external"
     done = command("evaluate", tiny_run.model, tiny_run.cohort.table, "--target", "finding", "-o", out, "-q")
     assert done.status == 0, done.err
-    assert done.out.startswith("finding (binary, positive class 'malignant') on 80 external cases, 40 patients:\n")
+    assert done.out.startswith("finding (binary, positive class 'malignant') on 20 external cases, 10 patients:\n")
     page = done.out.rstrip().rsplit(" ", 1)[-1]
     assert Path(page).is_file()
 

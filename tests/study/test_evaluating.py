@@ -52,9 +52,24 @@ def test_figures_are_those_of_a_direct_computation(tiny_run: TinyRun, elsewhere:
     assert PATIENT not in (tmp_path / "out" / "evaluate.html").read_text()
 
 
-def test_a_split_column_is_ignored_and_every_case_weighed(tiny_run: TinyRun, tmp_path: Path) -> None:
+def test_of_a_table_with_a_split_only_the_test_cases_are_weighed(tiny_run: TinyRun, tmp_path: Path) -> None:
+    # The table that the model learned from is the likeliest slip, and would give flattering "external" figures.
     evidence = evaluate(tiny_run.model, tiny_run.cohort.table, tmp_path / "out")
-    assert evidence["splits"]["external"]["n"] == 80
+    assert evidence["splits"]["external"]["n"] == 20
+    assert any("60 train and val cases are not weighed" in step["reason"] for step in evidence["flow"])
+    whole = evaluate(tiny_run.model, tiny_run.cohort.table, tmp_path / "whole", no_split=True)
+    assert whole["splits"]["external"]["n"] == 80
+    assert {audit["verdict"] for audit in whole["audits"].values()} == {"not_run"}
+
+
+def test_a_table_of_learned_cases_alone_is_refused(tiny_run: TinyRun, tmp_path: Path) -> None:
+    rows = pd.read_csv(tiny_run.cohort.table, dtype=str)
+    images = tiny_run.cohort.table.parent
+    learned = rows[rows["split"] == "train"].assign(image=lambda table: [str(images / name) for name in table["image"]])
+    learned.to_csv(tmp_path / "learned.csv", index=False)
+    with pytest.raises(InputError, match=r"every case is train or val.*--no-split"):
+        evaluate(tiny_run.model, tmp_path / "learned.csv", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_label_that_the_model_does_not_know_is_named(tiny_run: TinyRun, elsewhere: Tiny, tmp_path: Path) -> None:

@@ -45,7 +45,8 @@ def add(tmp_path: Path) -> Callable[..., bool]:
     """Ask for one more member at a moment."""
 
     def ask(done: Trained, budget: float, now: float, losses: list[float]) -> bool:
-        return learning._add_member(RunFolder(tmp_path), done, At(budget, now), losses, two_folds())
+        sides = two_folds() if done.plan.validation.scheme == "folds" else [Sides(-1, ROWS, ROWS, ROWS[:0])]
+        return learning._add_member(RunFolder(tmp_path), done, At(budget, now), losses, sides)
 
     return ask
 
@@ -89,11 +90,14 @@ def test_no_member_is_added_when_the_time_is_over(add: Callable[..., bool]) -> N
 
 
 def test_no_member_is_added_when_the_last_ones_did_not_help(add: Callable[..., bool]) -> None:
-    done = trained(make_plan(seconds=10_000.0, repeats=6))
-    assert not add(done, 10_000.0, 10.0, [0.7, 0.6, *[0.5] * 10])
+    flat = [0.7, 0.6, *[0.5] * 10]
+    done = trained(make_plan(seconds=10_000.0, scheme="given", repeats=12))
+    assert not add(done, 10_000.0, 10.0, flat)
     assert done.ended == "no further improvement"
-    done = trained(make_plan(seconds=10_000.0, repeats=6))
+    done = trained(make_plan(seconds=10_000.0, scheme="given", repeats=12))
     assert add(done, 10_000.0, 10.0, list(np.linspace(0.7, 0.3, 12)))
+    # The pooled loss of folds holds cases that other folds keep for the end: it may not decide.
+    assert add(trained(make_plan(seconds=10_000.0, repeats=6)), 10_000.0, 10.0, flat)
 
 
 def test_names_and_seeds_of_added_members_are_never_used_twice(add: Callable[..., bool]) -> None:
@@ -102,7 +106,7 @@ def test_names_and_seeds_of_added_members_are_never_used_twice(add: Callable[...
     while add(done, 1e6, 0.0, losses):
         done.facts.append({"seconds": 10.0, "steps": 12})
         losses.append(losses[-1] - 0.01)
-    assert done.ended == "20 members, the most that ship"
+    assert done.ended == "most members"
     plan = done.plan
     assert len(plan.members) == learning.MOST_MEMBERS
     Plan.model_validate(plan.model_dump(by_alias=True))
