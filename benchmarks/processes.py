@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import tempfile
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,33 +15,41 @@ import psutil
 
 @dataclass(frozen=True)
 class Measured:
-    """One finished command; memory in MiB as the sum of proportional set sizes less clean file pages."""
+    """One finished command; memory in MiB as the sum of proportional set sizes less clean file pages.
+
+    `max_rss_mib` is the largest resident set of the command's own process, as the system counts it, clean file pages
+    included: an upper bound that no sampling can miss.
+    """
 
     status: int
     seconds: float
     peak_mib: float
     output: str
+    max_rss_mib: float
 
 
 def run(command: list[str], *, every: float = 0.02) -> Measured:
     """Run `command` to its end, looking at its memory every `every` seconds."""
-    began = perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     peak = 0.0
     over = threading.Event()
+    began = perf_counter()
+    with tempfile.TemporaryFile(mode="w+") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
 
-    def watch() -> None:
-        nonlocal peak
-        while not over.wait(every):
-            peak = max(peak, tree_mib(process.pid))
+        def watch() -> None:
+            nonlocal peak
+            while not over.wait(every):
+                peak = max(peak, tree_mib(process.pid))
 
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    output, _ = process.communicate()
-    seconds = perf_counter() - began
-    over.set()
-    watcher.join()
-    return Measured(process.returncode, seconds, peak, output)
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = perf_counter() - began
+        over.set()
+        watcher.join()
+        process.returncode = os.waitstatus_to_exitcode(status)
+        output.seek(0)
+        return Measured(process.returncode, seconds, peak, output.read(), usage.ru_maxrss / 1024)
 
 
 def tree_mib(pid: int) -> float:
