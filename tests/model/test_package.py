@@ -207,7 +207,7 @@ def test_a_path_out_of_the_folder_is_refused(make_model, path):
         (lambda v: v["preparation"].update(code="import os"), "preparation.code: Extra inputs"),
         (lambda v: v.pop("task"), "task: Field required"),
         (lambda v: v.update(classes=["a"] * 5000), "classes: List should have at most 1000"),
-        (lambda v: v.update(target="x" * 10_000), "target: String should have at most 200"),
+        (lambda v: v.update(target="x" * 20_001), "target: String should have at most 20000"),
         (lambda v: v.update(classes=["malignant", "malignant"]), "two classes have the same name"),
         (lambda v: v.update(members=v["members"] * 2), "two members have the same name"),
         (lambda v: v.update(members=[]), "members: List should have at least 1"),
