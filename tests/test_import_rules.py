@@ -21,7 +21,7 @@ ROOMS: dict[str, set[str]] = {
     "plan": {"cohort", "prepare.spec"},
     "prepare": {"cohort", "plan"},
     "learn": {"cohort", "plan", "prepare"},
-    "measure": {"cohort.image"},
+    "measure": {"cohort.volume"},
     "evidence": set(),
     "audit": {"cohort", "prepare", "evidence"},
     "model": {"cohort", "prepare"},
