@@ -1,0 +1,73 @@
+"""What is known of one DICOM file from its header alone; pixels are never touched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Header:
+    """The elements of one DICOM image file that decide where it belongs.
+
+    Text is stripped; an absent element is ``""`` or None, never a default that could be mistaken for a value.
+
+    Attributes
+    ----------
+    path
+        The file; of a file inside a zip archive ``archive.zip!member``.
+    size, mtime_ns
+        Of the file, so that a resumed index knows what changed.
+    sop_uid, sop_class, transfer_syntax
+        (0008,0018), (0008,0016), (0002,0010).
+    patient_id, issuer, study_uid, series_uid, frame_of_reference
+        (0010,0020), (0010,0021), (0020,000D), (0020,000E), (0020,0052).
+    modality, description, date, image_type
+        (0008,0060), (0008,103E), the series', study's or acquisition's date, (0008,0008) as a tuple.
+    series_number, acquisition_number, instance_number, temporal_position, trigger_time, echo_time, b_value
+        (0020,0011), (0020,0012), (0020,0013), (0020,0100), (0018,1060), (0018,0081), (0018,9087).
+    rows, cols, frames, samples, bits_allocated
+        (0028,0010), (0028,0011), (0028,0008) or 1, (0028,0002) or 1, (0028,0100).
+    position, orientation, spacing, thickness
+        (0020,0032) mm, (0020,0037), (0028,0030) as row and column spacing mm, (0018,0050) mm.
+    enhanced
+        Whether geometry and times stand in functional groups, one item a frame.
+    pixel_bytes
+        Declared length of the pixel data element; None when encapsulated or absent.
+    problems
+        Coded remarks: ``truncated``, ``no-pixels``, ``no-position``...
+    """
+
+    path: str
+    size: int
+    mtime_ns: int
+    sop_uid: str = ""
+    sop_class: str = ""
+    transfer_syntax: str = ""
+    patient_id: str = ""
+    issuer: str = ""
+    study_uid: str = ""
+    series_uid: str = ""
+    frame_of_reference: str = ""
+    modality: str = ""
+    description: str = ""
+    date: str = ""
+    image_type: tuple[str, ...] = ()
+    series_number: int | None = None
+    acquisition_number: int | None = None
+    instance_number: int | None = None
+    temporal_position: int | None = None
+    trigger_time: float | None = None
+    echo_time: float | None = None
+    b_value: float | None = None
+    rows: int = 0
+    cols: int = 0
+    frames: int = 1
+    samples: int = 1
+    bits_allocated: int = 0
+    position: tuple[float, float, float] | None = None
+    orientation: tuple[float, float, float, float, float, float] | None = None
+    spacing: tuple[float, float] | None = None
+    thickness: float | None = None
+    enhanced: bool = False
+    pixel_bytes: int | None = None
+    problems: tuple[str, ...] = field(default=())

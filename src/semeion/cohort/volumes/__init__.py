@@ -1,0 +1,1 @@
+"""Volumes of research formats, and the one way in for every reference to a volume."""
