@@ -1,0 +1,171 @@
+"""Classifiers of measurements: a few small ones, chosen by patient-grouped cross-validation of the learning cases."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from semeion.errors import InputError
+
+Floats = npt.NDArray[np.float64]
+Kind = Literal["forest", "extra-trees", "boosting"]
+KINDS: tuple[Kind, ...] = ("forest", "extra-trees", "boosting")
+TREES = 300
+INNER_FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A classifier of measurements as arrays, and how it was chosen.
+
+    Attributes
+    ----------
+    arrays
+        Fields of :class:`semeion.model.trees.Trees`.
+    kind
+        The kind that was chosen.
+    inner
+        ``(N, K)``: probabilities of the learning cases, each from a classifier that learned without its patient.
+        Calibration and operating point are fitted on them.
+    losses
+        Log loss of each kind over `inner`.
+    """
+
+    arrays: dict[str, Any]
+    kind: Kind
+    inner: Floats
+    losses: dict[str, float]
+
+
+def fit_measurements(
+    x: npt.ArrayLike,
+    y: npt.ArrayLike,
+    groups: npt.ArrayLike,
+    features: Sequence[str],
+    classes: int,
+    *,
+    seed: int,
+    kinds: Sequence[Kind] = KINDS,
+) -> Fitted:
+    """Choose a kind by log loss over grouped folds of the learning cases, and fit it on all of them.
+
+    Parameters
+    ----------
+    x
+        Measurements ``(N, F)``; NaN where one could not be taken.
+    y
+        Class index ``(N,)``.
+    groups
+        Patient of each case ``(N,)``; never on two sides of a fold.
+    features, classes
+        Names of the columns, and the number of classes.
+    seed
+        Of the trees and the folds.
+
+    Raises
+    ------
+    InputError
+        When a class has fewer than two patients, so that nothing can be held out.
+    """
+    table, truth, patient = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.int64), np.asarray(groups)
+    if table.shape != (len(truth), len(features)):
+        raise ValueError(f"measurements {table.shape} do not fit {len(truth)} cases and {len(features)} names")
+    fill = _fill(table)
+    folds = _folds(truth, patient, classes, seed)
+    losses: dict[str, float] = {}
+    inner: dict[str, Floats] = {}
+    for kind in kinds:
+        out = np.zeros((len(truth), classes))
+        for fold in range(int(folds.max()) + 1):
+            held = folds == fold
+            # The median that stands for a missing value comes from the learning side of the fold.
+            own = _fill(table[~held])
+            model = _make(kind, seed).fit(_filled(table[~held], own), truth[~held])
+            out[np.ix_(np.flatnonzero(held), model.classes_)] = model.predict_proba(_filled(table[held], own))
+        inner[kind] = out
+        losses[kind] = float(-np.log(np.clip(out[np.arange(len(truth)), truth], 1e-3, 1)).mean())
+    chosen = min(kinds, key=lambda kind: losses[kind])
+    model = _make(chosen, seed).fit(_filled(table, fill), truth)
+    arrays = {"features": list(features), "fill": fill.tolist(), "outputs": classes, **_arrays(model, chosen, classes)}
+    return Fitted(arrays, chosen, inner[chosen], losses)
+
+
+def _fill(table: Floats) -> Floats:
+    known = np.isfinite(table)
+    return np.array([np.median(column[ok]) if ok.any() else 0.0 for column, ok in zip(table.T, known.T, strict=True)])
+
+
+def _filled(table: Floats, fill: Floats) -> Floats:
+    return np.where(np.isfinite(table), table, fill)
+
+
+def _folds(truth: npt.NDArray[np.int64], patient: npt.NDArray[Any], classes: int, seed: int) -> npt.NDArray[np.int64]:
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    counts = [len(np.unique(patient[truth == index])) for index in range(classes)]
+    if min(counts) < 2:
+        raise InputError(
+            f"a class has {min(counts)} patients to learn from, and two are needed to hold one out",
+            where="measurements",
+            fix="add patients of the rarest class, or join classes",
+        )
+    folds = np.zeros(len(truth), dtype=np.int64)
+    splitter = StratifiedGroupKFold(min(INNER_FOLDS, *counts), shuffle=True, random_state=seed)
+    for number, (_, held) in enumerate(splitter.split(truth[:, None], truth, patient)):
+        folds[held] = number
+    return folds
+
+
+def _make(kind: Kind, seed: int) -> Any:
+    from sklearn.ensemble import ExtraTreesClassifier, GradientBoostingClassifier, RandomForestClassifier
+
+    if kind == "boosting":
+        return GradientBoostingClassifier(
+            n_estimators=80, learning_rate=0.1, max_depth=2, subsample=0.7, max_features="sqrt", random_state=seed
+        )
+    made = RandomForestClassifier if kind == "forest" else ExtraTreesClassifier
+    return made(TREES, min_samples_leaf=2, max_features="sqrt", class_weight="balanced", random_state=seed, n_jobs=1)
+
+
+def _arrays(model: Any, kind: Kind, classes: int) -> dict[str, Any]:
+    """Return the nodes of a fitted model as :class:`semeion.model.trees.Trees` names them."""
+    nodes: dict[str, list[Any]] = {name: [] for name in ("feature", "threshold", "left", "right", "value")}
+    roots: list[int] = []
+    boosted = kind == "boosting"
+    trees = [(tree, k) for row in np.atleast_2d(model.estimators_) for k, tree in enumerate(row)]
+    for estimator, output in trees:
+        tree, start = estimator.tree_, len(nodes["feature"])
+        roots.append(start)
+        leaf = tree.children_left < 0
+        nodes["feature"] += np.where(leaf, -1, tree.feature).tolist()
+        nodes["threshold"] += np.where(leaf, 0.0, tree.threshold).tolist()
+        nodes["left"] += np.where(leaf, 0, tree.children_left + start).tolist()
+        nodes["right"] += np.where(leaf, 0, tree.children_right + start).tolist()
+        nodes["value"] += _values(tree.value, model, output if boosted else None, classes).tolist()
+    base = _base(model, classes) if boosted else []
+    return {"link": "softmax" if boosted else "mean", "base": base, "roots": roots, **nodes}
+
+
+def _values(value: Floats, model: Any, output: int | None, classes: int) -> Floats:
+    """Return ``(nodes, classes)``: a forest's class shares, or a boosted tree's step in its own logit."""
+    out = np.zeros((len(value), classes))
+    if output is None:
+        shares = value[:, 0, :]
+        out[:, model.classes_] = shares / shares.sum(axis=1, keepdims=True)
+    elif len(model.classes_) == 2:  # one tree a stage, for the log odds of the second class
+        out[:, model.classes_[1]] = model.learning_rate * value[:, 0, 0]
+    else:
+        out[:, model.classes_[output]] = model.learning_rate * value[:, 0, 0]
+    return out
+
+
+def _base(model: Any, classes: int) -> list[float]:
+    """Return the logits before any tree: the classes' shares of the learning cases."""
+    prior = np.asarray(model.init_.class_prior_, dtype=np.float64)
+    base = np.full(classes, -20.0)
+    base[model.classes_] = np.log(np.clip(prior, 1e-12, 1))
+    return [float(value) for value in base]
