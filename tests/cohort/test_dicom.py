@@ -248,7 +248,7 @@ def test_a_file_without_preamble_and_meta_is_read(tmp_path: Path) -> None:
     [
         ("test-SR.dcm", "holds no image: a DICOM object of modality SR"),
         ("rtplan.dcm", "holds no image: a DICOM object of modality RTPLAN"),
-        ("examples_ybr_color.dcm", "holds 30 frames; this version reads one picture a file"),
+        ("examples_ybr_color.dcm", "holds 30 frames, and one picture is wanted"),
         ("rtdose.dcm", "holds 15 frames"),
         ("MR_truncated.dcm", "the file is cut short: the pixel data hold fewer bytes than rows and columns ask for"),
         ("badVR.dcm", "DICOM element NumberOfFrames is missing or no whole number"),

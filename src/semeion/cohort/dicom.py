@@ -34,13 +34,13 @@ def read_dicom(data: bytes, where: str, limits: ReadLimits) -> Image:
     ImageError
         No image, several frames, too large, cut short, damaged, or encoded in a way that cannot be decoded.
     """
-    _quiet()
-    dataset = _dataset(data, where, limits)
+    quiet()
+    dataset = parse_dataset(data, where, limits)
     pixels = stored_pixels(dataset, where, limits)
     try:
         photometric = str(dataset.get("PhotometricInterpretation", "")).strip()
         modality = str(dataset.get("Modality", "")).strip() or None
-        spacing, spacing_notes = _spacing(dataset)
+        spacing, spacing_notes = pixel_spacing(dataset)
         if photometric == "PALETTE COLOR":
             image = _palette(pixels, dataset, where)
         elif pixels.ndim == 3:
@@ -75,7 +75,7 @@ def read_dicom(data: bytes, where: str, limits: ReadLimits) -> Image:
 
 
 @lru_cache(maxsize=1)
-def _quiet() -> None:
+def quiet() -> None:
     """Keep pydicom's and GDCM's remarks off the terminal: what matters is raised, with the file's name."""
     import gdcm
 
@@ -85,7 +85,7 @@ def _quiet() -> None:
         silence()
 
 
-def _dataset(data: bytes, where: str, limits: ReadLimits) -> Any:
+def parse_dataset(data: bytes, where: str, limits: ReadLimits) -> Any:
     """Parse the file; the transfer syntax is filled in when the file leaves it out."""
     import pydicom
     from pydicom.dataset import FileMetaDataset
@@ -124,13 +124,13 @@ def _grey(pixels: Pixels, dataset: Any, photometric: str, modality: str | None, 
         return Image(floats, "grey", *ends, 32, "dicom", notes=("range-from-values",))
     pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
     bits, signed = _bits(pixels, dataset)
-    pixels = _clear_unused_bits(pixels, dataset, bits, signed)
+    pixels = clear_unused_bits(pixels, int(dataset.get("HighBit", bits - 1)), bits, signed)
     low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
     padding = _padding(pixels, dataset)
     values, low_value, high_value, rescaled = _rescale(pixels, dataset, float(low), float(high))
     if rescaled:
         notes.append("rescaled")
-    unit = _unit(dataset, modality, rescaled)
+    unit = value_unit(dataset, modality, rescaled)
     if photometric == "MONOCHROME1":
         values = low_value + high_value - values.astype(np.float64)
         unit = None
@@ -149,10 +149,10 @@ def _bits(pixels: Pixels, dataset: Any) -> tuple[int, bool]:
     return (stored if 0 < stored <= allocated else allocated), pixels.dtype.kind == "i"
 
 
-def _clear_unused_bits(pixels: Pixels, dataset: Any, bits: int, signed: bool) -> Pixels:
+def clear_unused_bits(pixels: Pixels, high_bit: int, bits: int, signed: bool) -> Pixels:
     """Drop what old files keep in the unused high bits (overlays, PS3.5 section 8.1.1) and move values down."""
     allocated = pixels.dtype.itemsize * 8
-    shift = int(dataset.get("HighBit", bits - 1)) - (bits - 1)
+    shift = high_bit - (bits - 1)
     if allocated == bits or not 0 <= shift <= allocated - bits:
         return pixels
     low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
@@ -163,23 +163,31 @@ def _clear_unused_bits(pixels: Pixels, dataset: Any, bits: int, signed: bool) ->
 
 
 def _padding(pixels: Pixels, dataset: Any) -> Any:
-    """Return the mask of padding pixels, or None when the header names no padding."""
+    """Return the mask of padding pixels, or None when there are none."""
+    ends = padding_range(dataset, pixels.dtype.itemsize * 8, pixels.dtype.kind == "i")
+    if ends is None:
+        return None
+    mask = (pixels >= ends[0]) & (pixels <= ends[1])
+    return mask if bool(mask.any()) else None
+
+
+def padding_range(dataset: Any, allocated: int, signed: bool) -> tuple[int, int] | None:
+    """Return the smallest and largest stored value that is padding, None when the header names no padding."""
     first = dataset.get("PixelPaddingValue")
     if first in (None, ""):
         return None
     last = dataset.get("PixelPaddingRangeLimit")
     ends = [int(first), int(first if last in (None, "") else last)]
-    if pixels.dtype.kind == "i":
-        # The element is US or SS; a writer that chose wrongly stores the two's complement.
-        span = 1 << pixels.dtype.itemsize * 8
+    # The element is US or SS; a writer that chose wrongly stores the two's complement.
+    span = 1 << allocated
+    if signed:
         ends = [value - span if value >= span // 2 else value for value in ends]
-    mask = (pixels >= min(ends)) & (pixels <= max(ends))
-    return mask if bool(mask.any()) else None
+    return min(ends), max(ends)
 
 
 def _rescale(pixels: Pixels, dataset: Any, low: float, high: float) -> tuple[Pixels, float, float, bool]:
     """Apply the modality LUT or the rescale; also to the declared range."""
-    groups = _functional_group(dataset, "PixelValueTransformationSequence")
+    groups = functional_group(dataset, "PixelValueTransformationSequence")
     holder = groups if groups is not None else dataset
     if holder.get("ModalityLUTSequence"):
         from pydicom.pixels.processing import apply_modality_lut
@@ -218,7 +226,7 @@ def _narrow(values: Pixels, low: float, high: float, bits: int, where: str) -> P
     return as_float32(values, where)
 
 
-def _unit(dataset: Any, modality: str | None, rescaled: bool) -> str | None:
+def value_unit(dataset: Any, modality: str | None, rescaled: bool) -> str | None:
     """Return HU for rescaled CT and the declared unit for PET."""
     if modality == "CT" and rescaled:
         kind = str(dataset.get("RescaleType") or "HU").strip().upper()
@@ -251,7 +259,7 @@ def _palette(pixels: Pixels, dataset: Any, where: str) -> Image:
     return Image(channels, photometry, 0.0, high, entry_bits, "dicom", notes=("palette-applied",))
 
 
-def _functional_group(dataset: Any, keyword: str) -> Any:
+def functional_group(dataset: Any, keyword: str) -> Any:
     """Return the item of a functional group of an enhanced single-frame image, or None."""
     for sequence in ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence"):
         items = dataset.get(sequence)
@@ -260,9 +268,9 @@ def _functional_group(dataset: Any, keyword: str) -> Any:
     return None
 
 
-def _spacing(dataset: Any) -> tuple[tuple[float, float] | None, tuple[str, ...]]:
+def pixel_spacing(dataset: Any) -> tuple[tuple[float, float] | None, tuple[str, ...]]:
     """Return row and column spacing in millimetres: in the patient, else at the detector (noted)."""
-    measures = _functional_group(dataset, "PixelMeasuresSequence")
+    measures = functional_group(dataset, "PixelMeasuresSequence")
     for holder, keyword, notes in (
         (measures if measures is not None else dataset, "PixelSpacing", ()),
         (dataset, "ImagerPixelSpacing", ("spacing-at-detector",)),

@@ -1,4 +1,4 @@
-"""Stored pixel values of a single-frame DICOM dataset, bounded and checked before they are decoded."""
+"""Stored pixel values of a DICOM dataset, bounded and checked before they are decoded."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from semeion.cohort.channels import Pixels
 from semeion.cohort.headers import jpeg_frame
-from semeion.cohort.limits import ReadLimits, bound_pixels, cut_short
+from semeion.cohort.limits import ReadLimits, bound_pixels, bound_voxels, cut_short
 from semeion.errors import ImageError
 
 _EXTENDED_JPEG = "1.2.840.10008.1.2.4.51"
@@ -25,18 +25,35 @@ def stored_pixels(dataset: Any, where: str, limits: ReadLimits) -> Pixels:
     ImageError
         No pixels, several frames, too large, cut short, or encoded in a way that cannot be decoded.
     """
+    frames = require_image(dataset, where, limits)
+    if frames > 1:
+        raise ImageError(
+            f"holds {frames} frames, and one picture is wanted",
+            where=where,
+            fix="name it as a volume or a film, or export the frame that matters",
+        )
+    return stored_frame(dataset, 0, where)
+
+
+def stored_frame(dataset: Any, index: int, where: str) -> Pixels:
+    """Return the stored values of one frame, counted from 0, of a dataset that `require_image` let pass.
+
+    Raises
+    ------
+    ImageError
+        Cut short, or encoded in a way that cannot be decoded.
+    """
     from pydicom.pixels.utils import pixel_array
 
-    _require_one_image(dataset, where, limits)
     syntax = str(dataset.file_meta.TransferSyntaxUID)
     try:
         if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
-            frame = _checked_frame(dataset, syntax, where)
+            frame = _checked_frame(dataset, index, syntax, where)
             if syntax == _EXTENDED_JPEG and _whole(dataset, "BitsStored", where) > 8:
                 return _extended_jpeg(dataset, frame)
         # Where the meaningful bits are not the lowest ones (retired since 2014), pydicom would cut off the wrong ones.
         moved = int(dataset.get("HighBit") or 0) > int(dataset.get("BitsStored") or 0) - 1
-        pixels: Pixels = pixel_array(dataset, correct_unused_bits=not moved)
+        pixels: Pixels = pixel_array(dataset, index=index, correct_unused_bits=not moved)
     except ImageError:
         raise
     except MemoryError:
@@ -54,8 +71,14 @@ def stored_pixels(dataset: Any, where: str, limits: ReadLimits) -> Pixels:
     return pixels
 
 
-def _require_one_image(dataset: Any, where: str, limits: ReadLimits) -> None:
-    """Refuse what is no single image of a bounded size."""
+def require_image(dataset: Any, where: str, limits: ReadLimits) -> int:
+    """Return the number of frames; what is no image of a bounded size is refused.
+
+    Raises
+    ------
+    ImageError
+        No pixels, too large, or samples that are neither grey nor colour.
+    """
     if not any(key in dataset for key in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         modality = dataset.get("Modality") or "unknown"
         detail = "the pixel data are missing" if "Rows" in dataset else f"a DICOM object of modality {modality}"
@@ -65,17 +88,14 @@ def _require_one_image(dataset: Any, where: str, limits: ReadLimits) -> None:
             fix="export the image again" if "Rows" in dataset else "name a DICOM file that holds an image",
         )
     frames = _whole(dataset, "NumberOfFrames", where, default=1)
-    if frames > 1:
-        raise ImageError(
-            f"holds {frames} frames; this version reads one picture a file",
-            where=where,
-            fix="export the frame that matters (volumes and films come with a later version)",
-        )
     rows, cols = _whole(dataset, "Rows", where), _whole(dataset, "Columns", where)
     bound_pixels(rows, cols, where, limits)
+    if frames > 1:
+        bound_voxels((frames, rows, cols), where, limits)
     samples = _whole(dataset, "SamplesPerPixel", where, default=1)
     if samples not in (1, 3):
         raise ImageError(f"declares {samples} samples a pixel (0028,0002)", where=where, fix="export it as grey or RGB")
+    return max(frames, 1)
 
 
 def _whole(dataset: Any, keyword: str, where: str, *, default: int | None = None) -> int:
@@ -93,11 +113,12 @@ def _whole(dataset: Any, keyword: str, where: str, *, default: int | None = None
         ) from error
 
 
-def _checked_frame(dataset: Any, syntax: str, where: str) -> bytes:
+def _checked_frame(dataset: Any, index: int, syntax: str, where: str) -> bytes:
     """Return the encoded frame, refused when its own header disagrees with the dataset or it does not end."""
     from pydicom.encaps import get_frame
 
-    frame: bytes = get_frame(dataset.PixelData, 0, number_of_frames=1)
+    frames = _whole(dataset, "NumberOfFrames", where, default=1)
+    frame: bytes = get_frame(dataset.PixelData, index, number_of_frames=max(frames, 1))
     rows, cols = int(dataset.Rows), int(dataset.Columns)
     declared: tuple[int, int] | None = None
     whole = True

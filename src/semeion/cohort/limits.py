@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from semeion.errors import ImageError
@@ -19,11 +20,14 @@ class ReadLimits:
         Size of one image file.
     max_array_bytes
         Size of one array of an ``.npz`` archive once inflated; it is held in memory while its rows are read.
+    max_voxels
+        Voxels of one volume, all its channels or frames counted: 4,096 slices of 512 x 512.
     """
 
     max_pixels: int = 100_000_000
     max_bytes: int = 1 << 30
     max_array_bytes: int = 4 << 30
+    max_voxels: int = 1 << 30
 
 
 def bound_pixels(rows: int, cols: int, where: str, limits: ReadLimits) -> None:
@@ -41,6 +45,25 @@ def bound_pixels(rows: int, cols: int, where: str, limits: ReadLimits) -> None:
             f"declares {rows} x {cols} pixels, more than the {limits.max_pixels:,} that are read",
             where=where,
             fix="reduce the image, or leave the case out with --skip-bad",
+        )
+
+
+def bound_voxels(shape: tuple[int, ...], where: str, limits: ReadLimits) -> None:
+    """Refuse a volume whose declared shape is empty or too large, before memory is asked for.
+
+    Raises
+    ------
+    ImageError
+        Naming the declared shape.
+    """
+    declared = " x ".join(str(length) for length in shape)
+    if not shape or min(shape) <= 0:
+        raise ImageError(f"declares an empty volume of {declared} voxels", where=where, fix="export it again")
+    if math.prod(shape) > limits.max_voxels:
+        raise ImageError(
+            f"declares {declared} voxels, more than the {limits.max_voxels:,} that are read",
+            where=where,
+            fix="reduce the volume, or leave the case out with --skip-bad",
         )
 
 
