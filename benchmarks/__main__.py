@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import accuracy, demo, memory, reading
+from benchmarks import accuracy, demo, memory, nnunet, reading, segmentation
 from benchmarks.record import newest
 
-ROWS = {**reading.ROWS, **accuracy.ROWS, **memory.ROWS, **demo.ROWS}
+ROWS = {**reading.ROWS, **accuracy.ROWS, **memory.ROWS, **demo.ROWS, **segmentation.ROWS, **nnunet.ROWS}
 
 
 def main(names: list[str]) -> None:
