@@ -39,7 +39,7 @@ def nnunet_row() -> None:
             **os.environ,
             **{f"nnUNet_{name}": str(folder / name) for name in ("raw", "preprocessed", "results")},
             "nnUNet_compile": "f",
-            "nnUNet_n_proc_DA": "0",
+            "nnUNet_n_proc_DA": "1",
         }
         seconds: dict[str, float] = {}
         cpu: dict[str, float] = {}
