@@ -145,11 +145,16 @@ def test_several_target_columns_are_split_at_commas() -> None:
         ({}, {"target": "image"}, "'image' cannot be the target: it holds the images; name another --target"),
         ({"split": ["train"] * 3}, {"target": "split"}, "'split' cannot be the target: it holds the split"),
         ({"patient_id": list("abc")}, {"covariates": ("patient_id",)}, "'patient_id' cannot be a covariate"),
-        ({"mask": list("abc")}, {"target": "mask"}, "'mask' cannot be the target: it holds the masks"),
+        (
+            {"mask": list("abc")},
+            {"target": "mask", "task": "binary"},
+            "'mask' cannot be the target: it holds the masks",
+        ),
+        ({"mask": ["a", "", "c"]}, {"target": "mask"}, "no mask in row 3; fill in its path, or remove the row"),
         (
             {"image.left": list("abc"), "image.right": list("abc")},
             {},
-            "several images a case (image, image.left, image.right) cannot be read by this version",
+            "'image' stands beside image.left, image.right, so nobody knows which images a case has; rename 'image'",
         ),
         (
             {"case_id": ["a", "b", "a"]},
@@ -196,3 +201,46 @@ def test_everything_wrong_is_said_at_once() -> None:
     text = message({**BASE, "case_id": ["a", "a", "b"], "split": ["train", "x", "test"]}, covariates=("age",))
     assert text.startswith("cohort.csv: 3 things are wrong\n")
     assert len(text.splitlines()) == 4
+
+
+SEVERAL: dict[str, list[Any]] = {
+    "image.ED": ["a.nii", "b.nii"],
+    "image.ES": ["c.nii", "d.nii"],
+    "mask.ED": ["e.nii", ""],
+    "mask.ES": ["f.nii", None],
+    "y_raw": ["0", "1"],
+}
+
+
+def test_several_images_keep_their_columns_and_their_masks() -> None:
+    frame, _ = made(SEVERAL)
+    assert frame["image"].tolist() == ["/data/hospital/a.nii", "/data/hospital/b.nii"]
+    assert frame["image.ES"].tolist() == ["/data/hospital/c.nii", "/data/hospital/d.nii"]
+    assert frame["mask.ES"].isna().tolist() == [False, True]
+
+
+def test_an_option_chooses_and_orders_the_images() -> None:
+    problems = Problems("t")
+    columns = ["image.T1", "image.T2", "image.FLAIR", "y_raw"]
+    roles = find_roles(columns, CohortOptions(target="y_raw", channels=("FLAIR", "T1")), problems)
+    assert roles.images == ("image.FLAIR", "image.T1")
+    assert roles.unused == ("image.T2",)
+    assert not problems.found
+    find_roles(columns, CohortOptions(target="y_raw", channels=("FLAIR", "T3"), views=("a",)), problems)
+    texts = [what for what, _ in problems.found]
+    assert texts == [
+        "--channels and --views are both given, and the images of a case have one role",
+        "no column 'image.T3' (--channels)",
+    ]
+
+
+def test_a_missing_channel_is_named_with_its_rows() -> None:
+    assert "no image (image.ES) in row 3; fill in its path" in message({**SEVERAL, "image.ES": ["c.nii", ""]})
+
+
+def test_masks_belong_to_images_of_the_same_name() -> None:
+    stray = {**SEVERAL, "mask.MID": ["x", "y"]}
+    assert "'mask.MID' has no image of the same name; name masks as the images are named: mask.ED, mask.ES" in message(
+        stray
+    )
+    assert "'mask' stands beside mask.ED, mask.ES" in message({**SEVERAL, "mask": ["x", "y"]})

@@ -89,9 +89,15 @@ def test_phantoms_say_that_they_are(tmp_path: Path) -> None:
     assert "synthetic" in cohort.notes[-1]
 
 
-def test_what_is_no_two_dimensional_archive(tmp_path: Path) -> None:
-    volumes = archive(tmp_path / "organmnist3d.npz", 2, shape=(9, 9, 9))
-    assert "organmnist3d.npz train: holds images of shape 9 x 9 x 9, which are volumes" in message(volumes)
+def test_archives_of_volumes_are_told_by_their_shape(tmp_path: Path) -> None:
+    cohort = gather(archive(tmp_path / "nodulemnist3d.npz", 2, shape=(9, 9, 9)))
+    assert (cohort.images.kind, cohort.target.positive) == ("volume", "malignant")
+    assert gather(archive(tmp_path / "colour.npz", 2, shape=(9, 9, 3))).images.kind == "picture"
+
+
+def test_what_is_no_archive(tmp_path: Path) -> None:
+    odd = archive(tmp_path / "organmnist3d.npz", 2, shape=(2, 9, 9, 9))
+    assert "holds images of shape 2 x 9 x 9 x 9, which are neither pictures nor volumes" in message(odd)
     np.savez(tmp_path / "other.npz", a=np.zeros(3), b=np.zeros(3))
     assert "is no MedMNIST archive: it holds a, b; give an npz with train_images" in message(tmp_path / "other.npz")
     (tmp_path / "text.npz").write_text("hello")

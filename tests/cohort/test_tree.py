@@ -87,9 +87,7 @@ def test_what_is_no_tree(tmp_path: Path) -> None:
     assert "its splits hold no class folders with images" in message(grow(tmp_path / "c", "train/1.png", "test/2.png"))
     assert "class has one class only" in message(grow(tmp_path / "d", "yes/1.png"))
     assert "holds a table (cases.csv)" in message(grow(tmp_path / "e", "images/1.png", "masks/1.png", "cases.csv"))
-    assert "is a Decathlon or nnU-Net dataset of volumes" in message(
-        grow(tmp_path / "f", "imagesTr/1.x", "dataset.json")
-    )
+    assert "is no JSON that can be read" in message(grow(tmp_path / "f", "imagesTr/1.x", "dataset.json"))
 
 
 def test_options_of_tables_are_refused(tmp_path: Path) -> None:

@@ -52,6 +52,9 @@ def check(
     no_split: o.NoSplit = False,
     delimiter: o.Delimiter = ";",
     covariates: o.Covariates = None,
+    channels: o.Channels = None,
+    frames: o.Frames = None,
+    views: o.Views = None,
     seed: o.Seed = 0,
     jobs: o.Jobs = None,
     quiet: o.Quiet = False,
@@ -65,7 +68,9 @@ def check(
     from semeion.study.checking import check_source
     from semeion.study.options import RunOptions, source_path
 
-    cohort = o.cohort_options(target, task, positive, labels, order, group, split, no_split, delimiter, covariates)
+    cohort = o.cohort_options(
+        target, task, positive, labels, order, group, split, no_split, delimiter, covariates, channels, frames, views
+    )
     options = RunOptions(cohort, seed=seed, jobs=jobs)
     found = check_source(source_path(table), options, output, for_terminal(quiet=quiet))
     print_check(found, output)
@@ -88,6 +93,9 @@ def plan(
     no_split: o.NoSplit = False,
     delimiter: o.Delimiter = ";",
     covariates: o.Covariates = None,
+    channels: o.Channels = None,
+    frames: o.Frames = None,
+    views: o.Views = None,
     budget: o.Budget = None,
     seed: o.Seed = 0,
     operating_point: o.OperatingPoint = "youden",
@@ -103,7 +111,9 @@ def plan(
     from semeion.study.options import RunOptions, parse_duration, source_path
     from semeion.study.planning import write_planned
 
-    cohort = o.cohort_options(target, task, positive, labels, order, group, split, no_split, delimiter, covariates)
+    cohort = o.cohort_options(
+        target, task, positive, labels, order, group, split, no_split, delimiter, covariates, channels, frames, views
+    )
     options = RunOptions(
         cohort, parse_duration(budget), seed, operating_point, skip_bad, tuple(accept or ()), jobs=jobs
     )
@@ -125,6 +135,9 @@ def train(
     no_split: o.NoSplit = False,
     delimiter: o.Delimiter = ";",
     covariates: o.Covariates = None,
+    channels: o.Channels = None,
+    frames: o.Frames = None,
+    views: o.Views = None,
     budget: o.Budget = None,
     plan_file: Annotated[Path | None, typer.Option("--plan", help="Follow this plan instead of planning.")] = None,
     seed: o.Seed = 0,
@@ -144,7 +157,9 @@ def train(
     from semeion.study.options import RunOptions, parse_duration, source_path
     from semeion.study.road import start_run
 
-    cohort = o.cohort_options(target, task, positive, labels, order, group, split, no_split, delimiter, covariates)
+    cohort = o.cohort_options(
+        target, task, positive, labels, order, group, split, no_split, delimiter, covariates, channels, frames, views
+    )
     options = RunOptions(
         cohort,
         parse_duration(budget),

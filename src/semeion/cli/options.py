@@ -12,15 +12,18 @@ from semeion.errors import InputError
 
 Source = Annotated[
     Path,
-    typer.Argument(metavar="TABLE", help="Table (CSV, TSV, XLSX, Parquet), folder of class folders, or MedMNIST .npz."),
+    typer.Argument(
+        metavar="TABLE",
+        help="Table (CSV, TSV, XLSX, Parquet), folder of class folders, MedMNIST .npz, or Decathlon dataset.json.",
+    ),
 ]
 Target = Annotated[
     str | None,
-    typer.Option("--target", "-t", help="Column to diagnose; several 0/1 columns as a,b,c."),
+    typer.Option("--target", "-t", help="Column to diagnose, several 0/1 columns as a,b,c, or column of masks."),
 ]
 Task = Annotated[
     str | None,
-    typer.Option(help="binary, multiclass, multilabel, ordinal or regression; inferred."),
+    typer.Option(help="binary, multiclass, multilabel, ordinal, regression or segmentation; inferred."),
 ]
 Positive = Annotated[str | None, typer.Option(help="Positive class; inferred.")]
 Labels = Annotated[str | None, typer.Option(help="Names of codes, for example 0=malignant,1=benign.")]
@@ -29,6 +32,16 @@ Group = Annotated[str | None, typer.Option(help="Column of the patient, when it 
 Split = Annotated[str | None, typer.Option(help="Column of the split, when it is not split.")]
 NoSplit = Annotated[bool, typer.Option("--no-split", help="Ignore the split column.")]
 Delimiter = Annotated[str, typer.Option(help="Between labels of a multi-label column.")]
+Channels = Annotated[
+    str | None,
+    typer.Option(help="Columns image.NAME that are contrasts on one grid, for example FLAIR,T1; all for every one."),
+]
+Frames = Annotated[
+    str | None, typer.Option(help="Columns image.NAME that are times of one anatomy, for example ED,ES; or all.")
+]
+Views = Annotated[
+    str | None, typer.Option(help="Columns image.NAME that are other planes, for example axial,coronal; or all.")
+]
 Covariates = Annotated[
     str | None, typer.Option(help="Columns that are inputs: age,sex (audited by check; not learned from yet).")
 ]
@@ -50,6 +63,14 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 def names(text: str | None) -> tuple[str, ...]:
     """Return the parts of ``a,b,c``."""
     return tuple(part.strip() for part in text.split(",") if part.strip()) if text else ()
+
+
+def image_names(text: str | None) -> tuple[str, ...]:
+    """Return the parts of ``FLAIR,T1``, or what stands for all of ``all``."""
+    from semeion.cohort.roles import ALL
+
+    found = names(text)
+    return (ALL,) if found == ("all",) else found
 
 
 def code_names(text: str | None) -> dict[str, str]:
@@ -84,6 +105,9 @@ def cohort_options(
     no_split: bool,
     delimiter: str,
     covariates: str | None,
+    channels: str | None = None,
+    frames: str | None = None,
+    views: str | None = None,
 ) -> CohortOptions:
     """Collect the options of the panel `COHORT`.
 
@@ -113,4 +137,7 @@ def cohort_options(
         no_split=no_split,
         delimiter=delimiter,
         covariates=names(covariates),
+        channels=image_names(channels),
+        frames=image_names(frames),
+        views=image_names(views),
     )

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from semeion.artefacts import whole_file
+from semeion.cohort.roles import ImageRole
 from semeion.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Task = Literal["binary", "multiclass", "multilabel", "ordinal", "regression"]
+Task = Literal["binary", "multiclass", "multilabel", "ordinal", "regression", "segmentation"]
 SPLITS = ("train", "val", "test")
 
 
@@ -26,14 +27,18 @@ class Target:
     name
         Column of the table; for several columns their names joined by ``,``.
     task
-        Binary, multi-class, multi-label, ordinal grade or regression.
+        Binary, multi-class, multi-label, ordinal grade, regression or segmentation.
     classes
         Names in a fixed order: binary ``(negative, positive)``; ordinal from lowest to highest; multi-label the names
-        of the labels, each of which is absent or present; empty for regression.
+        of the labels, each of which is absent or present; segmentation the names of the labels but the background;
+        empty for regression.
     positive
         The positive class of a binary target, else None.
     why
         One sentence: how the task, the order and the positive class were found.
+    values
+        Of a segmentation the whole numbers in the mask that `classes` name, in the same order; 0 is the background.
+        Both are empty until the masks were read when nothing names the labels.
     """
 
     name: str
@@ -41,14 +46,18 @@ class Target:
     classes: tuple[str, ...] = ()
     positive: str | None = None
     why: str = ""
+    values: tuple[int, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns of the cohort table that hold the reference standard.
 
         ``y`` (class index as a float, or the measured value), or ``y.<label>`` for each label of a multi-label target
-        (0.0 absent, 1.0 present, NaN unknown).
+        (0.0 absent, 1.0 present, NaN unknown). None for a segmentation: its reference standard is the masks that the
+        column `name` refers to.
         """
+        if self.task == "segmentation":
+            return ()
         return tuple(f"y.{name}" for name in self.classes) if self.task == "multilabel" else ("y",)
 
 
@@ -71,7 +80,9 @@ class Cohort:
     table
         One row a case, a plain 0..n-1 index, with the columns ``case_id patient_id site split image`` (text; ``site``
         and ``split`` may be missing values), the columns of ``target.columns`` (float64), and every other column of the
-        source unchanged. ``image`` is an absolute path, or ``<absolute path>.npz#<array>[<row>]``. Without patient ids
+        source unchanged. ``image`` is an absolute path, or ``<absolute path>.npz#<array>[<row>]``, or another reference
+        that :func:`semeion.cohort.volumes.read.read_volume` takes; of several images a case it is the first, and all
+        stand in ``image.<name>``. Masks stand in ``mask``, ``mask.<name>`` or the target's column. Without patient ids
         every case is its own patient and `has_patients` is False. ``split`` is all given (train, val, test) or all
         missing.
     target
@@ -90,6 +101,8 @@ class Cohort:
         What a person would call the data: the table's file name, or ``breastmnist``. Never an absolute path.
     synthetic
         Whether the images were generated.
+    images
+        Whether they are pictures or volumes, and what several images of a case are to one another.
     """
 
     table: pd.DataFrame
@@ -101,6 +114,7 @@ class Cohort:
     notes: tuple[str, ...] = ()
     source: str = ""
     synthetic: bool = False
+    images: ImageRole = field(default_factory=ImageRole)
 
     @property
     def has_split(self) -> bool:
@@ -128,6 +142,10 @@ class CohortOptions:
     no_split: bool = False
     delimiter: str = ";"
     covariates: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
+    """Names of the ``image.<name>`` columns that are channels of one grid; ``("*",)`` for all, as for the next two."""
+    frames: tuple[str, ...] = ()
+    views: tuple[str, ...] = ()
 
 
 def write_cohort(cohort: Cohort, path: Path) -> None:
@@ -143,6 +161,7 @@ def write_cohort(cohort: Cohort, path: Path) -> None:
             "classes": list(cohort.target.classes),
             "positive": cohort.target.positive,
             "why": cohort.target.why,
+            "values": list(cohort.target.values),
         },
         "flow": [vars(step) for step in cohort.flow],
         "covariates": list(cohort.covariates),
@@ -151,6 +170,7 @@ def write_cohort(cohort: Cohort, path: Path) -> None:
         "notes": list(cohort.notes),
         "source": cohort.source,
         "synthetic": cohort.synthetic,
+        "images": {"kind": cohort.images.kind, "role": cohort.images.role, "names": list(cohort.images.names)},
     }
     table = pa.Table.from_pandas(cohort.table, preserve_index=False)
     metadata = {**(table.schema.metadata or {}), b"semeion": json.dumps(facts).encode()}
@@ -179,7 +199,10 @@ def read_cohort(path: Path) -> Cohort:
         raise InputError(
             f"cohort schema {facts.get('schema')} is not known to this version", where=str(path), fix="upgrade Semeion"
         )
-    target = Target(**{**facts["target"], "classes": tuple(facts["target"]["classes"])})
+    lists = {"classes": tuple(facts["target"]["classes"]), "values": tuple(facts["target"].get("values", ()))}
+    target = Target(**{**facts["target"], **lists})
+    # A cohort of an earlier version has pictures, one a case.
+    images = facts.get("images", {"kind": "picture", "role": "single", "names": []})
     return Cohort(
         table=table.to_pandas(),
         target=target,
@@ -190,4 +213,5 @@ def read_cohort(path: Path) -> Cohort:
         notes=tuple(facts["notes"]),
         source=facts["source"],
         synthetic=facts["synthetic"],
+        images=ImageRole(images["kind"], images["role"], tuple(images["names"])),
     )

@@ -13,6 +13,7 @@ import pandas as pd
 
 from semeion.cohort.cohort import SPLITS, CohortOptions
 from semeion.cohort.problems import Problems, listed
+from semeion.cohort.roles import asked_role, several_columns
 from semeion.cohort.words import MISSING, SPLIT_WORDS, is_missing
 from semeion.errors import nearest
 
@@ -27,9 +28,12 @@ _DECIMAL = re.compile(r"-?(0|[1-9]\d{0,14})(\.\d+)?([eE][+-]?\d{1,2})?")
 
 @dataclass(frozen=True)
 class Roles:
-    """Names of the columns that have a role; None where the table has none."""
+    """Names of the columns that have a role; None where the table has none.
 
-    image: str
+    `images` are the columns of images in order: one, or several ``image.<name>``.
+    """
+
+    images: tuple[str, ...]
     targets: tuple[str, ...]
     case_id: str | None = None
     patient: str | None = None
@@ -43,9 +47,9 @@ class Roles:
 def find_roles(columns: list[str], options: CohortOptions, problems: Problems) -> Roles:
     """Decide which column is what; whatever is wrong goes to `problems`.
 
-    A role that was asked for and does not exist is a problem with the nearest name; several images a case are refused.
+    A role that was asked for and does not exist is a problem with the nearest name.
     """
-    image = _image_column(columns, problems)
+    images = _image_columns(columns, options, problems)
     patient = _asked(options.group, "--group", columns, problems, default="patient_id")
     split = None
     if not options.no_split:
@@ -53,12 +57,16 @@ def find_roles(columns: list[str], options: CohortOptions, problems: Problems) -
     targets = target_columns(columns, options, problems)
     covariates = tuple(name for name in options.covariates if _exists(name, "--covariates", columns, problems))
     case_id = "case_id" if "case_id" in columns else None
-    masks = tuple(name for name in columns if name == "mask" or name.startswith("mask."))
-    identity = {image: "the images", case_id: "the case ids", patient: "the patients", split: "the split"}
+    masks = _mask_columns(columns, images, problems)
+    identity = {case_id: "the case ids", patient: "the patients", split: "the split"}
+    identity |= dict.fromkeys((*images, *(name for name in columns if name.startswith("image."))), "the images")
+    segmented = is_segmentation(targets, options)
+    if segmented:
+        masks = tuple(dict.fromkeys((*masks, *targets)))
     for name in targets:
         if name in covariates:
             problems.add(f"{name!r} is the target and also an input (--covariates)", "leave it out of --covariates")
-        if name in identity or name in masks:
+        if name in identity or (name in masks and not segmented):
             problems.add(
                 f"{name!r} cannot be the target: it holds {identity.get(name, 'the masks')}", "name another --target"
             )
@@ -68,29 +76,49 @@ def find_roles(columns: list[str], options: CohortOptions, problems: Problems) -
                 f"{name!r} cannot be a covariate: it holds {identity.get(name, 'the masks')}",
                 "leave it out of --covariates",
             )
-    used = {image, case_id, patient, split, "site", *KNOWN, *masks, *targets, *covariates}
+    used = {*images, case_id, patient, split, "site", *KNOWN, *masks, *targets, *covariates}
     unused = tuple(name for name in columns if name not in used)
     site = "site" if "site" in columns else None
-    return Roles(image, targets, case_id, patient, site, split, masks, covariates, unused)
+    return Roles(images, targets, case_id, patient, site, split, masks, covariates, unused)
 
 
-def _image_column(columns: list[str], problems: Problems) -> str:
-    """Return the column of image paths."""
-    several = [name for name in columns if name.startswith("image.")]
-    if "image" in columns and not several:
-        return "image"
-    if not several:
+def is_segmentation(targets: tuple[str, ...], options: CohortOptions) -> bool:
+    """Tell whether the target is a column of masks: as asked, or one by its name when no task is given."""
+    if options.task is not None:
+        return options.task == "segmentation"
+    return len(targets) == 1 and (targets[0] == "mask" or targets[0].startswith("mask."))
+
+
+def _image_columns(columns: list[str], options: CohortOptions, problems: Problems) -> tuple[str, ...]:
+    """Return the columns of image references, in order."""
+    several = several_columns(columns, asked_role(options, problems), problems)
+    if several:
+        return several
+    if "image" not in columns:
         problems.add(
             f"no column 'image'{nearest('image', columns)} (columns: {listed(columns)})",
             "name the column of image paths 'image'",
         )
-    elif len(several) > 1 or "image" in columns:
-        names = [name for name in columns if name == "image" or name in several]
+    return ("image",)
+
+
+def _mask_columns(columns: list[str], images: tuple[str, ...], problems: Problems) -> tuple[str, ...]:
+    """Return the columns of masks that belong to the images."""
+    named = [name for name in columns if name.startswith("mask.")]
+    own = {f"mask.{name.removeprefix('image.')}" for name in columns if name.startswith("image.")}
+    if len(images) == 1:
+        return tuple(name for name in columns if name == "mask" or name in named)
+    if "mask" in columns and named:
         problems.add(
-            f"several images a case ({listed(names)}) cannot be read by this version",
-            "keep one column 'image' (channels, frames and views come with a later version)",
+            f"'mask' stands beside {listed(named)}, so nobody knows which masks a case has", "keep one or the other"
         )
-    return several[0] if several else "image"
+    stray = [name for name in named if name not in own]
+    if stray:
+        problems.add(
+            f"{listed(map(repr, stray))} {'has' if len(stray) == 1 else 'have'} no image of the same name",
+            f"name masks as the images are named: {listed(sorted(own))}",
+        )
+    return tuple(name for name in columns if name == "mask" or (name in named and name not in stray))
 
 
 def _exists(name: str, option: str, columns: list[str], problems: Problems) -> bool:
@@ -143,7 +171,8 @@ def assemble(table: pd.DataFrame, roles: Roles, folder: Path, problems: Problems
     Returns
     -------
     frame
-        ``case_id patient_id site split image`` and the other columns, those that hold numbers as numbers.
+        ``case_id patient_id site split image``, ``image.<name>`` of several images, masks, and the other columns, those
+        that hold numbers as numbers.
     notes
         Sentences for the check page.
     """
@@ -153,10 +182,13 @@ def assemble(table: pd.DataFrame, roles: Roles, folder: Path, problems: Problems
     own["patient_id"] = _patients(table, roles, own["case_id"], problems, notes)
     own["site"] = _stripped(table[roles.site]) if roles.site else pd.Series(pd.NA, index=table.index, dtype="str")
     own["split"] = _splits(table, roles, problems, notes)
-    own["image"] = _paths(table, roles.image, folder, problems, required=True)
+    own["image"] = _paths(table, roles.images[0], folder, problems, required=len(roles.images) == 1)
+    if len(roles.images) > 1:
+        for name in roles.images:
+            own[name] = _paths(table, name, folder, problems, required=True)
     for name in roles.masks:
-        own[name] = _paths(table, name, folder, problems, required=False)
-    others = [name for name in table.columns if name not in own.columns and name != roles.image]
+        own[name] = _paths(table, name, folder, problems, required=name in roles.targets, what="mask")
+    others = [name for name in table.columns if name not in own.columns and name not in roles.images]
     for name in others:
         own[name] = as_numbers(table[name])
     return own, notes
@@ -243,15 +275,19 @@ def _splits(table: pd.DataFrame, roles: Roles, problems: Problems, notes: list[s
     return normal.astype("str")
 
 
-def _paths(table: pd.DataFrame, name: str, folder: Path, problems: Problems, *, required: bool) -> pd.Series[str]:
-    """Return absolute paths; relative ones begin at the table's folder."""
+def _paths(
+    table: pd.DataFrame, name: str, folder: Path, problems: Problems, *, required: bool, what: str = "image"
+) -> pd.Series[str]:
+    """Return absolute references; relative ones begin at the table's folder."""
     if name not in table.columns:
         return pd.Series(pd.NA, index=table.index, dtype="str")
     text = table[name].str.strip()
     absent = text.index[text.isna() | (text == "")]
     if required and len(absent):
-        problems.add(f"no image in {listed(absent, 'row')}", "fill in its path, or remove the row")
+        named = what if name in ("image", "mask") else f"{what} ({name})"
+        problems.add(f"no {named} in {listed(absent, 'row')}", "fill in its path, or remove the row")
     root = os.path.abspath(folder)  # noqa: PTH100 (resolve() would follow links, which the user may rely on)
+    text = text.mask(text == "")
     return text.map(lambda value: os.path.normpath(os.path.join(root, value)), na_action="ignore")  # noqa: PTH118
 
 

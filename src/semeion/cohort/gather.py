@@ -1,4 +1,7 @@
-"""The way in: a table, a folder of class folders or a MedMNIST archive becomes a cohort. No image is read."""
+"""The way in: a table, a folder of class folders, an archive or a ``dataset.json`` becomes a cohort.
+
+Of images only the kind is looked at, and the geometry of some where a case has several whose role is not named.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,12 @@ import pandas as pd
 
 from semeion.cohort.cohort import Cohort, CohortOptions, Flow, Target
 from semeion.cohort.columns import Roles, assemble, find_roles
+from semeion.cohort.decathlon import MASK, is_dataset, read_dataset
+from semeion.cohort.kinds import cohort_kind
 from semeion.cohort.medmnist import LABEL, read_medmnist
 from semeion.cohort.problems import Problems, listed
 from semeion.cohort.question import Question
+from semeion.cohort.roles import ImageRole, find_image_role
 from semeion.cohort.table import read_table
 from semeion.cohort.target import ask, rename_target
 from semeion.cohort.tree import CLASS, read_tree, unmatched_note
@@ -27,7 +33,8 @@ def gather(source: Path, options: CohortOptions = _NO_OPTIONS, *, expected: Targ
     ----------
     source
         A ``.csv``, ``.tsv``, ``.xlsx`` or ``.parquet`` table; a folder of class folders (with or without a level of
-        splits above them); a two-dimensional MedMNIST ``.npz``.
+        splits above them); a MedMNIST ``.npz`` of pictures or volumes; a Decathlon or nnU-Net ``dataset.json`` or its
+        folder.
     options
         How to understand it. Folders and archives need no target; one that is given names theirs.
     expected
@@ -48,6 +55,8 @@ def gather(source: Path, options: CohortOptions = _NO_OPTIONS, *, expected: Targ
     if not source.exists():
         siblings = [other.name for other in source.parent.iterdir()] if source.parent.is_dir() else []
         raise InputError(f"does not exist{nearest(source.name, siblings)}", where=str(source), fix="correct the path")
+    if is_dataset(source):
+        return _from_dataset(source, options, expected)
     if source.is_dir():
         return _from_tree(source, options, expected)
     if source.suffix.lower() == ".npz":
@@ -63,7 +72,35 @@ def _from_table(source: Path, options: CohortOptions, expected: Target | None) -
     frame, remarks = assemble(table, roles, source.absolute().parent, problems)
     question = ask(table, roles.targets, options, problems, expected) if roles.targets else None
     _refuse_same_values(table, roles, problems)
-    return _cohort(frame, question, roles, problems, source.name, (*notes, *remarks))
+    return _cohort(frame, question, roles, problems, source.name, (*notes, *remarks), options)
+
+
+def _from_dataset(source: Path, options: CohortOptions, expected: Target | None) -> Cohort:
+    """Make a cohort of a Decathlon or nnU-Net data set: volumes with masks, to be segmented."""
+    found = read_dataset(source)
+    problems = Problems(found.name)
+    _refuse_table_options(options, "a dataset.json", problems)
+    if options.target not in (None, MASK) or options.task not in (None, "segmentation"):
+        problems.add(
+            "a dataset.json holds masks and no diagnoses",
+            f"leave --target and --task out (they are {MASK} and segmentation), or give a table",
+        )
+        problems.raise_any()
+    labels = options.labels or found.labels
+    own = replace(
+        options, target=MASK, task="segmentation", labels=labels, split=None, group=None, covariates=(), frames=()
+    )
+    several = [str(name) for name in found.table.columns if str(name).startswith("image.")]
+    if several:
+        own = replace(own, channels=own.channels or found.channels)
+    elif len(found.channels) > 1:
+        own = replace(own, channels=found.channels)
+    roles = find_roles([str(name) for name in found.table.columns], own, problems)
+    frame, remarks = assemble(found.table, roles, source.absolute().parent, problems)
+    question = ask(found.table, (MASK,), own, problems, expected)
+    if question is not None:
+        question = replace(question, target=replace(question.target, why="The task is segmentation: a dataset.json."))
+    return _cohort(frame, question, roles, problems, found.name, (*found.notes, *remarks), own)
 
 
 def _from_tree(source: Path, options: CohortOptions, expected: Target | None) -> Cohort:
@@ -83,7 +120,7 @@ def _from_tree(source: Path, options: CohortOptions, expected: Target | None) ->
     if question is not None and options.target not in (None, CLASS):
         question = rename_target(question, str(options.target))
     reason = f"{len(tree.unmatched)} files are no image of a class" if tree.unmatched else ""
-    cohort = _cohort(frame, question, roles, problems, name, tuple(notes))
+    cohort = _cohort(frame, question, roles, problems, name, tuple(notes), options)
     steps = (*flow, Flow("images of a class", len(frame), len(frame), reason))
     return replace(cohort, flow=steps)
 
@@ -107,7 +144,7 @@ def _from_archive(source: Path, options: CohortOptions, expected: Target | None)
     notes = list(remarks)
     if archive.name == "phantoms":
         notes.append("The images are synthetic phantoms, made by Semeion's generator.")
-    cohort = _cohort(frame, question, roles, problems, archive.name or source.stem, tuple(notes))
+    cohort = _cohort(frame, question, roles, problems, archive.name or source.stem, tuple(notes), options)
     return replace(cohort, synthetic=archive.name == "phantoms")
 
 
@@ -139,6 +176,7 @@ def _cohort(
     problems: Problems,
     source: str,
     notes: tuple[str, ...],
+    options: CohortOptions,
 ) -> Cohort:
     """Put the parts together, or raise all that was found."""
     if question is not None:
@@ -148,6 +186,13 @@ def _cohort(
                 f"{listed(map(repr, taken), 'column')} of the table would be overwritten by the target",
                 "rename it in the table",
             )
+    images = ImageRole()
+    if not problems.found:
+        # Files are looked at only when the table itself is sound.
+        kind = cohort_kind(frame["image"].tolist(), problems)
+        images = find_image_role(frame, roles.images, options, kind, problems)
+        if question is not None and question.target.task == "segmentation":
+            _refuse_unsegmentable(images, problems)
     problems.raise_any()
     if question is None:
         raise InputError("the target cannot be understood", where=source, fix="name another --target")
@@ -164,4 +209,16 @@ def _cohort(
         has_patients=roles.patient is not None,
         notes=(*notes, *question.notes),
         source=source,
+        images=images,
     )
+
+
+def _refuse_unsegmentable(images: ImageRole, problems: Problems) -> None:
+    """Refuse to segment what has no volumes, or several images that are not on one grid."""
+    if images.kind == "picture":
+        problems.add("the images are pictures, and segmentation is of volumes", "give volumes with their masks")
+    elif images.role in ("frames", "views"):
+        problems.add(
+            f"a case has several {images.role} ({listed(images.names)}), and a segmentation has one mask a case",
+            "write one row a volume with columns image and mask; patient_id keeps the rows of a patient together",
+        )

@@ -100,6 +100,24 @@ NAMES: dict[str, tuple[str, ...]] = {
     "organcmnist": _ORGANS,
     "organsmnist": _ORGANS,
     "phantoms": ("malignant", "benign"),
+    "organmnist3d": (
+        "liver",
+        "right kidney",
+        "left kidney",
+        "right femur",
+        "left femur",
+        "bladder",
+        "heart",
+        "right lung",
+        "left lung",
+        "spleen",
+        "pancreas",
+    ),
+    "nodulemnist3d": ("benign", "malignant"),
+    "adrenalmnist3d": ("normal", "hyperplasia"),
+    "fracturemnist3d": ("buckle rib fracture", "nondisplaced rib fracture", "displaced rib fracture"),
+    "vesselmnist3d": ("vessel", "aneurysm"),
+    "synapsemnist3d": ("inhibitory synapse", "excitatory synapse"),
 }
 """Names of the labels 0, 1, 2 ... of each data set."""
 
@@ -135,7 +153,7 @@ def read_medmnist(path: Path, limits: ReadLimits | None = None) -> Archive:
     Raises
     ------
     InputError
-        Not in the layout, a volume data set, or images and labels that do not match.
+        Not in the layout, or images and labels that do not match.
     """
     limits = limits or ReadLimits()
     path = path.absolute()
@@ -183,11 +201,12 @@ def _part(path: Path, split: str, limits: ReadLimits) -> tuple[int, np.ndarray[t
     where = f"{path.name} {split}"
     with zipfile.ZipFile(path) as archive, archive.open(f"{split}_images.npy") as member:
         shape, _, _ = array_header(member, where)
-    if len(shape) not in (3, 4) or (len(shape) == 4 and shape[3] not in (1, 3, 4)):
+    # The last axis tells colour pictures (N, H, W, 3) from volumes (N, D, H, W), whose sides are longer.
+    if len(shape) not in (3, 4) or (len(shape) == 4 and shape[3] not in (1, 3, 4) and min(shape[1:]) < 8):
         raise InputError(
-            f"holds images of shape {' x '.join(map(str, shape[1:]))}, which are volumes",
+            f"holds images of shape {' x '.join(map(str, shape[1:]))}, which are neither pictures nor volumes",
             where=where,
-            fix="give a two-dimensional data set (volumes come with a later version)",
+            fix="give N x H x W, N x H x W x 3 or N x D x H x W",
         )
     labels = read_member(path, f"{split}_labels", where, limits)
     if labels.ndim == 1:

@@ -9,11 +9,15 @@ import pandas as pd
 
 from semeion.cohort.classes import MANY, classes
 from semeion.cohort.cohort import CohortOptions, Target
+from semeion.cohort.columns import is_segmentation
 from semeion.cohort.multilabel import delimited_column, indicator_columns
 from semeion.cohort.problems import Problems, listed
 from semeion.cohort.question import Question, codes_of, in_order, known_text, numbers_of, place
 from semeion.cohort.words import presence
 from semeion.errors import nearest
+
+LARGEST_LABEL = 255
+"""Largest integer of a label in a mask."""
 
 
 def ask(
@@ -32,7 +36,8 @@ def ask(
     columns
         One column, or several 0/1 columns of a multi-label target.
     options
-        ``task``, ``positive``, ``labels``, ``order``, ``delimiter`` and ``target`` are used.
+        ``task``, ``positive``, ``labels``, ``order``, ``delimiter`` and ``target`` are used. A column of masks makes a
+        segmentation, whose labels are named by ``labels`` or, later, by what the masks hold.
     problems
         Takes what is wrong.
     expected
@@ -44,6 +49,8 @@ def ask(
         None when something was wrong.
     """
     before = len(problems.found)
+    if is_segmentation(columns, options) or (expected is not None and expected.task == "segmentation"):
+        return _segmentation(table, columns, options, problems, expected)
     texts = {name: known_text(table[name]) for name in columns}
     if expected is not None:
         question = _as_expected(texts, options, problems, expected)
@@ -57,6 +64,67 @@ def ask(
             "leave --positive out",
         )
     return question if len(problems.found) == before else None
+
+
+def _segmentation(
+    table: pd.DataFrame, columns: tuple[str, ...], options: CohortOptions, problems: Problems, expected: Target | None
+) -> Question | None:
+    """Make a target of a column of masks."""
+    if len(columns) != 1:
+        problems.add(f"a segmentation has one column of masks, and {len(columns)} are named", "name one with --target")
+        return None
+    for option, value in (("--positive", options.positive), ("--order", ",".join(options.order))):
+        if value:
+            problems.add(f"{option} {value} has no meaning for a segmentation", f"leave {option} out")
+    before = len(problems.found)
+    values = {}
+    for code, name in options.labels.items():
+        if not code.isdigit() or not 0 <= int(code) <= LARGEST_LABEL:
+            problems.add(
+                f"--labels names {code!r}, and masks hold whole numbers from 0 to {LARGEST_LABEL}",
+                "write for example 1=anterior,2=posterior",
+            )
+        elif int(code):
+            values[int(code)] = name
+    names = list(values.values())
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        problems.add(f"--labels calls two labels {twice[0]!r}", "give every label a name of its own")
+    if options.labels and not values and len(problems.found) == before:
+        problems.add("--labels names nothing but the background", "name the labels in the masks")
+    if len(problems.found) > before:
+        return None
+    truth = pd.DataFrame(index=table.index)
+    if expected is not None:
+        if expected.task != "segmentation":
+            problems.add(
+                f"the model's target is {expected.task}, and {columns[0]!r} holds masks", "name another --target"
+            )
+            return None
+        return Question(replace(expected, name=columns[0]), truth)
+    how = "as asked by --task" if options.task else f"since {columns[0]!r} holds masks"
+    ordered = sorted(values)
+    target = Target(
+        columns[0],
+        "segmentation",
+        tuple(values[value] for value in ordered),
+        why=f"The task is segmentation, {how}.",
+        values=tuple(ordered),
+    )
+    return Question(target, truth)
+
+
+def name_found_labels(target: Target, found: set[int]) -> Target:
+    """Return a segmentation target with the integers that the masks hold as its labels, named by number.
+
+    A target whose labels are named already is returned as it is.
+    """
+    if target.values:
+        return target
+    values = tuple(sorted(value for value in found if value))
+    names = tuple(str(value) for value in values)
+    why = f"{target.why} Nothing names its labels, so they are called by the numbers in the masks."
+    return replace(target, classes=names, values=values, why=why)
 
 
 def _one_column(texts: pd.Series[str], options: CohortOptions, problems: Problems) -> Question | None:

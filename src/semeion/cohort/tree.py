@@ -13,6 +13,7 @@ from semeion.cohort.sniff import HEAD, SUFFIXES, image_format
 from semeion.cohort.words import SPLIT_WORDS
 from semeion.errors import InputError
 
+_VOLUMES = (".nii", ".nii.gz", ".nrrd", ".mha")
 _TABLES = (".csv", ".tsv", ".xlsx", ".parquet")
 CLASS = "class"
 """What the column of folder names is called."""
@@ -140,7 +141,7 @@ def _files(folder: Path, *, deep: bool) -> list[Path]:
 def _is_image(path: Path) -> bool:
     """Tell by the name, and where the name says nothing by the first bytes."""
     suffix = path.suffix.lower()
-    if suffix in SUFFIXES:
+    if suffix in SUFFIXES or path.name.lower().endswith(_VOLUMES):
         return True
     if suffix in (*_TABLES, ".txt", ".json", ".md", ".pdf", ".zip", ".xml", ".html"):
         return False

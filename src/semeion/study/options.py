@@ -41,8 +41,8 @@ class RunOptions:
     def from_json(raw: dict[str, Any]) -> RunOptions:
         """Return what :meth:`to_json` gave."""
         cohort = {**raw["cohort"]}
-        for name in ("order", "covariates"):
-            cohort[name] = tuple(cohort[name])
+        for name in ("order", "covariates", "channels", "frames", "views"):
+            cohort[name] = tuple(cohort.get(name, ()))
         rest = {**raw, "cohort": CohortOptions(**cohort)}
         for name in ("accept", "remarks"):
             rest[name] = tuple(rest[name])

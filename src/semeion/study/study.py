@@ -90,12 +90,13 @@ class Study:
     Parameters
     ----------
     table
-        A table of cases (CSV, TSV, XLSX, Parquet), a folder of class folders, or a MedMNIST ``.npz``.
+        A table of cases (CSV, TSV, XLSX, Parquet), a folder of class folders, a MedMNIST ``.npz``, or a Decathlon or
+        nnU-Net ``dataset.json``.
     target
         Column to diagnose; several 0/1 columns joined by ``,`` for multi-label. Not needed for class folders and
-        MedMNIST files.
+        MedMNIST files. A column of masks is segmented.
     task
-        ``binary``, ``multiclass``, ``multilabel``, ``ordinal`` or ``regression``; inferred when None.
+        ``binary``, ``multiclass``, ``multilabel``, ``ordinal``, ``regression`` or ``segmentation``; inferred when None.
     positive
         Positive class of a binary target; inferred when None.
     labels
@@ -112,6 +113,8 @@ class Study:
         Between labels of a multi-label column.
     covariates
         Columns that are inputs.
+    channels, frames, views
+        What several images of a case are: names of their columns ``image.<name>``, or ``("*",)`` for all of them.
     operating_point
         ``youden``, ``accuracy``, ``sensitivity=0.95``, ``specificity=0.95`` or ``cost=FN:FP``.
     skip_bad
@@ -150,6 +153,9 @@ class Study:
         no_split: bool = False,
         delimiter: str = ";",
         covariates: tuple[str, ...] | list[str] = (),
+        channels: tuple[str, ...] | list[str] = (),
+        frames: tuple[str, ...] | list[str] = (),
+        views: tuple[str, ...] | list[str] = (),
         operating_point: str = "youden",
         skip_bad: bool = False,
         accept: tuple[str, ...] | list[str] = (),
@@ -174,6 +180,9 @@ class Study:
             no_split=no_split,
             delimiter=delimiter,
             covariates=tuple(covariates),
+            channels=tuple(channels),
+            frames=tuple(frames),
+            views=tuple(views),
         )
         self.options = RunOptions(cohort, None, seed, operating_point, skip_bad, tuple(accept), jobs=jobs)
 
