@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
+
+Vector = tuple[float, float, float]
+Cosines = tuple[float, float, float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,10 @@ class Header:
         (0020,0032) mm, (0020,0037), (0028,0030) as row and column spacing mm, (0018,0050) mm.
     enhanced
         Whether geometry and times stand in functional groups, one item a frame.
+    frame_positions, frame_orientations
+        Of an enhanced file: the position of each frame, and the distinct orientations of all; empty elsewhere.
+    photometric
+        (0028,0004).
     pixel_bytes
         Declared length of the pixel data element; None when encapsulated or absent.
     problems
@@ -64,10 +72,22 @@ class Header:
     frames: int = 1
     samples: int = 1
     bits_allocated: int = 0
-    position: tuple[float, float, float] | None = None
-    orientation: tuple[float, float, float, float, float, float] | None = None
+    position: Vector | None = None
+    orientation: Cosines | None = None
     spacing: tuple[float, float] | None = None
     thickness: float | None = None
     enhanced: bool = False
+    frame_positions: tuple[Vector, ...] = ()
+    frame_orientations: tuple[Cosines, ...] = ()
+    photometric: str = ""
     pixel_bytes: int | None = None
     problems: tuple[str, ...] = field(default=())
+
+    @staticmethod
+    def from_values(values: dict[str, Any]) -> Header:
+        """Make a header of plain values, as JSON holds them: lists become tuples."""
+        return Header(**{name: _frozen(value) for name, value in values.items()})
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
