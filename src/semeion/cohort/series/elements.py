@@ -225,9 +225,7 @@ class _Walker:
             self.cut = True
         return at, items
 
-    def dataset(
-        self, at: int, length: int, implicit: bool, depth: int, keep: bool
-    ) -> tuple[int, dict[int, Value]]:
+    def dataset(self, at: int, length: int, implicit: bool, depth: int, keep: bool) -> tuple[int, dict[int, Value]]:
         """Walk the elements of one item and return where it ends, with kept values."""
         end = self.size if length == UNDEFINED else at + length
         kept: dict[int, Value] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
 Vector = tuple[float, float, float]
@@ -87,6 +87,14 @@ class Header:
     def from_values(values: dict[str, Any]) -> Header:
         """Make a header of plain values, as JSON holds them: lists become tuples."""
         return Header(**{name: _frozen(value) for name, value in values.items()})
+
+    def to_values(self) -> dict[str, Any]:
+        """Return the fields that differ from their defaults, for JSON."""
+        return {
+            item.name: value
+            for item in fields(self)
+            if (value := getattr(self, item.name)) != item.default or item.default is MISSING
+        }
 
 
 def _frozen(value: Any) -> Any:

@@ -356,9 +356,7 @@ def _numbers(value: Value, little: bool, default: bytes) -> list[float]:
     return [float(part) for part in text.split("\\")] if text else []
 
 
-def _one(
-    tag: int, value: Value, convert: Callable[[float], Any], name: str, little: bool, problems: list[str]
-) -> Any:
+def _one(tag: int, value: Value, convert: Callable[[float], Any], name: str, little: bool, problems: list[str]) -> Any:
     """Return the first number of an element; None when it is empty or no number, which is noted."""
     try:
         numbers = _numbers(value, little, _IMPLICIT_VR.get(tag, b"DS"))
