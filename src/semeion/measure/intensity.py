@@ -21,7 +21,7 @@ def intensity_measurements(values: npt.ArrayLike) -> dict[str, float]:
     dict
         Values by the names of :data:`semeion.measure.definitions.DEFINITIONS`. Percentiles are interpolated linearly
         between ranks. Skewness and kurtosis are 0 without variance, as the manual says; ratios whose denominator is 0
-        are NaN.
+        are NaN, and so is the robust deviation when no intensity lies between the percentiles.
     """
     x = np.asarray(values, dtype=np.float64).ravel()
     mean = float(x.mean())
@@ -30,12 +30,13 @@ def intensity_measurements(values: npt.ArrayLike) -> dict[str, float]:
     least, p10, p25, median, p75, p90, most = (float(p) for p in np.percentile(x, [0, 10, 25, 50, 75, 90, 100]))
     # Rounding of the mean must not make a constant region vary.
     varies = most > least and variance > 0
+    scaled = away / variance**0.5 if varies else np.zeros_like(away)
     middle = x[(x >= p10) & (x <= p90)]
     return {
         "intensity_mean": mean,
         "intensity_variance": variance if varies else 0.0,
-        "intensity_skewness": float((away**3).mean()) / variance**1.5 if varies else 0.0,
-        "intensity_kurtosis": float((away**4).mean()) / variance**2 - 3 if varies else 0.0,
+        "intensity_skewness": float((scaled**3).mean()),
+        "intensity_kurtosis": float((scaled**4).mean()) - 3 if varies else 0.0,
         "intensity_median": median,
         "intensity_minimum": least,
         "intensity_p10": p10,
@@ -44,7 +45,7 @@ def intensity_measurements(values: npt.ArrayLike) -> dict[str, float]:
         "intensity_interquartile_range": p75 - p25,
         "intensity_range": most - least,
         "intensity_mean_absolute_deviation": float(np.abs(away).mean()),
-        "intensity_robust_mean_absolute_deviation": float(np.abs(middle - middle.mean()).mean()),
+        "intensity_robust_mean_absolute_deviation": _spread(middle),
         "intensity_median_absolute_deviation": float(np.abs(x - median).mean()),
         "intensity_coefficient_of_variation": _ratio(variance**0.5 if varies else 0.0, mean),
         "intensity_quartile_dispersion": _ratio(p75 - p25, p75 + p25),
@@ -62,6 +63,11 @@ def histogram_measurements(levels: npt.NDArray[np.integer]) -> dict[str, float]:
         "histogram_entropy": float(np.abs((share * np.log2(share)).sum())),
         "histogram_uniformity": float((share**2).sum()),
     }
+
+
+def _spread(values: Floats) -> float:
+    """Return the mean distance from the mean; of no values, as when two voxels have no 10th to 90th percentile, NaN."""
+    return float(np.abs(values - values.mean()).mean()) if len(values) else float("nan")
 
 
 def _ratio(part: float, whole: float) -> float:

@@ -11,7 +11,7 @@ which makes area and volume independent of the order and direction of the axes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from itertools import product
 
 import numpy as np
@@ -89,14 +89,22 @@ def crofton_area(cubes: Cubes, spacing_kji: Floats) -> float:
     Nearly without bias for smooth surfaces, unlike the mesh. A direction weighs as the share of the sphere that is
     nearest to it (Legland, Kieu and Devaux, Image Analysis and Stereology 26:83, 2007).
     """
+    a, b, c = (float(mm) for mm in spacing_kji)
+    share, length = _directions(a, b, c)
+    crossings = np.bincount(cubes.pattern, minlength=256) @ _crossing_table()
+    return float(2 * np.prod(spacing_kji) * (share * crossings / length).sum())
+
+
+@lru_cache(maxsize=64)
+def _directions(*spacing_kji: float) -> tuple[Floats, Floats]:
+    """Return the share of the sphere nearest to each of the 13 directions, both ways, and its length in mm."""
     from scipy.spatial import SphericalVoronoi
 
     steps = np.array(DIRECTIONS, dtype=np.float64) * spacing_kji
     length = np.linalg.norm(steps, axis=1)
     sphere = np.concatenate([steps, -steps]) / np.tile(length, 2)[:, None]
     share = SphericalVoronoi(sphere).calculate_areas().reshape(2, -1).sum(axis=0) / (4 * np.pi)
-    crossings = np.bincount(cubes.pattern, minlength=256) @ _crossing_table()
-    return float(2 * np.prod(spacing_kji) * (share * crossings / length).sum())
+    return np.asarray(share), np.asarray(length)
 
 
 @cache
