@@ -103,7 +103,7 @@ def wandering(off: float, name: str, where: str) -> ImageError:
 def too_tilted(angle: float, most: float, where: str) -> ImageError:
     """Return the error for slices that slide over one another more than a gantry can tilt."""
     return ImageError(
-        f"its slices are stacked at {angle:.1f} degrees to their normal (0020,0032), and up to {most:.0f} are corrected",
+        f"its slices are stacked at {angle:.1f} degrees to their normal (0020,0032); up to {most:.0f} are corrected",
         where=where,
         fix=_AGAIN,
     )

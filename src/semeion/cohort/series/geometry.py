@@ -30,6 +30,11 @@ MOST_STEPS, MOST_GAP_MM = 2.2, 10.0
 """Gaps are filled up to so many steps, one missing slice, and up to so many millimetres."""
 
 
+INSTANCE = "instance number"
+TIMES = ("trigger time", "temporal offset")
+"""Elements that order frames and hold milliseconds."""
+
+
 @dataclass(frozen=True)
 class Plane:
     """One slice of one moment: where its pixels are stored and where they lie.
@@ -84,6 +89,8 @@ class Layout:
         Whether the slices fill an even grid as they are.
     times
         Milliseconds from the first frame; empty when not known.
+    channels
+        Names of the planes when they differ in contrast and not in time; else empty.
     notes
         Coded remarks with numbers.
     """
@@ -95,18 +102,29 @@ class Layout:
     tilt: float = 0.0
     even: bool = True
     times: tuple[float, ...] = ()
+    channels: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class Frame3:
+class Moments:
+    """Numbers of planes by frame (or channel) and slice, and what is known of the frames."""
+
+    order: tuple[tuple[int, ...], ...]
+    times: tuple[float, ...] = ()
+    channels: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Section:
     """The plane that all slices share: unit vectors of i, j and the normal as columns, and the notes of its making."""
 
     axes: Floats
     notes: tuple[str, ...]
 
 
-def shared_plane(planes: Sequence[Plane], where: str) -> Frame3:
+def shared_plane(planes: Sequence[Plane], where: str) -> Section:
     """Return the axes of slices that agree in size, spacing and orientation.
 
     Raises
@@ -134,7 +152,7 @@ def shared_plane(planes: Sequence[Plane], where: str) -> Frame3:
     return _axes(planes, where)
 
 
-def _axes(planes: Sequence[Plane], where: str) -> Frame3:
+def _axes(planes: Sequence[Plane], where: str) -> Section:
     cosines = np.array([p.orientation for p in planes], dtype=np.float64).reshape(-1, 2, 3)
     products = np.einsum("nac,nbc->nab", cosines, cosines)
     off = np.abs(products - np.eye(2)).max(axis=(1, 2))
@@ -158,7 +176,7 @@ def _axes(planes: Sequence[Plane], where: str) -> Frame3:
     column = first[1] - (first[1] @ row) * row
     column /= np.linalg.norm(column)
     notes = (f"cosines-corrected: off by {off[worst]:.4f}",) if off[worst] > ORTHONORMAL else ()
-    return Frame3(np.stack([row, column, np.cross(row, column)], axis=1), notes)
+    return Section(np.stack([row, column, np.cross(row, column)], axis=1), notes)
 
 
 def positions(planes: Sequence[Plane], axes: Floats, where: str) -> list[list[int]]:
@@ -205,7 +223,8 @@ def arrange(
     """
     plane = shared_plane(planes, where)
     groups = positions(planes, plane.axes, where)
-    order, times, notes = _moments(planes, groups, plane.axes, where)
+    moments = _moments(planes, groups, plane.axes, where)
+    order = moments.order
     places = np.array([planes[n].position for n in order[0]], dtype=np.float64)
     local = (places - places[0]) @ plane.axes
     depths, shifts = local[:, 2], local[:, :2]
@@ -225,8 +244,8 @@ def arrange(
         (x, y, z),
         tuple(float(value) for value in plane.axes.ravel()),
     )
-    notes = (*plane.notes, *notes, *_remarks(depths, step, planes[0].thickness, degrees))
-    return Layout(order, grid, shifts, depths, degrees, even, times, notes)
+    notes = (*plane.notes, *moments.notes, *_remarks(depths, step, planes[0].thickness, degrees))
+    return Layout(order, grid, shifts, depths, degrees, even, moments.times, moments.channels, notes)
 
 
 def _tilt(
@@ -250,8 +269,8 @@ def _tilt(
 def _step(depths: Floats, thickness: float | None, where: str) -> tuple[float, bool]:
     """Return the distance of slices in millimetres and whether all keep it.
 
-    Where they do not, it is the lower quartile of the gaps: a gap that a quarter of the slices keep, so that neither one
-    stray narrow gap nor the thicker part of a scan decides.
+    Where they do not, it is the lower quartile of the gaps, so that neither one stray narrow gap nor the thicker part
+    of a scan decides.
     """
     if len(depths) == 1:
         if thickness is None or not np.isfinite(thickness) or thickness <= 0:
@@ -291,51 +310,79 @@ def _remarks(depths: Floats, step: float, thickness: float | None, degrees: floa
     return tuple(notes)
 
 
-def _moments(
-    planes: Sequence[Plane], groups: list[list[int]], axes: Floats, where: str
-) -> tuple[tuple[tuple[int, ...], ...], tuple[float, ...], tuple[str, ...]]:
+def _moments(planes: Sequence[Plane], groups: list[list[int]], axes: Floats, where: str) -> Moments:
     """Order the planes of each position in time; one plane a position is a volume that does not move."""
     counts = [len(group) for group in groups]
     if max(counts) == 1:
-        return (tuple(group[0] for group in groups),), (), ()
-    first = np.array(planes[groups[0][0]].position) @ axes[:, 2]
+        return Moments((tuple(group[0] for group in groups),))
     if min(counts) != max(counts):
         # Where most positions hold one slice the others are too many; else the few are half copied.
         if np.median(counts) == 1:
             group = groups[int(np.argmax(counts))]
-            place = float(np.array(planes[group[0]].position) @ axes[:, 2] - first)
-            raise faults.duplicate(place, [planes[n].name for n in group], where)
+            depths = [float(np.array(planes[n].position) @ axes[:, 2]) for n in (group[0], groups[0][0])]
+            raise faults.duplicate(depths[0] - depths[1], [planes[n].name for n in group], where)
         raise faults.uneven_counts(counts, where)
-    for name in planes[0].moment:
-        key = name[0]
+    by_contrast = _by_contrast(planes, groups, where)
+    if by_contrast is not None:
+        return by_contrast
+    for key in dict.fromkeys(key for plane in planes for key, _ in plane.moment):
         values = [[dict(planes[n].moment).get(key) for n in group] for group in groups]
         if any(None in row or len(set(row)) < len(row) for row in values):
             continue
         table = np.array(values, dtype=np.float64)
+        if key == INSTANCE and not _in_runs(table):
+            continue
         ranks = np.argsort(table, axis=1)
-        sorted_groups = [[group[n] for n in row] for group, row in zip(groups, ranks, strict=True)]
-        # What is ordered in time must be one kind of image; echoes and b-values are channels.
-        _one_contrast(planes, where)
-        order = tuple(tuple(group[t] for group in sorted_groups) for t in range(counts[0]))
+        frames = [[group[n] for n in row] for group, row in zip(groups, ranks, strict=True)]
+        order = tuple(tuple(group[t] for group in frames) for t in range(counts[0]))
         notes: tuple[str, ...] = (f"frames: {counts[0]} by {key}",)
         times: tuple[float, ...] = ()
-        if key.startswith(("trigger", "time")):
-            table = np.sort(table, axis=1)
-            middle = np.median(table, axis=0)
+        if key in TIMES:
+            middle = np.median(np.sort(table, axis=1), axis=0)
             times = tuple(float(value) for value in middle - middle[0])
-            vary = float(np.abs(table - middle).max())
+            vary = float(np.abs(np.sort(table, axis=1) - middle).max())
             if vary > 0.5:
                 notes = (*notes, f"times-vary: up to {vary:.1f} ms between slices")
-        return order, times, notes
-    _one_contrast(planes, where)
+        return Moments(order, times, (), notes)
     raise faults.duplicate(0.0, [planes[n].name for n in groups[0]], where)
 
 
-def _one_contrast(planes: Sequence[Plane], where: str) -> None:
-    for key in sorted({key for plane in planes for key, _ in plane.contrast}):
+def _in_runs(numbers: Floats) -> bool:
+    """Tell whether instance numbers ``(positions, frames)`` run frame by frame, or position by position."""
+    ordered = np.sort(numbers, axis=1)
+    by_frame = bool((ordered[:, :-1].max(axis=0) < ordered[:, 1:].min(axis=0)).all())
+    ranks = ordered[np.argsort(ordered[:, 0])]
+    return by_frame or bool((ranks[:-1, -1] < ranks[1:, 0]).all())
+
+
+def _by_contrast(planes: Sequence[Plane], groups: list[list[int]], where: str) -> Moments | None:
+    """Return channels when one element, such as the echo time, tells the planes of every position apart.
+
+    Raises
+    ------
+    ImageError
+        When planes of one position differ in contrast and it does not tell them all apart: several real volumes.
+    """
+    count = len(groups[0])
+    for key in dict.fromkeys(key for plane in planes for key, _ in plane.contrast):
         values = [dict(plane.contrast).get(key, "none") for plane in planes]
-        if len(set(values)) > 1:
+        names = sorted(set(values), key=_natural)
+        if len(names) == 1:
+            continue
+        rows = [{values[n]: n for n in group} for group in groups]
+        if len(names) != count or any(len(row) != count for row in rows):
             raise faults.mixed(key, values, where)
+        order = tuple(tuple(row[name] for row in rows) for name in names)
+        return Moments(order, (), tuple(f"{key} {name}" for name in names), (f"channels: {count} by {key}",))
+    return None
+
+
+def _natural(text: str) -> tuple[float, str]:
+    """Order numbers by size, other text behind them."""
+    try:
+        return float(text), text
+    except ValueError:
+        return np.inf, text
 
 
 def even_depths(depths: Floats, step: float) -> npt.NDArray[np.float64]:

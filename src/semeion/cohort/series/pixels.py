@@ -5,7 +5,6 @@ Sources: DICOM PS3.3 C.7.6.3 (image pixel), C.11.1 (modality LUT), C.7.5.1.1.2 (
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from semeion.cohort.channels import Pixels
-from semeion.cohort.dicom import clear_unused_bits, functional_group, padding_range, parse_dataset, quiet, value_unit
 from semeion.cohort.deflated import meta_end
+from semeion.cohort.dicom import clear_unused_bits, functional_group, padding_range, parse_dataset, quiet, value_unit
 from semeion.cohort.dicom_pixels import require_image, stored_frame
 from semeion.cohort.limits import ReadLimits, bound_pixels, bound_voxels, cut_short
 from semeion.cohort.series.elements import UNDEFINED, DamagedHeader, Elements, read_elements
+from semeion.cohort.series.files import read_file
+from semeion.cohort.series.walk import WalkLimits
 from semeion.errors import ImageError
 
 _EXPLICIT, _IMPLICIT = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2"
@@ -136,24 +137,7 @@ def read_coding(path: str, limits: ReadLimits) -> Coding:
 def open_dataset(path: str, limits: ReadLimits) -> Any:
     """Parse one file with pydicom, inflation and size bounded."""
     quiet()
-    return parse_dataset(read_bytes(path, limits), Path(path).name, limits)
-
-
-def read_bytes(path: str, limits: ReadLimits) -> bytes:
-    """Return the bytes of a file, or of ``archive.zip!member``, refused above the bound before they are read."""
-    name = Path(path).name
-    archive, mark, member = path.partition("!")
-    try:
-        if mark and not Path(path).exists():
-            with zipfile.ZipFile(archive) as opened:
-                _bound_bytes(opened.getinfo(member).file_size, name, limits)
-                return opened.read(member)
-        _bound_bytes(Path(path).stat().st_size, name, limits)
-        return Path(path).read_bytes()
-    except (KeyError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-        raise ImageError("cannot be read from its archive", where=name, fix="unpack the archive") from error
-    except OSError as error:
-        raise _unreadable(name, error) from error
+    return parse_dataset(read_file(path, limits=WalkLimits(max_member_bytes=limits.max_bytes)), Path(path).name, limits)
 
 
 def dataset_coding(dataset: Any, where: str, limits: ReadLimits) -> Coding:
@@ -447,15 +431,6 @@ def _coloured(pixels: Pixels, dataset: Any, where: str) -> Pixels:
     from pydicom.pixels.processing import apply_color_lut
 
     return np.asarray(apply_color_lut(pixels, dataset))
-
-
-def _bound_bytes(size: int, where: str, limits: ReadLimits) -> None:
-    if size > limits.max_bytes:
-        raise ImageError(
-            f"has {size:,} bytes, more than the {limits.max_bytes:,} that are read",
-            where=where,
-            fix="reduce the image, or leave the case out with --skip-bad",
-        )
 
 
 def _not_understood(where: str, error: Exception) -> ImageError:

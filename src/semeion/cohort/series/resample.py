@@ -51,7 +51,7 @@ def _straighten(
     low = np.floor(moved.min(axis=0) + 1e-3).astype(int)
     high = np.ceil(moved.max(axis=0) - 1e-3).astype(int)
     wide, tall = grid.size[0] + int(high[0] - low[0]), grid.size[1] + int(high[1] - low[1])
-    planes, slices, rows, cols = voxels.shape
+    planes, slices = voxels.shape[:2]
     bound_voxels((planes, slices, tall, wide), where, limits)
     out = np.full((planes, slices, tall, wide), fill, voxels.dtype)
     for k in range(slices):
