@@ -18,7 +18,7 @@ COMMON = {"errors", "artefacts", "progress", "parallel", "naming", "calibration"
 
 ROOMS: dict[str, set[str]] = {
     "cohort": set(),
-    "plan": {"cohort", "prepare.spec"},
+    "plan": {"cohort", "prepare.spec", "prepare.volume_spec"},
     "prepare": {"cohort", "plan"},
     "learn": {"cohort", "plan", "prepare"},
     "measure": {"cohort.volume"},
@@ -34,7 +34,7 @@ ROOMS: dict[str, set[str]] = {
 
 EVERYTHING = set(ROOMS) | {"study", "cli"}
 
-MODULES: dict[str, set[str]] = {"prepare.spec": set()}
+MODULES: dict[str, set[str]] = {"prepare.spec": set(), "prepare.volume_spec": set()}
 """Modules with a stricter rule than their room."""
 
 PICTURES = {"cv2", "PIL", "SimpleITK", "pydicom", "gdcm", "onnxruntime", "torch"}
@@ -179,6 +179,12 @@ def test_no_file_names_a_path_of_a_machine() -> None:
         ("model/runtime.py", "if True:\n    import torch.nn as nn", "only learn imports torch"),
         ("plan/rules.py", "from semeion.prepare import transform", "plan may import only"),
         ("prepare/spec.py", "from semeion.errors import InputError", "prepare.spec may import only nothing of semeion"),
+        (
+            "prepare/volume_spec.py",
+            "from semeion.cohort.volume import Grid",
+            "prepare.volume_spec may import only nothing",
+        ),
+        ("plan/rules.py", "from semeion.prepare.volume_store import Entry", "plan may import only"),
         ("cohort/image.py", "from semeion.cli import main", "only __main__ imports cli"),
         ("study/run.py", "from semeion import cli", "only __main__ imports cli"),
         ("errors.py", "from semeion.cohort.image import Image", "errors may import only"),
@@ -206,6 +212,7 @@ def test_a_broken_rule_is_found_and_named(tmp_path: Path, file: str, source: str
     ("file", "source"),
     [
         ("plan/rules.py", "from semeion.prepare.spec import Preparation\nfrom semeion.prepare import spec"),
+        ("plan/rules.py", "from semeion.prepare.volume_spec import VolumePreparation"),
         ("learn/loop.py", "import torch\nfrom semeion.prepare.transform import prepare_image"),
         ("study/run.py", "from semeion.learn import loop\nfrom semeion.report import page"),
         ("__main__.py", "from semeion.cli import main"),

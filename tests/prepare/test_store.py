@@ -12,6 +12,7 @@ import pytest
 from semeion.artefacts import read_json
 from semeion.cohort.reading import read_image
 from semeion.errors import InputError, MachineError
+from semeion.prepare import case as case_module
 from semeion.prepare import store as module
 from semeion.prepare.spec import Cleaning, Preparation
 from semeion.prepare.store import SHARD_BYTES, Store, build_store, open_store
@@ -71,7 +72,7 @@ def read(files, spec=SPEC):
 def reads(monkeypatch):
     """The pictures that are read from here on."""
     kept = []
-    monkeypatch.setattr(module, "read_image", lambda ref: (kept.append(ref), read_image(ref))[1])
+    monkeypatch.setattr(case_module, "read_image", lambda ref, **_: (kept.append(ref), read_image(ref))[1])
     return kept
 
 
@@ -163,12 +164,12 @@ def test_it_goes_on_at_the_shard_that_is_missing(files, tmp_path, reads):
 
 
 def test_an_interrupted_build_is_unfinished_and_goes_on(files, tmp_path, monkeypatch):
-    def interrupted(ref):
+    def interrupted(ref, **_):
         if ref == files[6]:
             raise KeyboardInterrupt
         return read_image(ref)
 
-    monkeypatch.setattr(module, "read_image", interrupted)
+    monkeypatch.setattr(case_module, "read_image", interrupted)
     with pytest.raises(KeyboardInterrupt):
         build(files, tmp_path / "store")
     # Whole shards only, and no half one beside them.
@@ -176,7 +177,7 @@ def test_an_interrupted_build_is_unfinished_and_goes_on(files, tmp_path, monkeyp
     with pytest.raises(InputError, match="holds no finished store; run `semeion resume` on the run folder"):
         open_store(tmp_path / "store")
     kept = []
-    monkeypatch.setattr(module, "read_image", lambda ref: (kept.append(ref), read_image(ref))[1])
+    monkeypatch.setattr(case_module, "read_image", lambda ref, **_: (kept.append(ref), read_image(ref))[1])
     store = build(files, tmp_path / "store")
     assert kept == files[4:]
     assert np.array_equal(store.take(np.arange(10)), read(files))

@@ -6,7 +6,7 @@ Parameters are drawn apart from being applied (as torchio does), so that any aug
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,8 @@ class Draw:
     Attributes
     ----------
     affine
-        Float32 ``(batch, 2, 3)``: output to input coordinates, in the -1..1 units of ``grid_sample``.
+        Float32 ``(batch, 2, 3)``, or ``(batch, 3, 4)`` to move volumes: output to input coordinates, in the -1..1 units
+        of ``grid_sample``.
     gain, contrast
         Float32 ``(batch,)``: factor of brightness, factor of the distance to the image's mean.
     noise
@@ -63,18 +64,52 @@ def draw(plan: AugmentationPlan, batch: int, aspect: float, rng: np.random.Gener
     )
 
 
+def draw_volumes(plan: AugmentationPlan, batch: int, size: tuple[int, int, int], rng: np.random.Generator) -> Draw:
+    """Draw the changes of `batch` volumes of `size` (slices, rows, columns): as :func:`draw`, and moved between slices.
+
+    Rotations are drawn about each axis, `plan.tilt` about those within the slices, in units of voxels.
+    """
+    flat = draw(plan, batch, size[1] / size[2], rng)
+
+    def uniform(limit: float) -> npt.NDArray[np.float64]:
+        return rng.uniform(-limit, limit, batch) if limit else np.zeros(batch)
+
+    affine = np.tile(np.eye(4, dtype=np.float64)[None], (batch, 1, 1))
+    affine[:, :2, :2], affine[:, :2, 3] = flat.affine[:, :, :2], flat.affine[:, :, 2]
+    # Axes of grid_sample are x, y, z. Each tilt turns z against y, then z against x, in voxels.
+    depth, height, width = size
+    for other, length in ((1, height), (0, width)):
+        angle, ratio = np.deg2rad(uniform(plan.tilt)), depth / length
+        turn = np.tile(np.eye(4, dtype=np.float64)[None], (batch, 1, 1))
+        turn[:, 2, 2] = turn[:, other, other] = np.cos(angle)
+        turn[:, other, 2], turn[:, 2, other] = -np.sin(angle) * ratio, np.sin(angle) / ratio
+        affine = turn @ affine
+    thickness = np.exp(uniform(math.log1p(plan.scale))) * np.where(
+        rng.random(batch) < 0.5, -1.0 if plan.flip_slices else 1.0, 1.0
+    )
+    affine[:, :, 2] *= thickness[:, None]
+    affine[:, 2, 3] += 2 * uniform(plan.shift)
+    return replace(flat, affine=affine[:, :3].astype(np.float32))
+
+
 def apply(images: Tensor, drawn: Draw) -> Tensor:
-    """Return the changed images, float32 ``(batch, channels, height, width)`` in units of 0..255."""
+    """Return the changed images, float32 ``(batch, planes, (slices,) height, width)`` in units of 0..255.
+
+    A draw for pictures moves every slice of a volume alike.
+    """
     theta = torch.from_numpy(drawn.affine).to(images.device)
-    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
-    images = F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
-    gain = torch.from_numpy(drawn.gain).to(images.device).view(-1, 1, 1, 1)
-    contrast = torch.from_numpy(drawn.contrast).to(images.device).view(-1, 1, 1, 1)
-    mean = images.mean((1, 2, 3), keepdim=True)
+    moved = images.flatten(1, 2) if images.ndim == 5 and theta.shape[1] == 2 else images
+    grid = F.affine_grid(theta, list(moved.shape), align_corners=False)
+    moved = F.grid_sample(moved, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    images = moved.reshape(images.shape)
+    ones, inner = (1,) * (images.ndim - 1), tuple(range(1, images.ndim))
+    gain = torch.from_numpy(drawn.gain).to(images.device).view(-1, *ones)
+    contrast = torch.from_numpy(drawn.contrast).to(images.device).view(-1, *ones)
+    mean = images.mean(inner, keepdim=True)
     images = ((images - mean) * contrast + mean) * gain
     if drawn.noise.any():
         generator = torch.Generator().manual_seed(drawn.noise_seed)
         unit = torch.randn(images.shape, generator=generator).to(images.device)
-        amount = torch.from_numpy(drawn.noise).to(images.device).view(-1, 1, 1, 1)
-        images = images + unit * amount * images.std((1, 2, 3), keepdim=True)
+        amount = torch.from_numpy(drawn.noise).to(images.device).view(-1, *ones)
+        images = images + unit * amount * images.std(inner, keepdim=True)
     return images.clamp_(0, 255)

@@ -22,8 +22,8 @@ TOLERANCE = 1e-4
 Runs = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float64]]
 
 
-def to_onnx(shipped: ShippedNetwork, shape: tuple[int, int, int]) -> bytes:
-    """Return the graph: input ``image`` uint8 ``(N, channels, height, width)``, output ``logits`` float32."""
+def to_onnx(shipped: ShippedNetwork, shape: tuple[int, ...]) -> bytes:
+    """Return the graph: input ``image`` uint8 ``(N, planes, (slices,) height, width)``, output ``logits`` float32."""
     example = torch.zeros((2, *shape), dtype=torch.uint8)
     buffer = io.BytesIO()
     # The tracing exporter takes a tenth of a second where the newer one takes many; it warns that it is the older one.
@@ -53,7 +53,7 @@ def refuse_disagreement(shipped: ShippedNetwork, run_graph: Runs, images: npt.ND
     run_graph
         Runs the exported graph as it ships: uint8 images to probabilities or values ``(N, outputs)``.
     images
-        Prepared real cases, uint8 ``(N, channels, height, width)``.
+        Prepared real cases, uint8 ``(N, planes, (slices,) height, width)``.
     member
         For the message.
 

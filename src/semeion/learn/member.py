@@ -19,7 +19,8 @@ from semeion.artefacts import remove_parts
 from semeion.errors import InputError, Interrupted, TrainingFailed
 from semeion.learn import augment, checkpoint
 from semeion.learn.batches import Ahead
-from semeion.learn.network import Network, Scales, ShippedNetwork, outputs_of
+from semeion.learn.network import Scales, ShippedNetwork, outputs_of, planes_view
+from semeion.learn.network3d import layout_of, make_network
 from semeion.learn.objective import loss, to_values, validation_loss
 from semeion.plan.schema import MemberPlan, Plan, Shortened
 from semeion.plan.splits import Sides
@@ -97,7 +98,8 @@ def measure_scales(store: Store, rows: npt.NDArray[np.int64], y: npt.NDArray[np.
     count = 0
     for pixels in store.batches(chosen):
         values = pixels.astype(np.float64)
-        total += np.stack([values.sum((0, 2, 3)), (values**2).sum((0, 2, 3))])
+        rest = (0, *range(2, values.ndim))
+        total += np.stack([values.sum(rest), (values**2).sum(rest)])
         count += values.size // store.shape[0]
     mean = total[0] / count
     std = np.sqrt(np.maximum(total[1] / count - mean**2, 1.0))
@@ -203,9 +205,10 @@ class _Loop:
         self.file = folder / "checkpoint.safetensors"
         self.scales = measure_scales(store, sides.learn, y, self.task)
         torch.manual_seed(member.seed)
-        network = Network(plan.network, store.shape[0], self.task, outputs_of(self.task, plan.target.classes))
-        layout = torch.channels_last if self.settings.channels_last else torch.contiguous_format
-        self.network = network.to(self.device, memory_format=layout)  # type: ignore[call-overload]
+        outputs = outputs_of(self.task, plan.target.classes)
+        network = make_network(plan.network, store.shape, plan.images.groups, self.task, outputs)
+        self.layout = layout_of(plan.network, self.settings.channels_last)
+        self.network = network.to(self.device, memory_format=self.layout)  # type: ignore[call-overload]
         self.averaged = copy.deepcopy(self.network).eval()
         self.best = copy.deepcopy(self.averaged.state_dict())
         self.optimiser = torch.optim.AdamW(
@@ -214,8 +217,8 @@ class _Loop:
         self.weights = (
             torch.tensor(self.settings.class_weights, device=self.device) if self.settings.class_weights else None
         )
-        self.mean = torch.tensor(self.scales.mean, device=self.device).view(1, -1, 1, 1)
-        self.std = torch.tensor(self.scales.std, device=self.device).view(1, -1, 1, 1)
+        self.mean = torch.tensor(self.scales.mean, device=self.device).view(planes_view(self.network))
+        self.std = torch.tensor(self.scales.std, device=self.device).view(planes_view(self.network))
         self.batch = min(self.settings.batch, len(sides.learn))
         self.at = Progressing(total=member.steps)
         self.every = max(1, member.steps // self.settings.evaluations)
@@ -267,10 +270,10 @@ class _Loop:
         for group in self.optimiser.param_groups:
             group["lr"] = settings.learning_rate * learning_rate(at.phase)
         images = torch.from_numpy(pixels).to(self.device).float()
-        images = augment.apply(images, augment.draw(settings.augmentation, len(images), self._aspect(), rng))
+        images = augment.apply(images, self._drawn(len(images), rng))
         images = (images - self.mean) / self.std
-        if settings.channels_last:
-            images = images.contiguous(memory_format=torch.channels_last)
+        if settings.channels_last and (images.ndim == 4 or self.layout == torch.channels_last_3d):
+            images = images.contiguous(memory_format=self.layout)
         self.network.train()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
             logits = self.network(images)
@@ -290,10 +293,13 @@ class _Loop:
         at.step += 1
         average(self.averaged, self.network, settings.averaging, at.step)
 
-    def _aspect(self) -> float:
-        return self.store.shape[1] / self.store.shape[2]
+    def _drawn(self, batch: int, rng: np.random.Generator) -> augment.Draw:
+        size = self.store.shape[1:]
+        if self.plan.network.kind == "residual3d":
+            return augment.draw_volumes(self.settings.augmentation, batch, (size[0], size[1], size[2]), rng)
+        return augment.draw(self.settings.augmentation, batch, size[-2] / size[-1], rng)
 
-    def _shipped(self, network: Network) -> ShippedNetwork:
+    def _shipped(self, network: torch.nn.Module) -> ShippedNetwork:
         return ShippedNetwork(network, self.scales, self.settings.class_weights, self.task).to(self.device)
 
     def _evaluate(self) -> None:

@@ -50,6 +50,19 @@ class ResidualBlock(nn.Module):
         return F.relu(self.norm2(self.conv2(y)) + self.shortcut(x))
 
 
+def residual_body(plan: NetworkPlan, channels: int) -> tuple[nn.Sequential, int]:
+    """Return the two-dimensional body, pictures to maps, and the width of its last map."""
+    first = plan.widths[0]
+    stem = nn.Conv2d(channels, first, 3, plan.stem_stride, 1, bias=False)
+    layers: list[nn.Module] = [stem, nn.BatchNorm2d(first), nn.ReLU()]
+    width = first
+    for stage, wanted in enumerate(plan.widths):
+        for block in range(plan.blocks):
+            layers.append(ResidualBlock(width, wanted, 2 if stage and not block else 1))
+            width = wanted
+    return nn.Sequential(*layers), width
+
+
 class OrderedHead(nn.Module):
     """Cumulative-link head for ordinal grades: one score, and thresholds that cannot cross.
 
@@ -74,6 +87,16 @@ class OrderedHead(nn.Module):
         return torch.log(probabilities.clamp_min(1e-7))
 
 
+def make_head(inputs: int, task: str, outputs: int) -> nn.Module:
+    """Return the last layer that suits the task."""
+    return OrderedHead(inputs, outputs) if task == "ordinal" and outputs > 2 else nn.Linear(inputs, outputs)
+
+
+def planes_view(network: nn.Module) -> tuple[int, ...]:
+    """Return the shape that lets constants a plane meet the images of a network: pictures, or volumes (`spatial` 3)."""
+    return (1, -1, *(1 for _ in range(int(getattr(network, "spatial", 2)))))
+
+
 class Network(nn.Module):
     """Body and head; sees standardised images.
 
@@ -89,19 +112,9 @@ class Network(nn.Module):
 
     def __init__(self, plan: NetworkPlan, channels: int, task: str, outputs: int) -> None:
         super().__init__()
-        first = plan.widths[0]
-        stem = nn.Conv2d(channels, first, 3, plan.stem_stride, 1, bias=False)
-        layers: list[nn.Module] = [stem, nn.BatchNorm2d(first), nn.ReLU()]
-        width = first
-        for stage, wanted in enumerate(plan.widths):
-            for block in range(plan.blocks):
-                layers.append(ResidualBlock(width, wanted, 2 if stage and not block else 1))
-                width = wanted
-        self.body = nn.Sequential(*layers)
+        self.body, width = residual_body(plan, channels)
         self.dropout = nn.Dropout(plan.dropout)
-        self.head: nn.Module = (
-            OrderedHead(width, outputs) if task == "ordinal" and outputs > 2 else nn.Linear(width, outputs)
-        )
+        self.head = make_head(width, task, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits ``(batch, outputs)`` of standardised float images ``(batch, channels, height, width)``."""
@@ -121,18 +134,18 @@ class ShippedNetwork(nn.Module):
     correction: Tensor
     target: Tensor
 
-    def __init__(self, network: Network, scales: Scales, class_weights: list[float], task: str) -> None:
+    def __init__(self, network: nn.Module, scales: Scales, class_weights: list[float], task: str) -> None:
         super().__init__()
         self.network = network
         self.task = task
-        self.register_buffer("mean", torch.tensor(scales.mean).view(1, -1, 1, 1))
-        self.register_buffer("std", torch.tensor(scales.std).view(1, -1, 1, 1))
+        self.register_buffer("mean", torch.tensor(scales.mean).view(planes_view(network)))
+        self.register_buffer("std", torch.tensor(scales.std).view(planes_view(network)))
         correction = torch.tensor(np.log(class_weights), dtype=torch.float32) if class_weights else torch.zeros(1)
         self.register_buffer("correction", correction)
         self.register_buffer("target", torch.tensor([scales.target_mean, scales.target_std]))
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return ``(batch, outputs)`` for a uint8 ``(batch, channels, height, width)``."""
+        """Return ``(batch, outputs)`` for a uint8 ``(batch, planes, (slices,) height, width)``."""
         logits: Tensor = self.network((image.to(torch.float32) - self.mean) / self.std)
         if self.task == "regression":
             return logits * self.target[1] + self.target[0]

@@ -10,9 +10,12 @@ from pydantic import ValidationError
 
 from semeion.artefacts import write_text
 from semeion.errors import InputError, nearest
-from semeion.plan.schema import SCHEMA, Plan
+from semeion.plan.schema import SCHEMA, Plan, PreparationPlan, VolumePreparationPlan
 
 MAX_BYTES = 4 << 20
+
+
+PREPARATIONS: dict[str, Any] = {"picture": PreparationPlan, "volume": VolumePreparationPlan}
 
 
 def write_plan(plan: Plan, path: Path) -> None:
@@ -62,9 +65,12 @@ def explain(error: ValidationError) -> str:
     """Return the problems of a pydantic error as one readable line."""
     parts = []
     for problem in error.errors():
-        place = ".".join(str(piece) for piece in problem["loc"]) or "plan"
+        loc = problem["loc"]
+        # Between a preparation and its keys stands which of the two kinds it is, which is no key of the file.
+        kind = str(loc[1]) if loc[:1] == ("preparation",) and len(loc) > 1 else ""
+        place = ".".join(str(piece) for piece in (loc[:1] + loc[2:] if kind in PREPARATIONS else loc)) or "plan"
         if problem["type"] == "extra_forbidden":
-            known = _keys_beside(problem["loc"])
+            known = _keys_beside(loc)
             parts.append(f"unknown key {place}{nearest(str(problem['loc'][-1]), known)}")
         else:
             parts.append(f"{place}: {problem['msg']}")
@@ -75,6 +81,11 @@ def _keys_beside(place: tuple[int | str, ...]) -> list[str]:
     model: Any = Plan
     for piece in place[:-1]:
         if isinstance(piece, int):
+            continue
+        if model is Plan and piece == "preparation":
+            continue
+        if model is Plan and piece in PREPARATIONS:
+            model = PREPARATIONS[piece]
             continue
         field = getattr(model, "model_fields", {}).get(piece)
         if field is None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from semeion.prepare.spec import Preparation
+from semeion.prepare.volume_spec import VolumePreparation
 
 SCHEMA = 1
 Why = dict[str, str]
@@ -49,18 +50,61 @@ class PreparationPlan(Preparation):
         return Preparation.model_validate(self.model_dump(exclude={"why"}))
 
 
+class VolumePreparationPlan(VolumePreparation):
+    """The preparation steps of volumes with their reasons; every case becomes an array of `size`."""
+
+    why: Why = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _possible(self) -> VolumePreparationPlan:
+        if self.size is None or not all(1 <= side <= 512 for side in self.size) or min(self.size[1:]) < 8:
+            raise ValueError("size must be [slices, rows, columns], rows and columns from 8 and none above 512")
+        return self
+
+    def spec(self) -> VolumePreparation:
+        """Return the steps without the reasons, as the shipped model holds them."""
+        return VolumePreparation.model_validate(self.model_dump(exclude={"why"}))
+
+
+def _of_volumes(value: Any) -> str:
+    """Tell the two preparations apart: volumes name their channels, pictures count them."""
+    channels = value.get("channels") if isinstance(value, dict) else getattr(value, "channels", None)
+    return "volume" if isinstance(channels, list | tuple) else "picture"
+
+
+class ImagesPlan(Section):
+    """What the images of a case are, as in :class:`semeion.cohort.roles.ImageRole`."""
+
+    kind: Literal["picture", "volume"] = "picture"
+    role: Literal["single", "channels", "frames", "views"] = "single"
+    names: list[str] = Field(default_factory=list, max_length=64)
+
+    @property
+    def groups(self) -> int:
+        """Images that are encoded each for itself and then pooled: frames and views; channels are stacked."""
+        return len(self.names) if self.role in ("frames", "views") else 1
+
+
 class NetworkPlan(Section):
     """A compact residual network.
 
     A stem, then one stage of residual blocks a width, each after the first halving the map; global average pooling,
-    dropout, one linear layer.
+    dropout, one linear layer. ``residual`` sees pictures, ``residual3d`` whole volumes, and ``slices`` the slices of a
+    volume with one shared two-dimensional body whose features are pooled over the slices.
     """
 
-    kind: Literal["residual"] = "residual"
+    kind: Literal["residual", "residual3d", "slices"] = "residual"
     widths: list[Annotated[int, Field(ge=1, le=2048)]] = Field(min_length=1, max_length=6)
     blocks: int = Field(default=1, ge=1, le=4)
     """Residual blocks (two 3 x 3 convolutions each) a stage."""
     stem_stride: Literal[1, 2] = 1
+    pooling: Literal["mean", "attention", "gru", "lstm"] = "mean"
+    """Of the slices of ``slices``: their mean, a mean weighted by learned attention, or the last state of a recurrent
+    network that reads them in order, from both ends."""
+    group_pooling: Literal["mean", "attention", "gru", "lstm"] = "mean"
+    """Of frames or views, after each was encoded."""
+    shared: bool = True
+    """Whether frames or views have one encoder, or each its own."""
     dropout: float = Field(default=0.2, ge=0, lt=1)
 
 
@@ -75,6 +119,10 @@ class AugmentationPlan(Section):
     """Largest displacement as a share of the side."""
     flip_horizontal: bool = False
     flip_vertical: bool = False
+    tilt: float = Field(default=0.0, ge=0, le=180)
+    """Of volumes: largest angle in degrees about the two axes within the slices."""
+    flip_slices: bool = False
+    """Of volumes: reverse the order of the slices."""
     brightness: float = Field(default=0.2, ge=0, le=1)
     contrast: float = Field(default=0.2, ge=0, lt=1)
     noise: float = Field(default=0.0, ge=0, le=1)
@@ -169,7 +217,11 @@ class Plan(BaseModel):
     schema_version: int = Field(default=SCHEMA, alias="schema")
     seed: int = Field(default=0, ge=0, lt=2**31)
     target: TargetPlan
-    preparation: PreparationPlan
+    images: ImagesPlan = Field(default_factory=ImagesPlan)
+    preparation: Annotated[
+        Annotated[PreparationPlan, Tag("picture")] | Annotated[VolumePreparationPlan, Tag("volume")],
+        Discriminator(_of_volumes),
+    ]
     network: NetworkPlan
     training: TrainingPlan
     validation: ValidationPlan
@@ -177,8 +229,22 @@ class Plan(BaseModel):
     operating_point: OperatingPointPlan = Field(default_factory=OperatingPointPlan)
     budget: BudgetPlan = Field(default_factory=BudgetPlan)
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one prepared case: planes of all its images, then (slices,) rows and columns."""
+        images = len(self.images.names) if self.images.role != "single" else 1
+        size = self.preparation.size or ()
+        if isinstance(self.preparation, VolumePreparationPlan):
+            return (self.images.groups * len(self.preparation.channels), *size)
+        return (images * self.preparation.channels, *size)
+
     @model_validator(mode="after")
     def _consistent(self) -> Plan:
+        volume = isinstance(self.preparation, VolumePreparationPlan)
+        if volume != (self.images.kind == "volume"):
+            raise ValueError(f"images.kind is {self.images.kind!r}, and the preparation is of the other kind")
+        if volume == (self.network.kind == "residual"):
+            raise ValueError(f"network.kind {self.network.kind!r} does not see images of kind {self.images.kind!r}")
         names = [member.name for member in self.members]
         if len(set(names)) != len(names):
             raise ValueError("two members have the same name")

@@ -12,11 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from semeion.artefacts import machine_errors, read_json, remove_parts, whole_file, write_json
-from semeion.cohort.reading import read_image
 from semeion.errors import ImageError, InputError, MachineError
 from semeion.parallel import ordered_map
-from semeion.prepare.spec import Preparation
-from semeion.prepare.transform import prepare_image
+from semeion.prepare.case import Spec, case_shape, prepare_case, read_case
 from semeion.progress import Progress
 
 SHARD_BYTES = 256 << 20
@@ -36,18 +34,18 @@ class Store:
     n
         Number of cases.
     shape
-        Channels, height and width of each.
+        Of each: planes, height and width; of volumes planes, slices, height and width.
     per_shard
         Cases in every shard but the last.
     """
 
     folder: Path
     n: int
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     per_shard: int
 
     def take(self, rows: npt.NDArray[np.int64]) -> Pixels:
-        """Return the images of `rows`, uint8 ``(len(rows), channels, height, width)``, read from disk."""
+        """Return the images of `rows`, uint8 ``(len(rows), *shape)``, read from disk."""
         out = np.empty((len(rows), *self.shape), dtype=np.uint8)
         shard = rows // self.per_shard
         for number in np.unique(shard):
@@ -69,10 +67,11 @@ class Store:
 
 def build_store(
     case_ids: Sequence[str],
-    references: Sequence[str],
-    spec: Preparation,
+    references: Sequence[str] | Sequence[tuple[str, ...]],
+    spec: Spec,
     folder: Path,
     *,
+    groups: int = 1,
     hashes: Sequence[str] | None = None,
     jobs: int | None = None,
     progress: Progress,
@@ -82,9 +81,12 @@ def build_store(
     Parameters
     ----------
     case_ids, references
-        Of every case, in cohort order; the reference as :func:`semeion.cohort.reading.read_image` takes it.
+        Of every case, in cohort order; the references as :func:`semeion.prepare.case.read_case` takes them, several
+        when a case has several images.
     spec
         The steps of preparation.
+    groups
+        Frames or views of a case, as :func:`semeion.prepare.case.prepare_case` takes them.
     hashes
         Of every image's pixels, as the scan found them; an image that was changed since is prepared anew.
     folder
@@ -97,13 +99,14 @@ def build_store(
     InputError
         When an image that could be read before cannot be read now.
     """
-    shape = (spec.channels, *spec.size)
+    several = [(reference,) if isinstance(reference, str) else reference for reference in references]
+    shape = case_shape(spec, len(several[0]) if several else 1, groups)
     each = int(np.prod(shape))
     per_shard = max(1, min(SHARD_BYTES // each, len(case_ids)))
-    digest = hashlib.sha256(f"{STEPS_VERSION} {per_shard} {spec.model_dump_json()}".encode())
+    digest = hashlib.sha256(f"{STEPS_VERSION} {groups} {per_shard} {spec.model_dump_json()}".encode())
     hashes = hashes or [""] * len(case_ids)
-    for case_id, reference, pixel_hash in zip(case_ids, references, hashes, strict=True):
-        digest.update(f"\n{case_id}\t{reference}\t{pixel_hash}".encode())
+    for case_id, images, pixel_hash in zip(case_ids, several, hashes, strict=True):
+        digest.update("\t".join((f"\n{case_id}", *images, pixel_hash)).encode())
     key = digest.hexdigest()
     store = Store(folder, len(case_ids), shape, per_shard)
     facts = folder / "store.json"
@@ -119,13 +122,20 @@ def build_store(
 
     def prepare(row: int) -> Pixels:
         try:
-            return prepare_image(read_image(references[row]), spec)
+            prepared = prepare_case(read_case(several[row], spec, groups), spec, groups)
         except ImageError as error:
             raise InputError(
                 f"the image could be read before and cannot now: {error.what}",
                 where=f"case {case_ids[row]}",
                 fix="restore the file and run `semeion resume`",
             ) from error
+        if prepared.shape != shape:
+            raise InputError(
+                f"the case has planes and size {prepared.shape}, and {shape} is planned",
+                where=f"case {case_ids[row]}",
+                fix="see that every case has the same images and channels",
+            )
+        return prepared
 
     for start in starts:
         rows = range(start, min(start + per_shard, store.n))
@@ -150,11 +160,10 @@ def open_store(folder: Path) -> Store:
     if not (folder / "index.parquet").exists():
         raise InputError("holds no finished store", where=str(folder), fix="run `semeion resume` on the run folder")
     facts = read_json(folder / "store.json")
-    channels, height, width = facts["shape"]
-    return Store(folder, int(facts["n"]), (channels, height, width), int(facts["per_shard"]))
+    return Store(folder, int(facts["n"]), tuple(facts["shape"]), int(facts["per_shard"]))
 
 
-def _write_index(store: Store, case_ids: Sequence[str], hashes: Sequence[str], spec: Preparation) -> None:
+def _write_index(store: Store, case_ids: Sequence[str], hashes: Sequence[str], spec: Spec) -> None:
     import pandas as pd
 
     rows = np.arange(store.n)

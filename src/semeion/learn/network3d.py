@@ -1,0 +1,142 @@
+"""Networks of volumes, and of several images a case: encoders of parts, pooling, head."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - its usual name
+from torch import Tensor, nn
+
+from semeion.learn.network import Network, make_head
+from semeion.learn.slices import PictureEncoder, SliceEncoder, make_pool
+from semeion.plan.schema import NetworkPlan
+
+Triple = tuple[int, int, int]
+
+
+def strides_of(size: Triple, stem: int, stages: int) -> list[Triple]:
+    """Return the stride of the stem and of each stage: an axis is halved while it is long beside the longest.
+
+    An axis shorter than half of the longest, or than 4 voxels, keeps its length, so that maps become cubes and thick
+    slices are not merged before thin rows and columns are.
+    """
+    size = tuple(int(side) for side in size)  # type: ignore[assignment]
+    found: list[Triple] = []
+    for stage in range(stages + 1):
+        asked = stem if stage == 0 else (1 if stage == 1 else 2)
+        longest = max(size)
+        stride = tuple(asked if 2 * side > longest and side >= 4 else 1 for side in size)
+        size = tuple(-(-side // step) for side, step in zip(size, stride, strict=True))  # type: ignore[assignment]
+        found.append(stride)  # type: ignore[arg-type]
+    return found
+
+
+class ResidualBlock3d(nn.Module):
+    """Two 3 x 3 x 3 convolutions and a shortcut (He et al., CVPR 2016, in three dimensions)."""
+
+    def __init__(self, inputs: int, outputs: int, stride: Triple) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv3d(inputs, outputs, 3, stride, 1, bias=False)
+        self.norm1 = nn.BatchNorm3d(outputs)
+        self.conv2 = nn.Conv3d(outputs, outputs, 3, 1, 1, bias=False)
+        self.norm2 = nn.BatchNorm3d(outputs)
+        self.shortcut: nn.Module = nn.Identity()
+        if max(stride) != 1 or inputs != outputs:
+            self.shortcut = nn.Sequential(nn.Conv3d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm3d(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the block's map, ``(batch, outputs, depth, height, width)`` over the strides."""
+        y = F.relu(self.norm1(self.conv1(x)))
+        return F.relu(self.norm2(self.conv2(y)) + self.shortcut(x))
+
+
+class VolumeEncoder(nn.Module):
+    """Features of a volume: a residual body in three dimensions and the mean over its map."""
+
+    def __init__(self, plan: NetworkPlan, channels: int, size: Triple) -> None:
+        super().__init__()
+        strides = strides_of(size, plan.stem_stride, len(plan.widths))
+        first = plan.widths[0]
+        stem = nn.Conv3d(channels, first, 3, strides[0], 1, bias=False)
+        layers: list[nn.Module] = [stem, nn.BatchNorm3d(first), nn.ReLU()]
+        width = first
+        for stage, wanted in enumerate(plan.widths):
+            for block in range(plan.blocks):
+                layers.append(ResidualBlock3d(width, wanted, (1, 1, 1) if block else strides[stage + 1]))
+                width = wanted
+        self.body, self.width = nn.Sequential(*layers), width
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``(batch, width)`` of ``(batch, channels, depth, height, width)``."""
+        features: Tensor = self.body(x).mean((2, 3, 4))
+        return features
+
+
+class PartsNetwork(nn.Module):
+    """Encodes each image of a case for itself (channels of one grid together), pools, and answers.
+
+    Parameters
+    ----------
+    plan
+        Kind of encoder, poolings, whether groups share an encoder.
+    shape
+        Of a case: planes, (slices,) height, width. The planes of the first group come first.
+    groups
+        Frames or views of a case; 1 for a single image or for channels.
+    task, outputs
+        As for :class:`semeion.learn.network.Network`.
+    """
+
+    def __init__(self, plan: NetworkPlan, shape: tuple[int, ...], groups: int, task: str, outputs: int) -> None:
+        super().__init__()
+        self.groups, self.shared, self.spatial = groups, plan.shared, len(shape) - 1
+        self.channels = shape[0] // groups
+        size = shape[1:]
+
+        def encoder() -> PictureEncoder | SliceEncoder | VolumeEncoder:
+            if plan.kind == "residual":
+                return PictureEncoder(plan, self.channels)
+            if plan.kind == "slices":
+                return SliceEncoder(plan, self.channels)
+            return VolumeEncoder(plan, self.channels, (size[0], size[1], size[2]))
+
+        encoders = [encoder() for _ in range(1 if plan.shared else groups)]
+        self.encoders = nn.ModuleList(encoders)
+        width = encoders[0].width
+        # A shared encoder cannot know which view it sees; what is added tells the pooling.
+        self.place = nn.Parameter(torch.zeros(groups, width)) if plan.shared and groups > 1 else None
+        self.pool = make_pool(plan.group_pooling, width) if groups > 1 else None
+        self.dropout = nn.Dropout(plan.dropout)
+        self.head = make_head(self.pool.width if self.pool is not None else width, task, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits ``(batch, outputs)`` of standardised cases ``(batch, planes, (slices,) height, width)``."""
+        features = self._features(x)
+        logits: Tensor = self.head(self.dropout(features))
+        return logits
+
+    def _features(self, x: Tensor) -> Tensor:
+        if self.pool is None:
+            alone: Tensor = self.encoders[0](x)
+            return alone
+        if self.shared:
+            flat = x.reshape(-1, self.channels, *x.shape[2:])
+            parts = self.encoders[0](flat).reshape(-1, self.groups, self.encoders[0].width) + self.place
+        else:
+            each = x.chunk(self.groups, 1)
+            parts = torch.stack([encoder(part) for encoder, part in zip(self.encoders, each, strict=True)], 1)
+        pooled: Tensor = self.pool(parts)
+        return pooled
+
+
+def make_network(plan: NetworkPlan, shape: tuple[int, ...], groups: int, task: str, outputs: int) -> nn.Module:
+    """Return the network of a plan for cases of `shape`."""
+    if plan.kind == "residual" and groups == 1:
+        return Network(plan, shape[0], task, outputs)
+    return PartsNetwork(plan, shape, groups, task, outputs)
+
+
+def layout_of(plan: NetworkPlan, channels_last: bool) -> torch.memory_format:
+    """Return the memory layout of weights and images that is fast for the plan's convolutions."""
+    if not channels_last:
+        return torch.contiguous_format
+    return torch.channels_last_3d if plan.kind == "residual3d" else torch.channels_last
