@@ -12,9 +12,9 @@ from typing import IO, Any
 import numpy as np
 
 from semeion.cohort.limits import ReadLimits, cut_short
-from semeion.cohort.volume import Volume
+from semeion.cohort.volume import Grid, Volume
 from semeion.cohort.volumes.payload import Inflated, Plain, bound_volume, finite, read_voxels
-from semeion.cohort.volumes.stored import Several, Stored, Vector, ordered
+from semeion.cohort.volumes.stored import Several, Stored, Vector, ordered, stored_grid
 from semeion.errors import ImageError
 
 _LONGEST = 1 << 18
@@ -55,6 +55,12 @@ def read_metaimage(path: Path, where: str, limits: ReadLimits, several: Several 
         stream = Inflated(file, where) if compressed else Plain(file, where)
         voxels, notes = read_voxels(stream, shape, stored.dtype, where, limits, left)
     return ordered(finite(voxels, where), stored, where, several, "metaimage", notes)
+
+
+def metaimage_file_grid(path: Path, where: str) -> Grid:
+    """Return where the voxels of a MetaImage file are, from its header alone."""
+    with path.open("rb") as file:
+        return stored_grid(_stored(_fields(file, where), where), where)
 
 
 def _fields(file: IO[bytes], where: str) -> dict[str, str]:

@@ -27,7 +27,16 @@ import numpy.typing as npt
 from semeion.cohort.limits import ReadLimits
 from semeion.cohort.volume import ORTHONORMAL, Grid, Volume
 from semeion.cohort.volumes.nifti_header import HEADER, NiftiHeader, nifti_header
-from semeion.cohort.volumes.payload import Inflated, Plain, bound_volume, finite, read_voxels, scaled, skip
+from semeion.cohort.volumes.payload import (
+    Inflated,
+    Plain,
+    bound_volume,
+    finite,
+    inflated_head,
+    read_voxels,
+    scaled,
+    skip,
+)
 from semeion.errors import ImageError
 
 Several = Literal["channel", "time"]
@@ -101,6 +110,20 @@ def _planes(header: NiftiHeader, where: str, several: Several | None) -> tuple[i
     if several == "channel" or unit is None or not (np.isfinite(step) and step > 0):
         return count, (), several
     return count, tuple(step * unit * number for number in range(count)), several
+
+
+def nifti_file_grid(path: Path, where: str) -> Grid:
+    """Return where the voxels of a NIfTI file are, from its header alone.
+
+    Raises
+    ------
+    ImageError
+        As :func:`read_nifti` does for the header.
+    """
+    with path.open("rb") as file:
+        head = file.read(4096)
+    header = nifti_header(inflated_head(head, HEADER) if head.startswith(b"\x1f\x8b") else head[:HEADER], where)
+    return nifti_grid(header, where)[0]
 
 
 @dataclass(frozen=True)

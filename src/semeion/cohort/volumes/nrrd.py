@@ -13,9 +13,9 @@ from typing import IO, Any
 import numpy as np
 
 from semeion.cohort.limits import ReadLimits, cut_short
-from semeion.cohort.volume import Volume
+from semeion.cohort.volume import Grid, Volume
 from semeion.cohort.volumes.payload import Inflated, Plain, bound_volume, finite, read_voxels
-from semeion.cohort.volumes.stored import Several, Stored, ordered
+from semeion.cohort.volumes.stored import Several, Stored, ordered, stored_grid
 from semeion.errors import ImageError
 
 _LONGEST = 1 << 18
@@ -63,6 +63,12 @@ def read_nrrd(path: Path, where: str, limits: ReadLimits, several: Several | Non
         stream = Plain(file, where) if encoding == "raw" else Inflated(file, where)
         voxels, more = read_voxels(stream, shape, stored.dtype, where, limits, left)
     return ordered(finite(voxels, where), stored, where, several, "nrrd", (*notes, *more))
+
+
+def nrrd_file_grid(path: Path, where: str) -> Grid:
+    """Return where the voxels of an NRRD file are, from its header alone."""
+    with path.open("rb") as file:
+        return stored_grid(_stored(_fields(file, where), where)[0], where)
 
 
 def _fields(file: IO[bytes], where: str) -> dict[str, str]:

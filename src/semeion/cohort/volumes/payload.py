@@ -134,7 +134,7 @@ def read_voxels(
     if holds < need:
         raise cut_short(where, f"the header declares {need:,} bytes of voxels and {size:,} bytes cannot hold them")
     data = np.empty(need, np.uint8)
-    got = stream.read_into(memoryview(data))
+    got = stream.read_into(data.data)
     if got < need:
         raise cut_short(where, f"{got:,} of {need:,} bytes of voxels are there")
     notes: tuple[str, ...] = ()

@@ -11,12 +11,12 @@ from typing import Literal, NoReturn
 from semeion.cohort.arrays import array_header
 from semeion.cohort.limits import ReadLimits
 from semeion.cohort.sniff import describe, image_format
-from semeion.cohort.volume import Volume
+from semeion.cohort.volume import Grid, Volume
 from semeion.cohort.volumes.nifti_header import HEADER, is_nifti
 from semeion.cohort.volumes.payload import inflated_head
 from semeion.errors import ImageError
 
-__all__ = ["ReadLimits", "is_volume", "read_volume", "volume_format"]
+__all__ = ["ReadLimits", "is_volume", "read_grid", "read_volume", "volume_format"]
 
 _NPZ_ROW = re.compile(r"(?P<path>.+\.npz)#(?P<array>[^#\[\]]+)\[(?P<row>\d{1,15})\]", re.IGNORECASE | re.DOTALL)
 _SERIES = re.compile(r"(?P<place>.+)#(?P<uid>[0-9.]{3,64})(?:/(?P<volume>[^/#]+))?", re.DOTALL)
@@ -94,6 +94,34 @@ def read_volume(
         raise ImageError(f"cannot be read ({reason})", where=ref, fix="check the path and its permissions") from error
 
 
+def read_grid(ref: str) -> Grid | None:
+    """Return the grid of a NIfTI, NRRD or MetaImage file from its header alone; None for everything else.
+
+    Raises
+    ------
+    ImageError
+        When the header is refused.
+    """
+    path = Path(ref)
+    try:
+        found = volume_format(ref) if path.is_file() else None
+        if found == "nifti":
+            from semeion.cohort.volumes.nifti import nifti_file_grid
+
+            return nifti_file_grid(path, ref)
+        if found == "nrrd":
+            from semeion.cohort.volumes.nrrd import nrrd_file_grid
+
+            return nrrd_file_grid(path, ref)
+        if found == "metaimage":
+            from semeion.cohort.volumes.metaimage import metaimage_file_grid
+
+            return metaimage_file_grid(path, ref)
+    except OSError:
+        return None
+    return None
+
+
 def volume_format(ref: str) -> Format | None:
     """Return the format of volume that the first bytes of a file begin, or None.
 
@@ -167,7 +195,7 @@ def _dicom(path: Path, series: re.Match[str] | None, ref: str, limits: ReadLimit
         raise ImageError("does not exist", where=ref, fix="correct the path of the folder or of series.parquet")
     if place.is_dir():
         return assemble.read_folder(place, uid, volume, limits=limits)
-    return assemble.read_series(place, uid, volume, limits=limits)
+    return assemble.read_indexed(place, uid, volume, limits=limits)
 
 
 def _refuse(path: Path, ref: str) -> NoReturn:

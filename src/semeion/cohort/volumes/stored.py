@@ -41,6 +41,30 @@ class Stored:
     axis: Several | None = None
 
 
+def stored_grid(stored: Stored, where: str) -> Grid:
+    """Return the grid of the three axes in space.
+
+    Raises
+    ------
+    ImageError
+        Other than three, or axes that no volume can have.
+    """
+    space = [number for number, axis in enumerate(stored.axes) if axis is not None]
+    if len(space) != 3:
+        text = " x ".join(map(str, stored.lengths))
+        raise ImageError(
+            f"has {len(space)} axes in space ({text}) and is no volume", where=where, fix="give a file with three"
+        )
+    affine = np.eye(4)
+    affine[:3, :3] = np.stack([cast("Vector", stored.axes[number]) for number in space], axis=1)
+    affine[:3, 3] = stored.origin
+    i, j, k = (stored.lengths[number] for number in space)
+    try:
+        return Grid.from_affine(affine, (i, j, k))
+    except ValueError as error:
+        raise ImageError(f"its geometry cannot be: {error}", where=where, fix="correct the header") from error
+
+
 def ordered(
     voxels: Voxels, stored: Stored, where: str, several: Several | None, source_format: str, notes: tuple[str, ...]
 ) -> Volume:
@@ -51,13 +75,10 @@ def ordered(
     ImageError
         Not three axes in space, several volumes where one is meant, or axes that are not perpendicular.
     """
+    grid = stored_grid(stored, where)
     space = [number for number, axis in enumerate(stored.axes) if axis is not None]
     other = [number for number, axis in enumerate(stored.axes) if axis is None]
     text = " x ".join(map(str, stored.lengths))
-    if len(space) != 3:
-        raise ImageError(
-            f"has {len(space)} axes in space ({text}) and is no volume", where=where, fix="give a file with three"
-        )
     if len(other) > 1:
         raise ImageError(f"has {len(other)} axes outside space ({text})", where=where, fix="save one volume a file")
     count = stored.lengths[other[0]] if other else 1
@@ -71,14 +92,6 @@ def ordered(
     back = len(stored.lengths) - 1
     array = np.transpose(voxels, [back - number for number in (*other, *reversed(space))])
     array = np.ascontiguousarray(array if other else array[np.newaxis])
-    affine = np.eye(4)
-    affine[:3, :3] = np.stack([cast("Vector", stored.axes[number]) for number in space], axis=1)
-    affine[:3, 3] = stored.origin
-    i, j, k = (stored.lengths[number] for number in space)
-    try:
-        grid = Grid.from_affine(affine, (i, j, k))
-    except ValueError as error:
-        raise ImageError(f"its geometry cannot be: {error}", where=where, fix="correct the header") from error
     names = tuple(str(number) for number in range(count)) if count > 1 else ("",)
     axis: Several = (stored.axis or several or "channel") if count > 1 else "channel"
     return Volume(array, grid, names, axis, source_format=source_format, notes=notes)

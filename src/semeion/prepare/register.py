@@ -1,0 +1,208 @@
+"""Whether the channels of a case lie on one another, and how they are brought there."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from semeion.cohort.volume import Grid, Volume
+from semeion.errors import ImageError
+from semeion.prepare.geometry import resample, smoothed
+
+LEAST_OVERLAP = 0.25
+"""Share of the first channel's extent that another must cover to be resampled onto it."""
+SHIFT_MM = 3.0
+"""How far channels on one grid are shifted to see whether they would fit better."""
+_BINS = 32
+_SEED = 20240
+_SHARE = 0.2
+"""Of voxels that the metric looks at."""
+
+
+@dataclass(frozen=True)
+class Rigid:
+    """How one channel was moved onto another.
+
+    Attributes
+    ----------
+    translation_mm
+        Of the moved volume's centre, LPS.
+    rotation_deg
+        Angle about one axis, the axis of the whole rotation.
+    before, after
+        Mutual information in nats on the fixed grid (32 bins): larger is better.
+    """
+
+    translation_mm: tuple[float, float, float]
+    rotation_deg: float
+    before: float
+    after: float
+
+
+def align(
+    planes: Sequence[Volume], names: Sequence[str], how: Literal["check", "rigid"]
+) -> tuple[list[Volume], list[str]]:
+    """Bring the channels of a case onto the first one's grid.
+
+    ``check``: on one grid they are taken as aligned, and a note says when two share hardly any information; on others
+    they are resampled linearly by the patient's coordinates. ``rigid``: moved by mutual information first.
+
+    Returns
+    -------
+    tuple
+        One volume a channel, all on one grid, and coded notes.
+
+    Raises
+    ------
+    ImageError
+        When a channel covers too little of the first one's extent to lie on it.
+    """
+    fixed = planes[0]
+    out, notes = [fixed], []
+    for name, moving in zip(names[1:], planes[1:], strict=True):
+        covered = overlap(fixed.grid, moving.grid)
+        if covered < LEAST_OVERLAP:
+            raise ImageError(
+                f"channel {name!r} covers {covered:.0%} of the extent of channel {names[0]!r}",
+                fix="give channels of one patient and one examination, in the same coordinates",
+            )
+        if how == "rigid":
+            moved, found = register_rigid(fixed, moving)
+            shift = float(np.linalg.norm(found.translation_mm))
+            notes.append(
+                f"registered: {name} by {shift:.2f} mm and {found.rotation_deg:.2f} degrees, mutual information "
+                f"{found.before:.3f} to {found.after:.3f}"
+            )
+            out.append(moved)
+        elif moving.grid.same_as(fixed.grid):
+            out.append(replace(moving, grid=fixed.grid))
+            notes += doubts(fixed, moving, name)
+        else:
+            notes.append(f"resampled: {name} onto {names[0]}")
+            out.append(resample(moving, fixed.grid, "linear"))
+    return out, notes
+
+
+def overlap(fixed: Grid, moving: Grid) -> float:
+    """Return the share of points of `fixed`'s extent that lie within `moving`'s, from a lattice of 11 x 11 x 11."""
+    steps = [np.linspace(-0.5, n - 0.5, 13)[1:-1] for n in fixed.size]
+    points = np.stack(np.meshgrid(*steps, indexing="ij"), axis=-1)
+    index = moving.index(fixed.place(points))
+    inside = (index >= -0.5) & (index <= np.array(moving.size) - 0.5)
+    return float(inside.all(axis=-1).mean())
+
+
+def mutual_information(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> float:
+    """Return the mutual information, in nats, of two arrays of one shape on 32 x 32 bins.
+
+    Bins reach from the 0.5 to the 99.5 percentile of each; what lies outside counts in the first and last.
+    """
+    indices = []
+    for values in (first, second):
+        flat = np.asarray(values, dtype=np.float64).ravel()
+        low, high = np.quantile(flat, (0.005, 0.995))
+        if not high > low:
+            low, high = float(flat.min()), float(flat.max())
+        width = (high - low) or 1.0
+        indices.append(np.clip((flat - low) / width * _BINS, 0, _BINS - 1).astype(np.int64))
+    counts = np.bincount(indices[0] * _BINS + indices[1], minlength=_BINS * _BINS).reshape(_BINS, _BINS)
+    joint = counts / counts.sum()
+    apart = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0, keepdims=True)
+    held = joint > 0
+    return float((joint[held] * np.log(joint[held] / apart[held])).sum())
+
+
+def doubts(fixed: Volume, moving: Volume, name: str) -> list[str]:
+    """Return a note when two volumes on one grid fit better with one of them shifted by about 3 mm along an axis.
+
+    About 200,000 voxels are looked at. Anatomy that lies on itself has most mutual information unshifted.
+    """
+    wanted = [max(1, round(SHIFT_MM / spacing)) for spacing in fixed.grid.spacing[::-1]]
+    shifts = [shift if n >= 4 * shift else 0 for n, shift in zip(fixed.grid.shape, wanted, strict=True)]
+    inner = [n - 2 * shift for n, shift in zip(fixed.grid.shape, shifts, strict=True)]
+    stride = max(1, math.ceil((math.prod(inner) / 200_000) ** (1 / 3)))
+
+    def part(plane: npt.NDArray[Any], move: tuple[int, ...]) -> npt.NDArray[Any]:
+        ends = zip(shifts, move, inner, strict=True)
+        values: npt.NDArray[Any] = plane[tuple(slice(s + m, s + m + n, stride) for s, m, n in ends)]
+        return values
+
+    still = part(fixed.plane, (0, 0, 0))
+    here = mutual_information(still, part(moving.plane, (0, 0, 0)))
+    best, where = here * 1.02, ""
+    for axis in range(3):
+        for sign in (-1, 1) if shifts[axis] else ():
+            move = tuple(sign * shifts[axis] if number == axis else 0 for number in range(3))
+            there = mutual_information(still, part(moving.plane, move))
+            if there > best:
+                best, where = there, f"{shifts[axis] * fixed.grid.spacing[2 - axis]:.1f} mm along {'kji'[axis]}"
+    if not where:
+        return []
+    return [f"misaligned: {name} fits better shifted by {where} (mutual information {here:.3f} to {best:.3f})"]
+
+
+def register_rigid(fixed: Volume, moving: Volume) -> tuple[Volume, Rigid]:
+    """Move one volume of one plane onto another by rotation and translation.
+
+    Mattes' mutual information, three resolutions, gradient descent with steps that adapt, a fixed seed. The result is
+    kept only when it is better than where the headers put the volume. Deterministic on one thread.
+
+    Returns
+    -------
+    tuple
+        The moved volume on the fixed grid (linear), and what was done.
+    """
+    from semeion.prepare.itk import from_itk, sampled, sitk, to_itk
+
+    still, other = (to_itk(one.plane.astype(np.float32), one.grid) for one in (fixed, moving))
+    start = sitk.CenteredTransformInitializer(
+        still, other, sitk.Euler3DTransform(), sitk.CenteredTransformInitializerFilter.GEOMETRY
+    )
+    # Headers place the volume; only the centre of rotation is wanted from the initialiser.
+    euler = sitk.Euler3DTransform(start)
+    euler.SetTranslation((0.0, 0.0, 0.0))
+    euler.SetRotation(0.0, 0.0, 0.0)
+    method = sitk.ImageRegistrationMethod()
+    method.SetMetricAsMattesMutualInformation(_BINS)
+    method.SetMetricSamplingStrategy(method.REGULAR)
+    method.SetMetricSamplingPercentage(_SHARE, _SEED)
+    method.SetInterpolator(sitk.sitkLinear)
+    method.SetOptimizerAsRegularStepGradientDescent(
+        learningRate=1.0, minStep=1e-4, numberOfIterations=200, relaxationFactor=0.5
+    )
+    method.SetOptimizerScalesFromPhysicalShift()
+    # Thin stacks are not shrunk along their few slices.
+    least = min(fixed.grid.size)
+    factors = [factor for factor in (4, 2, 1) if least // factor >= 8] or [1]
+    method.SetShrinkFactorsPerLevel(factors)
+    method.SetSmoothingSigmasPerLevel([float(factor - 1) for factor in factors])
+    method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOff()
+    method.SetNumberOfThreads(1)
+    method.SetInitialTransform(euler, inPlace=True)
+    outside = float(moving.plane.min())
+    as_placed = resample(moving, fixed.grid, "linear").plane
+    before = mutual_information(fixed.plane, as_placed)
+    try:
+        method.Execute(still, other)
+    except RuntimeError as error:
+        raise ImageError(
+            f"the channels cannot be registered ({' '.join(str(error).split())[-160:]})",
+            fix="register them beforehand, or plan `registration: check`",
+        ) from error
+    smooth = to_itk(smoothed(moving.plane.astype(np.float32), moving.grid, fixed.grid), moving.grid)
+    moved = from_itk(sampled(smooth, fixed.grid, "linear", outside, euler))
+    after = mutual_information(fixed.plane, moved)
+    if after <= before:
+        return replace(moving, voxels=as_placed[np.newaxis], grid=fixed.grid), Rigid(
+            (0.0, 0.0, 0.0), 0.0, before, before
+        )
+    matrix = np.array(euler.GetMatrix()).reshape(3, 3)
+    angle = float(np.degrees(np.arccos(np.clip((np.trace(matrix) - 1) / 2, -1, 1))))
+    # The transform leads from the fixed to the moving volume; the moved one went the other way.
+    x, y, z = (-float(one) for one in euler.GetTranslation())
+    return replace(moving, voxels=moved[np.newaxis], grid=fixed.grid), Rigid((x, y, z), angle, before, after)
