@@ -97,7 +97,7 @@ def find_wall(cavity: Bits, myocardium: Bits, right: Bits, grid: Grid, *, base_f
     towards = _directions(cavity, right, spacing_ji)
     found: list[tuple[int, Floats, Floats]] = []
     for k in np.flatnonzero(cavity.sum(axis=(1, 2)) >= LEAST_PIXELS):
-        inner, thickness = _rays(cavity[k], myocardium[k], towards[k], spacing_ji)
+        inner, thickness = _rays(cavity[k], myocardium[k], towards[int(k)], spacing_ji)
         if (thickness > STEP * spacing_ji.min()).mean() >= CLOSED:
             found.append((int(k), inner, thickness))
     if not found:
@@ -118,8 +118,9 @@ def _directions(cavity: Bits, right: Bits, spacing_ji: Floats) -> dict[int, floa
         if right[k].any():
             step = np.argwhere(right[k]).mean(axis=0) - np.argwhere(cavity[k]).mean(axis=0)
             away[int(k)] = step * spacing_ji
-    mean = np.mean(list(away.values()), axis=0) if away else np.array([0.0, 1.0])
-    return {int(k): float(np.arctan2(*away.get(int(k), mean))) for k in slices}
+    mean: Floats = np.mean(list(away.values()), axis=0) if away else np.array([0.0, 1.0])
+    steps = {int(k): away[int(k)] if int(k) in away else mean for k in slices}
+    return {k: float(np.arctan2(step[0], step[1])) for k, step in steps.items()}
 
 
 def _rays(cavity: Bits, myocardium: Bits, start: float, spacing_ji: Floats) -> tuple[Floats, Floats]:
