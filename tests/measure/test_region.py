@@ -217,8 +217,8 @@ def test_a_real_hippocampus_agrees_with_an_independent_implementation(data: Path
     from fastrad.image import Mask, MedicalImage
     from fastrad.settings import FeatureSettings
 
-    files = sorted((data / "hippocampus" / "labelsTr").glob("*.nii.gz"))[:3]
-    assert len(files) == 3
+    files = sorted((data / "hippocampus" / "labelsTr").glob("*.nii.gz"))[:2]
+    assert len(files) == 2
     for file in files:
         mask, image = sitk.ReadImage(file), sitk.ReadImage(data / "hippocampus" / "imagesTr" / file.name)
         grid = Grid(mask.GetSize(), mask.GetSpacing(), mask.GetOrigin(), mask.GetDirection())
@@ -244,7 +244,7 @@ def test_a_real_hippocampus_agrees_with_an_independent_implementation(data: Path
             for their_name, (name, factor, tolerance) in FASTRAD.items():
                 assert ours[name].value == pytest.approx(theirs[their_name] * factor, rel=tolerance), (file.name, name)
             assert ours["intensity_kurtosis"].value == pytest.approx(theirs["firstorder:kurtosis"] - 3)
-            # The other one also measures across gaps and from one slice to the next: slices of one piece, one at a time.
+            # The other one also measures across gaps and from slice to slice: slices of one piece, one at a time.
             for number, plane in enumerate(labels == label):
                 if ndimage.label(plane, np.ones((3, 3)))[1] == 1:
                     alone = np.zeros_like(labels)

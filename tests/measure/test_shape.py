@@ -103,3 +103,15 @@ def test_ratios_stay_within_their_limits(inside: np.ndarray, spacing: np.ndarray
     assert 0 < found["sphericity"] < 1
     assert 0 < found["solidity"] <= 1 + 1e-9
     assert found["diameter_3d_mm"] <= np.linalg.norm(np.array(inside.shape) * spacing) + 1e-9
+
+
+@settings(max_examples=60, deadline=None)
+@given(MASKS, SPACINGS)
+def test_axes_are_those_of_the_covariance_of_voxel_centres(inside: np.ndarray, spacing: np.ndarray) -> None:
+    places = np.argwhere(inside) * spacing
+    if len(places) > 1:
+        moments = np.linalg.eigvalsh(np.cov(places.T))
+        found = shape_measurements(inside, spacing)
+        assert found["major_axis_mm"] ** 2 == pytest.approx(16 * moments[2])
+        assert found["minor_axis_mm"] ** 2 == pytest.approx(16 * moments[1], abs=1e-9)
+        assert found["least_axis_mm"] ** 2 == pytest.approx(16 * moments[0], abs=1e-9)
