@@ -17,10 +17,12 @@ The rule
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from semeion.cohort.series.header import Header, Vector
 from semeion.cohort.series.kinds import CROSS_SECTIONAL, FRAMES_ARE_SLICES, kind_of
@@ -35,6 +37,17 @@ ASIDE = ("localiser", "secondary-capture", "segmentation", "picture")
 """Kinds that are not volumes of a patient to read: set aside under this status."""
 REMARKS = frozenset(("overlapping-slices", "frames-by-instance-number", "several-volumes"))
 """Codes that are no flaw."""
+
+
+class _Key(NamedTuple):
+    """What files must share to be one volume; `step` and `turn` number in-plane spacings and orientations."""
+
+    kind: str
+    modality: str
+    size: tuple[int, int]
+    samples: int
+    step: int
+    turn: int
 
 
 @dataclass(frozen=True)
@@ -146,35 +159,41 @@ def _identity_problems(series: dict[tuple[str, ...], list[Header]]) -> dict[tupl
 
 def _series_volumes(headers: list[Header]) -> list[SeriesVolume]:
     volumes: list[SeriesVolume] = []
-    stacked: dict[Hashable, list[Header]] = defaultdict(list)
-    loose: dict[Hashable, list[Header]] = defaultdict(list)
+    stacked: dict[_Key, list[Header]] = defaultdict(list)
+    loose: dict[_Key, list[Header]] = defaultdict(list)
     single = [header for header in headers if header.frames <= 1 and not header.frame_positions]
     volumes += [_multiframe(header) for header in headers if header.frames > 1 or header.frame_positions]
     turns = _clusters([header.orientation for header in single], SAME_COSINE)
     steps = _clusters([header.spacing for header in single], SAME_SPACING)
     for header, turn, step in zip(single, turns, steps, strict=True):
-        key = (kind_of(header), header.modality, header.rows, header.cols, header.samples, step)
-        if header.position is not None and header.orientation is not None:
-            stacked[*key, turn].append(header)
-        else:
-            loose[key].append(header)
+        key = _Key(kind_of(header), header.modality, (header.rows, header.cols), header.samples, step, turn)
+        placed = header.position is not None and header.orientation is not None
+        (stacked if placed else loose)[key].append(header)
     for group in loose.values():
         volumes += _placeless(group)
-    counts: dict[str, list[int]] = {"orientation": [], "size": []}
-    for name, part in (("orientation", -1), ("size", slice(2, 4))):
-        sums: Counter[Hashable] = Counter()
-        for key, group in stacked.items():
-            if key[0] == "original":
-                sums[key[part]] += len(group)
-        counts[name] = sorted(sums.values(), reverse=True)
+    mixed = _mixed(stacked)
     for key, group in stacked.items():
-        mixed = [
-            f"mixed-{name}: the series holds {len(sizes)} ({', '.join(map(str, sizes[:4]))} images)"
-            for name, sizes in counts.items()
-            if key[0] == "original" and len(sizes) > 1
-        ]
-        volumes += [replace(volume, problems=(*volume.problems, *mixed)) for volume in _stacks(group)]
+        remarks = mixed if key.kind == "original" else ()
+        volumes += [replace(volume, problems=(*volume.problems, *remarks)) for volume in _stacks(group)]
     return volumes
+
+
+def _mixed(stacked: dict[_Key, list[Header]]) -> tuple[str, ...]:
+    """Tell with numbers that the originals of a series lie in several orientations, or have several sizes."""
+    turns: Counter[int] = Counter()
+    sizes: Counter[tuple[int, int]] = Counter()
+    for key, group in stacked.items():
+        if key.kind == "original":
+            turns[key.turn] += len(group)
+            sizes[key.size] += len(group)
+    return tuple(
+        f"mixed-{name}: the series holds {len(counts)} ({', '.join(map(str, counts[:4]))} images)"
+        for name, counts in (
+            ("orientation", sorted(turns.values(), reverse=True)),
+            ("size", sorted(sizes.values(), reverse=True)),
+        )
+        if len(counts) > 1
+    )
 
 
 def _clusters(vectors: Sequence[tuple[float, ...] | None], tolerance: float) -> list[int]:
@@ -184,7 +203,8 @@ def _clusters(vectors: Sequence[tuple[float, ...] | None], tolerance: float) -> 
     for vector in vectors:
         if vector is None or vector in known:
             continue
-        near = np.flatnonzero(np.abs(np.array(firsts) - vector).max(axis=1) <= tolerance) if firsts else ()
+        others: npt.NDArray[np.float64] = np.array(firsts).reshape(-1, len(vector))
+        near = np.flatnonzero((np.abs(others - np.array(vector)) <= tolerance).all(axis=1))
         if len(near):
             known[vector] = int(near[0])
         else:

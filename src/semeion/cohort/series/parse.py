@@ -192,6 +192,8 @@ def _verdict(values: dict[str, Any], found: Elements) -> Parsed:
         if found.end == "cut" and _claims_image(values):
             return Parsed("damaged", {}, "the file is cut short within its header")
         return Parsed("other", values)
+    if not values.get("rows") or not values.get("cols"):
+        values["problems"].append("no-size: rows or columns are absent")
     if found.end != "pixels" and not values["problems"]:
         values["problems"].append("no-pixels: the file ends without pixel data")
     return Parsed("image", values)
@@ -396,4 +398,4 @@ def _text(raw: Any, charset: bytes) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         encodings = convert_encodings(convert_string(charset, True) or "")
-        return decode_bytes(raw, encodings, {"\\", "\r", "\n", "\t", "\f"}).strip(" \x00")
+        return decode_bytes(raw, encodings, set(b"\\\r\n\t\f")).strip(" \x00")
