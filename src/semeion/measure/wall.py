@@ -119,7 +119,7 @@ def _directions(cavity: Bits, right: Bits, spacing_ji: Floats) -> dict[int, floa
             step = np.argwhere(right[k]).mean(axis=0) - np.argwhere(cavity[k]).mean(axis=0)
             away[int(k)] = step * spacing_ji
     mean: Floats = np.mean(list(away.values()), axis=0) if away else np.array([0.0, 1.0])
-    steps = {int(k): away[int(k)] if int(k) in away else mean for k in slices}
+    steps = {int(k): away.get(int(k), mean) for k in slices}
     return {k: float(np.arctan2(step[0], step[1])) for k, step in steps.items()}
 
 
