@@ -18,13 +18,13 @@ COMMON = {"errors", "artefacts", "progress", "parallel", "naming", "calibration"
 
 ROOMS: dict[str, set[str]] = {
     "cohort": set(),
-    "plan": {"cohort", "prepare.spec", "prepare.volume_spec"},
+    "plan": {"cohort", "prepare.spec", "prepare.volume_spec", "measure.spec"},
     "prepare": {"cohort", "plan"},
     "learn": {"cohort", "plan", "prepare"},
     "measure": {"cohort.volume"},
     "evidence": set(),
     "audit": {"cohort", "prepare", "evidence"},
-    "model": {"cohort", "prepare"},
+    "model": {"cohort", "prepare", "measure"},
     "explain": {"cohort", "prepare", "model"},
     "monitor": {"cohort", "prepare", "model"},
     "report": set(),
@@ -34,7 +34,7 @@ ROOMS: dict[str, set[str]] = {
 
 EVERYTHING = set(ROOMS) | {"study", "cli"}
 
-MODULES: dict[str, set[str]] = {"prepare.spec": set(), "prepare.volume_spec": set()}
+MODULES: dict[str, set[str]] = {"prepare.spec": set(), "prepare.volume_spec": set(), "measure.spec": set()}
 """Modules with a stricter rule than their room."""
 
 PICTURES = {"cv2", "PIL", "SimpleITK", "pydicom", "gdcm", "onnxruntime", "torch"}

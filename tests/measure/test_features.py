@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from semeion.cohort.volume import Grid, Volume
+from semeion.measure.features import feature_definitions, measure_case
+from semeion.measure.spec import Measurements, infer_measurements
+
+GRID = Grid((24, 24, 6), (1.5, 1.5, 8.0))
+HEART = {"rv": 1, "myocardium": 2, "lv": 3}
+
+
+def heart(radius, wall=3):
+    """A cavity of `radius` pixels in a wall, with a right ventricle at its side."""
+    j, i = np.mgrid[:24, :24] - 11.5
+    away = np.hypot(i, j)
+    plane = np.zeros((24, 24), np.uint8)
+    plane[(away <= radius + wall)] = 2
+    plane[away <= radius] = 3
+    plane[(i > radius + wall) & (abs(j) < 4)] = 1
+    return Volume(np.broadcast_to(plane, (1, 6, 24, 24)).copy(), GRID)
+
+
+def test_a_heart_by_hand():
+    spec = infer_measurements(("ED", "ES"), {"RV": 1, "Myocardium": 2, "LV": 3})
+    assert spec.kind == "heart"
+    ed, es = heart(6), heart(4)
+    found = measure_case([ed, es], spec, where="case 1")
+    edv, esv = ((m.plane == 3).sum() * 1.5 * 1.5 * 8 / 1000 for m in (ed, es))
+    assert found["lv_edv_ml"] == pytest.approx(edv)
+    assert found["lv_ef_percent"] == pytest.approx(100 * (edv - esv) / edv)
+    assert list(found) == list(feature_definitions(spec))
+
+
+def test_regions_are_named_by_image_and_structure():
+    spec = infer_measurements((), {"anterior": 1, "posterior": 2})
+    mask = np.zeros((1, 6, 24, 24), np.uint8)
+    mask[0, 1:4, 5:9, 5:9] = 1
+    found = measure_case([Volume(mask, GRID)], spec, where="case 1")
+    assert found["anterior_volume_ml"] == pytest.approx(3 * 16 * 18 / 1000)
+    # A structure that a predicted mask lacks has no volume and no shape.
+    assert found["posterior_volume_ml"] == 0
+    assert np.isnan(found["posterior_sphericity"])
+    assert list(found) == list(feature_definitions(spec))
+    assert not [name for name in found if name.endswith("recist_slice")]
+    two = infer_measurements(("before", "after"), {"lesion": 1})
+    assert set(measure_case([Volume(mask, GRID)] * 2, two, where="c")) == set(feature_definitions(two))
+    assert feature_definitions(two)["after_lesion_volume_ml"].title.startswith("lesion at after: ")
+
+
+def test_intensity_needs_the_images():
+    spec = Measurements(kind="regions", images=[""], structures={"lesion": 1}, intensity=True)
+    with pytest.raises(ValueError, match="1 masks and 0 images for 1 names"):
+        measure_case([heart(5)], spec, where="case 1")
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"structures": {"rv": 1, "lv": 3}}, "a heart has the structures rv, myocardium, lv"),
+        ({"images": ["ES", "ED"]}, "ED and ES, in this order"),
+        ({"structures": {"rv": 1, "myocardium": 1, "lv": 3}}, "two structures have one number"),
+        ({"intensity": True}, "by its masks alone"),
+    ],
+)
+def test_impossible_settings_are_refused(changes, says):
+    with pytest.raises(ValidationError, match=says):
+        Measurements(**{"kind": "heart", "images": ["ED", "ES"], "structures": HEART, **changes})
