@@ -361,7 +361,9 @@ def _fill(
         padded = _read_file(headers[source].path, targets[0][1], targets, limits)
         return [((t, k), part) for (t, k, _), part in zip(places, padded, strict=True)]
 
-    results = {(t, k): NOT_PADDED for t in range(out.shape[0]) for k in range(out.shape[1])}
+    results: dict[tuple[int, ...], Padded] = {
+        (t, k): NOT_PADDED for t in range(out.shape[0]) for k in range(out.shape[1])
+    }
     for parts in ordered_map(read, work.items(), jobs=jobs):
         results.update(parts)
     return results

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from semeion.cohort.series import faults
 from semeion.cohort.volume import Floats, Grid
@@ -189,7 +188,7 @@ def positions(planes: Sequence[Plane], axes: Floats, where: str) -> list[list[in
     """
     places = np.array([p.position for p in planes], dtype=np.float64) @ axes
     if not np.isfinite(places).all():
-        bad = [planes[n].name for n in np.flatnonzero(~np.isfinite(places).all(axis=1))]
+        bad = [planes[int(n)].name for n in np.flatnonzero(~np.isfinite(places).all(axis=1))]
         raise faults.missing("finite ImagePositionPatient (0020,0032)", bad, len(planes), where)
     same = min(SAME_PLACE_MM, 0.05 * min(planes[0].spacing or (1.0,)))
     groups: list[list[int]] = []
@@ -385,6 +384,6 @@ def _natural(text: str) -> tuple[float, str]:
         return np.inf, text
 
 
-def even_depths(depths: Floats, step: float) -> npt.NDArray[np.float64]:
+def even_depths(depths: Floats, step: float) -> Floats:
     """Return the depths of an even grid over uneven slices: from the first, every `step`, to the last (rounded)."""
-    return np.arange(round(float(depths[-1]) / step) + 1) * step
+    return np.arange(round(float(depths[-1]) / step) + 1, dtype=np.float64) * step

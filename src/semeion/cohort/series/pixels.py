@@ -319,7 +319,7 @@ def read_native(path: str, coding: Coding, frame: int, out: npt.NDArray[Any]) ->
     try:
         with Path(path).open("rb", buffering=0) as file:
             file.seek(coding.offset + frame * size)
-            view = memoryview(stored).cast("B")
+            view = stored.data.cast("B")
             got = 0
             while got < size:
                 more = file.readinto(view[got:])
