@@ -17,6 +17,8 @@ REACH = 2.0
 """Half the width of a plane, in the largest radius of the tube."""
 FINE, FINEST = 0.35, 40
 """Distance of points on a plane, in the smallest spacing; and the most points from its middle to its border."""
+SPARSE = 4
+"""How many steps apart the cross-sections are that only centre the line."""
 ROUNDS = 2
 """How often the line is moved to the centres of its cross-sections and smoothed again."""
 
@@ -75,7 +77,7 @@ def cut(bits: Bits, grid: Grid) -> Sections:
     reach = REACH * float(depth.max()) + float(spacing_kji.max())
     soft = inside.astype(np.float64)
     for _ in range(ROUNDS):
-        centres, _, _ = _planes(soft, line, reach, spacing_kji)
+        centres, _, _ = _planes(soft, _even(line, SPARSE * step), reach, spacing_kji)
         line = _smooth(centres, step, radius)
     _, area, minor = _planes(soft, line, reach, spacing_kji)
     along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))])
@@ -149,6 +151,7 @@ def _planes(soft: Floats, line: Floats, reach: float, spacing_kji: Floats) -> tu
     ticks = np.arange(-int(reach / fine), int(reach / fine) + 1) * fine
     u, v = np.meshgrid(ticks, ticks, indexing="ij")
     middle = len(ticks) // 2
+    cross = ndimage.generate_binary_structure(2, 1)
     centres, areas, minors = line.copy(), np.zeros(len(line)), np.zeros(len(line))
     for n, (point, tangent) in enumerate(zip(line, tangents, strict=True)):
         first = np.cross(tangent, np.eye(3)[int(np.argmin(np.abs(tangent)))])
@@ -156,7 +159,7 @@ def _planes(soft: Floats, line: Floats, reach: float, spacing_kji: Floats) -> tu
         second = np.cross(tangent, first)
         at = (point + u[..., None] * first + v[..., None] * second) / spacing_kji
         values = ndimage.map_coordinates(soft, np.moveaxis(at, -1, 0), order=1)
-        values = _around(values, middle)
+        values = _around(values, middle, cross)
         total = float(values.sum())
         if total <= 0:
             continue
@@ -174,9 +177,9 @@ def _planes(soft: Floats, line: Floats, reach: float, spacing_kji: Floats) -> tu
     return centres, areas, minors
 
 
-def _around(values: Floats, middle: int) -> Floats:
+def _around(values: Floats, middle: int, cross: Bits) -> Floats:
     """Return `values` with all parts set to 0 but the connected one nearest to the middle of the plane."""
-    numbered, n = ndimage.label(values > 0)
+    numbered, n = ndimage.label(values > 0, structure=cross)
     if n == 0:
         return values
     kept = numbered[middle, middle]
