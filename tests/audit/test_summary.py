@@ -40,7 +40,7 @@ def test_summary_has_the_keys_of_check_json(framed):
     assert set(summary) == {
         *("schema", "semeion", "synthetic", "target", "task", "positive", "classes", "why", "source", "n_cases"),
         *("n_patients", "has_patients", "has_split", "splits", "images", "unused", "covariates", "notes", "flow"),
-        *("audits", "cleaning"),
+        *("audits", "cleaning", "kind", "role", "image_names"),
     }
     assert list(summary["audits"]) == list(NAMES)
     assert summary["splits"]["train"] == {"n": 6, "n_patients": 6, "class_counts": {"benign": 3, "malignant": 3}}

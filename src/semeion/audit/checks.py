@@ -10,7 +10,7 @@ import pandas as pd
 from semeion.audit.audit import Audit
 from semeion.audit.copies import duplicate_groups, label_conflicts, near_duplicates, patient_overlap
 from semeion.audit.images import blank_images, unmatched_files, unreadable_images
-from semeion.audit.labels import class_counts, missing_values
+from semeion.audit.labels import class_counts, mask_counts, missing_values
 from semeion.audit.leak import target_leak
 from semeion.cohort.cohort import Cohort
 from semeion.errors import InputError
@@ -66,7 +66,7 @@ def run_checks(
         patient_overlap(cohort),
         label_conflicts(cohort, facts),
         unmatched_files(cohort, source_files),
-        class_counts(cohort, folds),
+        mask_counts(cohort, facts) if cohort.target.task == "segmentation" else class_counts(cohort, folds),
         missing_values(cohort),
         target_leak(cohort),
     )

@@ -19,9 +19,11 @@ IMBALANCE = 10.0
 
 
 def class_members(cohort: Cohort) -> dict[str, np.ndarray[Any, np.dtype[np.bool_]]]:
-    """Return, for each class (multi-label: each label present), which rows belong to it; none for regression."""
+    """Return, for each class (multi-label: each label present), which rows belong to it; none for a measured value and
+    for masks.
+    """
     target, table = cohort.target, cohort.table
-    if target.task == "regression":
+    if target.task in ("regression", "segmentation"):
         return {}
     if target.task == "multilabel":
         return {name: (table[f"y.{name}"] == 1).to_numpy() for name in target.classes}
@@ -78,6 +80,32 @@ def class_counts(cohort: Cohort, folds: int = 5) -> Audit:
         advice = f"{_sentence(notes)} Training weighs the classes; read AUPRC and precision as well."
         return Audit("class-counts", "note", figures=figures, advice=advice)
     return Audit("class-counts", "clear", figures=figures, advice="Every class has cases enough on every side.")
+
+
+def mask_counts(cohort: Cohort, facts: pd.DataFrame) -> Audit:
+    """Count the cases whose mask holds each label of a segmentation, overall and in every split."""
+    held = [set(text.split(";")) - {"", "0"} for text in facts["mask_labels"].astype("str")]
+    ok = (facts["status"] == "ok").to_numpy()
+    figures: dict[str, Any] = {"cases": int(ok.sum())}
+    figures["empty_masks"] = int(sum(not labels for labels, usable in zip(held, ok, strict=True) if usable))
+    splits = cohort.table["split"].to_numpy(dtype=object) if cohort.has_split else None
+    problems = []
+    for name, value in zip(cohort.target.classes, cohort.target.values, strict=True):
+        rows = np.array([str(value) in labels for labels in held], dtype=np.bool_) & ok
+        figures[f"cases_{name}"] = int(rows.sum())
+        if rows.sum() < FEW:
+            problems.append(f"label {name!r} is in the masks of {counted(int(rows.sum()), 'case')}")
+        for split in SPLITS if splits is not None else ():
+            inside = splits == split
+            figures[f"{split}_{name}"] = int((rows & inside).sum())
+            if rows.any() and inside.any() and not (rows & inside).any():
+                problems.append(f"no mask in {split} holds label {name!r}")
+    if figures["empty_masks"]:
+        problems.append(f"{counted(figures['empty_masks'], 'mask is', 'masks are')} empty")
+    if problems:
+        advice = f"{_sentence(problems)} Bring more such cases, or correct the masks, the labels or the split."
+        return Audit("class-counts", "warn", figures=figures, advice=advice)
+    return Audit("class-counts", "clear", figures=figures, advice="Every label is in masks enough on every side.")
 
 
 def missing_values(cohort: Cohort) -> Audit:

@@ -47,7 +47,7 @@ def summarise(
     from importlib.metadata import version
 
     target = cohort.target
-    shares = cleaning_shares(facts, training_rows(cohort))
+    shares = cleaning_shares(facts, training_rows(cohort)) if cleaning_advice else {}
     told: dict[str, Any] = {
         "schema": SCHEMA,
         "semeion": version("semeion"),
@@ -58,6 +58,9 @@ def summarise(
         "classes": list(target.classes),
         "why": target.why,
         "source": cohort.source,
+        "kind": cohort.images.kind,
+        "role": cohort.images.role,
+        "image_names": list(cohort.images.names),
         "n_cases": len(cohort.table),
         "n_patients": int(cohort.table["patient_id"].nunique()),
         "has_patients": cohort.has_patients,
@@ -119,6 +122,8 @@ def case_labels(cohort: Cohort) -> list[str]:
     """Return the reference standard of every case as a person reads it."""
     if cohort.target.task == "regression":
         return [f"{value:g}" for value in cohort.table["y"]]
+    if cohort.target.task == "segmentation":
+        return [""] * len(cohort.table)
     members = class_members(cohort)
     nothing = "none" if cohort.target.task == "multilabel" else ""
     columns = list(members.items())
@@ -194,7 +199,16 @@ def _images(facts: pd.DataFrame) -> dict[str, Any]:
             "p995": seen["p995"].median(),
             "maximum": seen["maximum"].max(),
         }
+    volumes: dict[str, Any] = {}
+    if "size_k" in seen:
+        volumes = {
+            "slices": spread("size_k"),
+            "spacing_mm": {axis: spread(f"spacing_{axis}") for axis in "ijk"},
+            "orientation": tally("orientation"),
+            "unit": tally("unit"),
+        }
     return {
+        **volumes,
         **{name: int(status.get(name, 0)) for name in ("ok", "missing", "unreadable")},
         "formats": tally("source_format"),
         "photometry": tally("photometry"),

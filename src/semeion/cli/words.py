@@ -91,6 +91,10 @@ def print_check(check: Mapping[str, Any], output: Path | None) -> None:
         counts = ", ".join(f"{label} {count}" for label, count in split.get("class_counts", {}).items())
         print(f"  {name}: {split['n']} cases{': ' + counts if counts else ''}")
     images = check["images"]
+    if check.get("kind") == "volume" and images["ok"]:
+        print(f"volumes: {_volumes(images)}")
+    if check.get("role", "single") != "single":
+        print(f"images of a case: {check['role']} {', '.join(check['image_names'])}")
     print(f"images: {images['ok']} read, {images['missing']} missing, {images['unreadable']} unreadable")
     for note in check["notes"]:
         print(f"note: {note}")
@@ -106,11 +110,27 @@ def print_check(check: Mapping[str, Any], output: Path | None) -> None:
         print(f"\nPage: {_short(output / 'check.html')}")
 
 
+def _volumes(images: Mapping[str, Any]) -> str:
+    """Return ``35 x 50 x 36 voxels of 1 x 1 x 1 mm (medians), PSR, HU``."""
+    size = " x ".join(f"{images[name]['median']:.0f}" for name in ("cols", "rows", "slices"))
+    spacing = " x ".join(f"{images['spacing_mm'][axis]['median']:.3g}" for axis in "ijk")
+    turned = ", ".join(f"{name} {count}" for name, count in images["orientation"].items())
+    units = ", ".join(f"{name} {count}" for name, count in images["unit"].items()) or "no unit"
+    return f"{size} voxels of {spacing} mm (medians); orientation {turned}; {units}"
+
+
 def print_plan(plan: Plan, output: Path) -> None:
     """Print the main decisions with their reasons."""
-    size = plan.preparation.size
     print(f"target {plan.target.name!r}: {plan.target.task}, {len(plan.target.classes)} classes")
-    print(f"input {size[0]} x {size[1]} x {plan.preparation.channels}; residual network {plan.network.widths}")
+    shape = plan.shape
+    if plan.images.role != "single":
+        print(f"images of a case: {plan.images.role} {', '.join(plan.images.names)}")
+    kinds = {"residual": "residual network", "residual3d": "residual network in three dimensions"}
+    kind = kinds.get(plan.network.kind, f"residual network of slices, {plan.network.pooling} over them")
+    print(f"input {' x '.join(map(str, shape[1:]))} x {shape[0]}; {kind} {plan.network.widths}")
+    for name in ("kind", "pooling", "group_pooling", "shared"):
+        if name in plan.network.why:
+            print(f"  {name.replace('_', ' ')}: {plan.network.why[name]}")
     print(f"  {plan.network.why.get('widths', '')}")
     steps = sum(member.steps for member in plan.members)
     print(f"{len(plan.members)} members, {steps} steps of {plan.training.batch} images in {plan.training.precision}")

@@ -192,9 +192,9 @@ def _compare(references: tuple[str, ...], kind: Kind) -> bool | None:
 
             sizes = {read_image(ref).pixels.shape[:2] for ref in references}
             return len(sizes) == 1
-        from semeion.cohort.volumes.read import read_grid
+        from semeion.cohort.volumes.read import read_grid, read_volume
 
-        grids = [read_grid(ref) for ref in references]
+        grids = [read_grid(ref) or read_volume(ref).grid for ref in references]
     except ImageError:
         return None
     first = grids[0]

@@ -14,7 +14,8 @@ import torch
 
 from semeion.errors import InputError
 from semeion.learn import augment
-from semeion.learn.network import Network, Scales, outputs_of
+from semeion.learn.network import Scales, outputs_of
+from semeion.learn.network3d import layout_of, make_network
 from semeion.learn.objective import loss
 from semeion.parallel import usable_cores
 from semeion.plan.networks import Candidate
@@ -31,6 +32,7 @@ def measure_machine(
     classes: list[str],
     channels: int,
     *,
+    groups: int = 1,
     seconds: float,
     progress: Progress,
 ) -> Machine:
@@ -41,7 +43,9 @@ def measure_machine(
     candidates
         Best first, as :func:`semeion.plan.networks.candidates` returns.
     task, classes, channels
-        They decide the head and the stem.
+        They decide the head and the stem; `channels` counts the planes of all images of a case.
+    groups
+        Frames or views among them that are encoded each for itself.
     seconds
         What the whole measurement may take. The cheapest candidates are measured first; those for which no time is
         left are left out of the choice.
@@ -52,24 +56,26 @@ def measure_machine(
     began = perf_counter()
     measured: list[Measured] = []
     progress.start("measuring this machine", len(candidates) + 1)
-    threads = best_threads(candidates[-1], task, classes, channels, device)
+    threads = best_threads(candidates[-1], task, classes, channels, device, groups)
     torch.set_num_threads(threads)
     progress.advance()
     for candidate in reversed(candidates):
         left = seconds - (perf_counter() - began)
         if measured and left < 4 * _previous_step(measured[-1], candidate):
             break
-        result = {"float32": step_seconds(candidate, task, classes, channels, device, bfloat16=False)}
+        result = {"float32": step_seconds(candidate, task, classes, channels, device, groups, bfloat16=False)}
         # Where bfloat16 does not pay for one network, the processor has no instructions for it: not tried again.
         if not measured or measured[-1].precision == "bfloat16":
-            result["bfloat16"] = step_seconds(candidate, task, classes, channels, device, bfloat16=True)
+            result["bfloat16"] = step_seconds(candidate, task, classes, channels, device, groups, bfloat16=True)
         measured.append(Measured(candidate, result, round(peak_gib(), 3)))
         progress.advance()
     progress.finish()
     return Machine(threads, free_memory_gib(), device, measured[::-1], _facts(device))
 
 
-def best_threads(candidate: Candidate, task: str, classes: list[str], channels: int, device: str) -> int:
+def best_threads(
+    candidate: Candidate, task: str, classes: list[str], channels: int, device: str, groups: int = 1
+) -> int:
     """Return all usable cores, or one fewer where that is faster.
 
     On a shared machine a thread that must wait for its core holds up all the others.
@@ -78,7 +84,7 @@ def best_threads(candidate: Candidate, task: str, classes: list[str], channels: 
     times = {}
     for threads in {cores, max(1, cores - 1)}:
         torch.set_num_threads(threads)
-        times[threads] = step_seconds(candidate, task, classes, channels, device, bfloat16=False)
+        times[threads] = step_seconds(candidate, task, classes, channels, device, groups, bfloat16=False)
     return min(times, key=lambda threads: times[threads])
 
 
@@ -91,13 +97,27 @@ def _previous_step(previous: Measured, following: Candidate) -> float:
 
 
 def step_seconds(
-    candidate: Candidate, task: str, classes: list[str], channels: int, device: str, *, bfloat16: bool
+    candidate: Candidate,
+    task: str,
+    classes: list[str],
+    channels: int,
+    device: str,
+    groups: int = 1,
+    *,
+    bfloat16: bool,
 ) -> float:
     """Return the median time of a training step, augmentation included, in seconds."""
     torch.manual_seed(0)
     outputs = outputs_of(task, classes)
-    plan = NetworkPlan(widths=list(candidate.widths), stem_stride=candidate.stem_stride)
-    network = Network(plan, channels, task, outputs).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    plan = NetworkPlan(
+        kind=candidate.kind,
+        widths=list(candidate.widths),
+        stem_stride=candidate.stem_stride,
+        pooling=candidate.pooling,
+    )
+    layout = layout_of(plan, channels_last=True)
+    network = make_network(plan, (channels, *candidate.size), groups, task, outputs)
+    network = network.to(device, memory_format=layout)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(network.parameters(), 1e-3, fused=True)
     scales = Scales((127.0,) * channels, (50.0,) * channels)
     rng = np.random.default_rng(0)
@@ -108,8 +128,10 @@ def step_seconds(
     # The first steps allocate and choose kernels; the later ones are counted.
     for step in range(6):
         began = perf_counter()
-        images = augment.apply(pixels.float(), augment.draw(AugmentationPlan(), len(pixels), 1.0, rng))
-        images = ((images - 127) / 50).to(device).contiguous(memory_format=torch.channels_last)
+        images = augment.apply(pixels.float(), _drawn(candidate, rng))
+        images = ((images - 127) / 50).to(device)
+        if images.ndim == 4 or layout == torch.channels_last_3d:
+            images = images.contiguous(memory_format=layout)
         with torch.autocast(device, torch.bfloat16, enabled=bfloat16):
             logits = network(images)
         value = loss(logits.float(), wanted.to(device), task, scales, None, 0.0)
@@ -122,6 +144,14 @@ def step_seconds(
         if step >= 2 and sum(times) > 1.0:
             break
     return median(times)
+
+
+def _drawn(candidate: Candidate, rng: np.random.Generator) -> augment.Draw:
+    """Draw the changes of a batch as training would."""
+    if candidate.kind == "residual3d":
+        slices, height, width = candidate.size
+        return augment.draw_volumes(AugmentationPlan(tilt=10.0), candidate.batch, (slices, height, width), rng)
+    return augment.draw(AugmentationPlan(), candidate.batch, 1.0, rng)
 
 
 def machine_to_json(machine: Machine) -> dict[str, Any]:
@@ -152,7 +182,8 @@ def machine_from_json(raw: dict[str, Any], where: Path) -> Machine:
     measured = []
     for entry in raw["measured"]:
         candidate = {**entry["candidate"]}
-        candidate["size"], candidate["widths"] = tuple(candidate["size"]), tuple(candidate["widths"])
+        for name in ("size", "widths"):
+            candidate[name] = tuple(candidate[name])
         measured.append(Measured(Candidate(**candidate), entry["seconds_per_step"], entry["peak_gib"]))
     free = float("inf") if raw["memory_gib"] is None else raw["memory_gib"]
     return Machine(raw["threads"], free, raw["device"], measured, raw["facts"])

@@ -30,6 +30,20 @@ def write_plan(plan: Plan, path: Path) -> None:
     write_text(path, text)
 
 
+def plan_task(path: Path) -> str | None:
+    """Return the task that a plan file names, or None when it cannot be told; reading the plan says why."""
+    try:
+        raw: Any = yaml.safe_load(path.read_text(encoding="utf-8")) if path.stat().st_size <= MAX_BYTES else None
+    except (OSError, yaml.YAMLError, UnicodeDecodeError, RecursionError):
+        return None
+    if not isinstance(raw, dict):
+        return None
+    target = raw.get("target")
+    # A plan of a segmentation says so at its top, every other in its target.
+    task = raw.get("task", target.get("task") if isinstance(target, dict) else None)
+    return task if isinstance(task, str) else None
+
+
 def read_plan(path: Path) -> Plan:
     """Read a plan that :func:`write_plan` wrote and a person may have edited.
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from semeion.cohort.cohort import Cohort
+from semeion.plan.volume_facts import volume_facts
 
 SCHEMA = 1
 
@@ -27,7 +29,7 @@ def fingerprint(cohort: Cohort, facts: pd.DataFrame) -> dict[str, Any]:
     cohort
         The cases.
     facts
-        One row a case in cohort order, as :func:`semeion.prepare.scan.scan` returns.
+        One row a case in cohort order, as :func:`semeion.study.inspect.inspect` finds them.
 
     Returns
     -------
@@ -50,33 +52,79 @@ def fingerprint(cohort: Cohort, facts: pd.DataFrame) -> dict[str, Any]:
         "cases": {str(name): int(count) for name, count in splits.value_counts(sort=False).items()},
         "has_split": cohort.has_split,
         "has_patients": cohort.has_patients,
+        "images": {
+            "kind": cohort.images.kind,
+            "role": cohort.images.role,
+            "names": list(cohort.images.names),
+        },
         "training": {
             "cases": len(table),
             "patients": int(table["patient_id"].nunique()),
             "labels": label_counts(cohort, chosen),
             "known": known_counts(cohort, chosen),
-            "rows": spread(seen["rows"]),
-            "cols": spread(seen["cols"]),
-            "aspect": spread(seen["rows"] / seen["cols"]),
-            "colour_share": share(seen["channels"] == 3),
-            "bits": counts(seen["bits"]),
             "formats": counts(seen["source_format"]),
             "modality": counts(seen["modality"]),
             "unit": counts(seen["unit"]),
             "intensity": {
                 name: spread(seen[name].astype(float)) for name in ("minimum", "p005", "mean", "p995", "maximum")
             },
-            "border_fraction": spread(seen["border_fraction"]),
-            "text_fraction": spread(seen["text_fraction"]),
-            "salt_fraction": spread(seen["salt_fraction"]),
-            "low_contrast_share": share(seen["low_contrast"]),
+            **(_volume_part(cohort, seen) if cohort.images.kind == "volume" else _picture_part(seen)),
         },
     }
 
 
+def _picture_part(seen: pd.DataFrame) -> dict[str, Any]:
+    """Return the facts of pictures alone."""
+    return {
+        "rows": spread(seen["rows"]),
+        "cols": spread(seen["cols"]),
+        "aspect": spread(seen["rows"] / seen["cols"]),
+        "colour_share": share(seen["channels"] == 3),
+        "bits": counts(seen["bits"]),
+        "border_fraction": spread(seen["border_fraction"]),
+        "text_fraction": spread(seen["text_fraction"]),
+        "salt_fraction": spread(seen["salt_fraction"]),
+        "low_contrast_share": share(seen["low_contrast"]),
+    }
+
+
+def _volume_part(cohort: Cohort, seen: pd.DataFrame) -> dict[str, Any]:
+    """Return the facts of volumes alone, and of what their masks hold."""
+    part: dict[str, Any] = {"volume": volume_facts(seen)}
+    part["foreground"] = {
+        name: spread(seen[name].astype(float)) for name in ("fg_p005", "fg_p995", "fg_mean", "fg_std") if name in seen
+    }
+    if cohort.target.task == "segmentation" and "mask_voxels" in seen:
+        part["label_ml"] = label_ml(cohort, seen)
+    return part
+
+
+def label_ml(cohort: Cohort, seen: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """Return the spread of each label's volume in millilitres over the training cases that hold it."""
+    voxel = seen[["spacing_i", "spacing_j", "spacing_k"]].to_numpy(dtype=np.float64).prod(axis=1) / 1000.0
+    held = [mask_voxels(text) for text in seen["mask_voxels"]]
+    found = {}
+    for name, value in zip(cohort.target.classes, cohort.target.values, strict=True):
+        amounts = [count.get(value, 0) * ml for count, ml in zip(held, voxel, strict=True)]
+        found[name] = spread(pd.Series([amount for amount in amounts if amount > 0], dtype=np.float64))
+    return found
+
+
+def mask_voxels(text: Any) -> dict[int, int]:
+    """Return voxels by integer label from the scan's JSON; empty without a mask."""
+    return (
+        {int(label): int(count) for label, count in json.loads(text).items()} if isinstance(text, str) and text else {}
+    )
+
+
 def label_counts(cohort: Cohort, chosen: np.ndarray) -> dict[str, Any]:
-    """Return cases per class (multi-label: per label present; regression: the spread of the value)."""
+    """Return cases per class (multi-label: per label present; regression: the spread of the value).
+
+    Masks are not in the table: of a segmentation it is empty.
+    """
     table, target = cohort.table[chosen], cohort.target
+    if target.task == "segmentation":
+        return {}
     if target.task == "regression":
         return spread(table["y"])
     if target.task == "multilabel":

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 SIZES = (224, 160, 128, 96, 64)
+VOLUME_SIDES = (96, 64, 48, 32)
+"""Rows and columns tried for volumes."""
+MOST_SLICES = 64
 LAST_MAP = 8
 """Stages are added until the last map is at most this many pixels wide."""
 
@@ -18,7 +21,7 @@ class Candidate:
     Attributes
     ----------
     size
-        Height and width of the input in pixels.
+        Height and width of the input in pixels; of volumes slices, height and width.
     fit
         Whether images are padded or stretched to it.
     widths, stem_stride
@@ -27,17 +30,25 @@ class Candidate:
         Images a step.
     wants_members
         Members of full length that must be affordable (of three) before this candidate is chosen.
+    kind, pooling
+        As in :class:`semeion.plan.schema.NetworkPlan`.
     """
 
-    size: tuple[int, int]
+    size: tuple[int, ...]
     fit: Literal["pad", "stretch"]
     widths: tuple[int, ...]
     stem_stride: Literal[1, 2]
     batch: int
     wants_members: float
+    kind: Literal["residual", "residual3d", "slices"] = "residual"
+    pooling: Literal["mean", "attention", "gru", "lstm"] = "mean"
 
     def describe(self) -> str:
         """Return a short phrase, for example ``28 x 28 pixels, widths 24-48-96``."""
+        if self.kind != "residual":
+            body = "in three dimensions" if self.kind == "residual3d" else f"slice by slice, {self.pooling} over slices"
+            size = " x ".join(map(str, self.size))
+            return f"{size} voxels, {body}, widths {'-'.join(map(str, self.widths))}"
         return f"{self.size[0]} x {self.size[1]} pixels, widths {'-'.join(map(str, self.widths))}"
 
 
@@ -48,6 +59,8 @@ def candidates(facts: dict[str, Any]) -> list[Candidate]:
     the proportion of the images when these agree within 5 %, else the input is square and images are padded.
     """
     training = facts["training"]
+    if "volume" in training:
+        return volume_candidates(facts)
     rows, cols, aspect = training["rows"], training["cols"], training["aspect"]
     uniform = aspect["p95"] <= 1.05 * aspect["p05"]
     longest = max(rows["median"], cols["median"])
@@ -64,6 +77,69 @@ def candidates(facts: dict[str, Any]) -> list[Candidate]:
             ladder += [_candidate(side, kept, width, members) for width in (24, 16)]
     ladder.append(_candidate(SIZES[-1], kept, 8, 1.0))
     return ladder
+
+
+def volume_candidates(facts: dict[str, Any]) -> list[Candidate]:
+    """Return the ladder for volumes: each in-plane size with a network in three dimensions and one of slices.
+
+    Thick slices (:data:`semeion.plan.volume_facts.ANISOTROPIC`) are seen by networks of slices alone.
+    """
+    volume = facts["training"]["volume"]
+    ladder: list[Candidate] = []
+    for side in VOLUME_SIDES:
+        size = volume_size(volume, side)
+        if ladder and ladder[-1].size == size:
+            continue
+        members = 2.0 if side > 48 else 1.5
+        if not volume["anisotropic"]:
+            ladder += [_volume_candidate(size, "residual3d", width, members) for width in (16, 8)]
+        ladder.append(_volume_candidate(size, "slices", 16, members))
+    ladder.append(_volume_candidate(ladder[-1].size, "slices", 8, 1.0))
+    return ladder
+
+
+def volume_axes(volume: dict[str, Any]) -> str:
+    """Return which axes are planned with: ``stored`` where slices are thick and must stay slices, else ``lps``."""
+    return "stored" if volume["anisotropic"] else "lps"
+
+
+def volume_spacing(volume: dict[str, Any], side: int) -> tuple[float, float, float]:
+    """Return the spacing along i, j and k, mm, at which 95 % of the volumes fit into `side` voxels in the plane.
+
+    Never finer than the median. Thin slices get the same spacing in all axes, thick ones keep their distance, made
+    coarser only where more than :data:`MOST_SLICES` would be needed.
+    """
+    axes = volume[volume_axes(volume)]
+    median = [axes["spacing"][axis]["median"] for axis in "ijk"]
+    extent = [axes["extent_mm"][axis]["p95"] for axis in "ijk"]
+    plane = max(median[0], median[1], extent[0] / side, extent[1] / side)
+    if volume["anisotropic"]:
+        return plane, plane, max(median[2], extent[2] / MOST_SLICES)
+    # With one spacing the tallest axis counts too: a long neck must not make the input endless.
+    plane = max(plane, extent[2] / MOST_SLICES)
+    return plane, plane, plane
+
+
+def volume_size(volume: dict[str, Any], side: int) -> tuple[int, int, int]:
+    """Return slices, height and width of the input that holds 95 % of the volumes at :func:`volume_spacing`."""
+    axes = volume[volume_axes(volume)]
+    wanted = [
+        axes["extent_mm"][axis]["p95"] / step for axis, step in zip("ijk", volume_spacing(volume, side), strict=True)
+    ]
+    width, height = (max(8, math.ceil((value - 0.05) / 4) * 4) for value in wanted[:2])
+    return max(1, min(MOST_SLICES, math.ceil(wanted[2] - 0.05))), height, width
+
+
+def _volume_candidate(
+    size: tuple[int, int, int], kind: Literal["residual3d", "slices"], width: int, members: float
+) -> Candidate:
+    stem: Literal[1, 2] = 1 if max(size[1:]) < 48 else 2
+    stages = 1 + max(0, math.ceil(math.log2(max(size[1:]) / stem / LAST_MAP)))
+    widths = tuple(min(width * 2**stage, 256) for stage in range(min(stages, 5)))
+    voxels = size[0] * size[1] * size[2]
+    # Attention finds the few slices that show something; of two or three slices nothing is left to find.
+    pooling: Literal["mean", "attention"] = "attention" if kind == "slices" and size[0] > 3 else "mean"
+    return Candidate(size, "pad", widths, stem, 16 if voxels <= 64**3 else 8, members, kind, pooling)
 
 
 def _candidate(side: int, aspect: float | None, width: int, members: float) -> Candidate:

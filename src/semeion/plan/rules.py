@@ -11,17 +11,17 @@ import numpy as np
 from semeion.errors import InputError
 from semeion.plan.networks import Candidate
 from semeion.plan.schema import (
-    AugmentationPlan,
     BudgetPlan,
     MemberPlan,
-    NetworkPlan,
     OperatingPointPlan,
     Plan,
     PreparationPlan,
     TargetPlan,
     TrainingPlan,
     ValidationPlan,
+    VolumePreparationPlan,
 )
+from semeion.plan.volume_rules import plan_augmentation, plan_images, plan_network, plan_volume_preparation
 from semeion.prepare.spec import Cleaning
 
 DEFAULT_BUDGET = 15 * 60.0
@@ -152,10 +152,9 @@ def make_plan(facts: dict[str, Any], machine: Machine, wishes: Wishes) -> Plan:
             positive=facts["positive"],
             why={"task": facts["why"]},
         ),
+        images=plan_images(facts),
         preparation=plan_preparation(facts, chosen.candidate, wishes.cleaning),
-        network=NetworkPlan(
-            widths=list(chosen.candidate.widths), stem_stride=chosen.candidate.stem_stride, why={"widths": why}
-        ),
+        network=plan_network(facts, chosen.candidate, why),
         training=plan_training(facts, chosen, batch, machine, plan_evaluations(facts, validation, wanted)),
         validation=validation,
         members=members,
@@ -277,9 +276,11 @@ def member_seed(seed: int, repeat: int, fold: int) -> int:
 
 def plan_preparation(
     facts: dict[str, Any], candidate: Candidate, cleaning: dict[str, tuple[bool, str]]
-) -> PreparationPlan:
+) -> PreparationPlan | VolumePreparationPlan:
     """Decide channels, intensities, cleaning, size and fit from the training images."""
     training = facts["training"]
+    if "volume" in training:
+        return plan_volume_preparation(facts, candidate)
     why = {"size": f"images are {training['rows']['median']:.0f} x {training['cols']['median']:.0f} pixels (median)"}
     channels = 3 if training["colour_share"] >= 0.5 else 1
     why["channels"] = f"{training['colour_share']:.0%} of the training images have colour"
@@ -295,7 +296,7 @@ def plan_preparation(
         intensity=intensity,
         window=window,
         clean=Cleaning(**{name: asked for name, (asked, _) in cleaning.items()}),
-        size=candidate.size,
+        size=(candidate.size[0], candidate.size[1]),
         fit=candidate.fit,
         why=why,
     )
@@ -336,6 +337,7 @@ def plan_training(
     modality = max(training["modality"], key=training["modality"].get, default="")
     mirrored = modality in MIRRORED_MODALITIES
     seconds = ", ".join(f"{name} {value:.3f} s" for name, value in chosen.seconds.items())
+    augmentation = plan_augmentation(chosen.candidate, modality, mirrored)
     deep = len(chosen.candidate.widths) > 3
     return TrainingPlan(
         batch=batch,
@@ -347,16 +349,7 @@ def plan_training(
         precision=chosen.precision,
         device=machine.device,
         threads=machine.threads,
-        augmentation=AugmentationPlan(
-            flip_horizontal=mirrored,
-            why={
-                "rotation": "positioning differs by some degrees, and shift and size with it",
-                "flip_horizontal": f"{modality}: left and right carry no meaning"
-                if mirrored
-                else "off, since the modality is unknown or its sides carry meaning (heart, liver, laterality)",
-                "brightness": "gain and exposure differ between devices",
-            },
-        ),
+        augmentation=augmentation,
         why={
             "precision": f"measured for one step: {seconds}",
             "batch": f"{batch} images a step, as measured; at most about half of the cases that a member learns from",

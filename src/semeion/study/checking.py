@@ -35,14 +35,17 @@ def check_source(source: Path, options: RunOptions, output: Path | None, progres
     if output is not None and output.exists() and not output.is_dir():
         raise InputError("is a file", where=str(output), fix="choose a folder with -o")
     seen = inspect(source, options, progress)
-    advice = recommend_cleaning(seen.facts, learning_rows(seen.cohort).to_numpy()) if len(seen.facts) else {}
+    pictures_only = seen.cohort.images.kind == "picture"
+    advice = {}
+    if len(seen.facts) and pictures_only:
+        advice = recommend_cleaning(seen.facts, learning_rows(seen.cohort).to_numpy())
     check = summarise(seen.everyone, seen.everything, seen.audits, advice)
     if output is not None:
         wanted = {name: asked for name, (asked, _) in advice.items()}
         # Without advice every step is shown, so that a reader sees what a plan could still ask for.
         clean = Cleaning(**wanted) if any(wanted.values()) else Cleaning(borders=True, text=True, salt=True)
         spec = Preparation(clean=clean, size=(SHOWN, SHOWN))
-        examples = cleaning_examples(seen.cohort, seen.facts, spec, EXAMPLES, options.seed)
+        examples = cleaning_examples(seen.cohort, seen.facts, spec, EXAMPLES, options.seed) if pictures_only else []
         pictures: dict[str, bytes] = {}
         check["examples"] = []
         for number, (case_id, label, before, after, steps) in enumerate(examples):

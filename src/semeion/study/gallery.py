@@ -45,17 +45,34 @@ def write_gallery(
         known = rows[rows["target"] == asked.target].dropna(subset=["y_true"]).reset_index(drop=True)
         chosen += _choose(_judge(known, asked, own, split), asked, each=EACH if asked is question else FEW)
     row_of = {case: row for row, case in enumerate(cohort.table["case_id"])}
+    several = cohort.images.kind == "picture" and cohort.images.role != "single"
+    pictures = len(cohort.images.names) if several else 1
     entries = []
     for number, entry in enumerate(chosen[:MOST]):
         name = f"{number:03d}.png"
         pixels = store.take(np.array([row_of[entry["case_id"]]]))[0]
-        write_bytes(run / "gallery" / name, to_png(pixels))
+        write_bytes(run / "gallery" / name, to_png(pixels, pictures))
         entries.append({**entry, "file": name, "split": split})
     write_json(run / "gallery" / "gallery.json", {"cases": entries})
 
 
-def to_png(pixels: npt.NDArray[np.uint8]) -> bytes:
-    """Return a PNG of one prepared image, ``(channels, height, width)``, enlarged by whole pixels when small."""
+def to_png(pixels: npt.NDArray[np.uint8], images: int = 1) -> bytes:
+    """Return a PNG of one prepared case, enlarged by whole pixels when small.
+
+    Parameters
+    ----------
+    pixels
+        ``(channels, height, width)``; of `images` pictures one after the other, shown side by side. Of volumes
+        ``(planes, slices, height, width)``: of every plane three slices, a row a plane.
+    images
+        Pictures in `pixels`.
+    """
+    if pixels.ndim == 4:
+        chosen = np.unique(np.round(np.linspace(0, pixels.shape[1] - 1, 5)[1:4]).astype(int))
+        rows = [np.concatenate([plane[place] for place in chosen], axis=1) for plane in pixels]
+        pixels = np.concatenate(rows, axis=0)[np.newaxis]
+    elif images > 1:
+        pixels = np.concatenate(np.split(pixels, images), axis=2)
     shown: npt.NDArray[Any] = np.ascontiguousarray(np.moveaxis(pixels, 0, 2)[..., ::-1])
     factor = max(1, -(-SHOWN // min(shown.shape[:2])))
     if factor > 1:

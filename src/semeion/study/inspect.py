@@ -12,9 +12,11 @@ from semeion.audit.audit import Audit
 from semeion.audit.checks import is_void, run_checks
 from semeion.cohort.cohort import Cohort, Flow
 from semeion.cohort.gather import gather
+from semeion.cohort.target import name_found_labels
 from semeion.errors import InputError, nearest
-from semeion.prepare.scan import scan
+from semeion.plan.fingerprint import learning_rows
 from semeion.progress import Progress
+from semeion.study.facts import read_everything
 from semeion.study.options import RunOptions
 
 
@@ -51,7 +53,8 @@ def inspect(source: Path, options: RunOptions, progress: Progress) -> Inspected:
     """
     cohort = gather(source, options.cohort)
     cohort = replace(cohort, synthetic=cohort.synthetic or options.synthetic, notes=(*cohort.notes, *options.remarks))
-    facts = scan(cohort, jobs=options.jobs, progress=progress)
+    facts = read_everything(cohort, jobs=options.jobs, progress=progress)
+    cohort = with_found_labels(cohort, facts)
     audits = run_checks(cohort, facts)
     bad = facts.loc[facts["status"] != "ok", "case_id"]
     kept, kept_facts = cohort, facts
@@ -64,6 +67,30 @@ def inspect(source: Path, options: RunOptions, progress: Progress) -> Inspected:
         )
         kept = replace(cohort, flow=(*cohort.flow, flow))
     return Inspected(kept, kept_facts, cohort, facts, audits)
+
+
+def with_found_labels(cohort: Cohort, facts: pd.DataFrame) -> Cohort:
+    """Return the cohort of a segmentation with its labels named by what the masks of training cases hold.
+
+    Labels that are named already are kept; the scan has told of masks that hold others.
+
+    Raises
+    ------
+    InputError
+        When nothing names the labels and no mask holds one.
+    """
+    if cohort.target.task != "segmentation" or cohort.target.values:
+        return cohort
+    rows = learning_rows(cohort).to_numpy() & (facts["status"] == "ok").to_numpy()
+    found = {int(label) for text in facts.loc[rows, "mask_labels"].astype("str") for label in text.split(";") if label}
+    target = name_found_labels(cohort.target, found)
+    if not target.values:
+        raise InputError(
+            "no mask of a training case holds a label",
+            where=f"column {target.name!r}",
+            fix="give masks of what is sought",
+        )
+    return replace(cohort, target=target)
 
 
 def refuse_bad_images(seen: Inspected, *, skip_bad: bool) -> None:
@@ -110,6 +137,6 @@ def refuse_void(audits: dict[str, Audit], accept: tuple[str, ...]) -> list[str]:
 
 
 def labels(cohort: Cohort) -> Any:
-    """Return the reference standard, float64 ``(cases,)`` or ``(cases, labels)``."""
+    """Return the reference standard, float64 ``(cases,)`` or ``(cases, labels)``; of a segmentation ``(cases, 0)``."""
     values = cohort.table[list(cohort.target.columns)].to_numpy(dtype="float64")
-    return values if cohort.target.task == "multilabel" else values[:, 0]
+    return values if cohort.target.task in ("multilabel", "segmentation") else values[:, 0]

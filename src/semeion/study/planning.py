@@ -13,7 +13,7 @@ import pandas as pd
 
 from semeion.artefacts import read_json, write_json
 from semeion.cohort.cohort import Cohort
-from semeion.cohort.reading import read_image
+from semeion.cohort.roles import image_references
 from semeion.errors import InputError
 from semeion.evidence.operating import parse_rule
 from semeion.parallel import usable_cores
@@ -22,7 +22,11 @@ from semeion.plan.fingerprint import fingerprint, learning_rows
 from semeion.plan.networks import candidates
 from semeion.plan.rules import DEFAULT_BUDGET, Machine, Wishes, make_plan, plan_validation
 from semeion.plan.schema import Plan
+from semeion.plan.volume_rules import plan_images
+from semeion.prepare.case import Spec, read_case
 from semeion.prepare.scan import recommend_cleaning
+from semeion.prepare.spec import Preparation
+from semeion.prepare.volume_spec import VolumePreparation
 from semeion.progress import Progress
 from semeion.study.inspect import inspect, refuse_bad_images, refuse_void
 from semeion.study.options import RunOptions
@@ -64,7 +68,8 @@ def plan_run(
         Where the measurement is kept; read when it exists.
     """
     known = fingerprint(cohort, facts)
-    cleaning = recommend_cleaning(facts, learning_rows(cohort).to_numpy())
+    pictures = cohort.images.kind == "picture"
+    cleaning = recommend_cleaning(facts, learning_rows(cohort).to_numpy()) if pictures else {}
 
     def plan() -> Plan:
         from time import monotonic
@@ -93,11 +98,12 @@ def reading_seconds(cohort: Cohort, jobs: int | None) -> float:
     """
     from time import perf_counter
 
-    references = cohort.table["image"]
-    chosen = references.iloc[np.linspace(0, len(references) - 1, min(TIMED, len(references))).astype(int)]
+    references = image_references(cohort)
+    chosen = np.linspace(0, len(references) - 1, min(TIMED, len(references))).astype(int)
+    spec: Spec = Preparation() if cohort.images.kind == "picture" else VolumePreparation(size=(1, 8, 8))
     began = perf_counter()
-    for reference in chosen:
-        read_image(reference)
+    for row in chosen:
+        read_case(references[row], spec)
     return 2 * (perf_counter() - began) / len(chosen) * len(references) / (jobs or usable_cores())
 
 
@@ -136,9 +142,17 @@ def _machine(known: dict[str, Any], file: Path | None, seconds: float, progress:
 
     if file is not None and file.exists():
         return machine_from_json(read_json(file), file)
-    channels = 3 if known["training"]["colour_share"] >= 0.5 else 1
+    images = plan_images(known)
+    colours = 3 if known["training"].get("colour_share", 0.0) >= 0.5 else 1
+    planes = colours * (len(images.names) if images.role != "single" else 1)
     machine = measure_machine(
-        candidates(known), known["task"], known["classes"], channels, seconds=seconds, progress=progress
+        candidates(known),
+        known["task"],
+        known["classes"],
+        planes,
+        groups=images.groups,
+        seconds=seconds,
+        progress=progress,
     )
     if file is not None:
         write_json(file, machine_to_json(machine))
@@ -160,6 +174,9 @@ def check_plan_fits(plan: Plan, cohort: Cohort, where: Path) -> None:
         ("task", plan.target.task, target.task),
         ("classes", plan.target.classes, list(target.classes)),
         ("positive class", plan.target.positive, target.positive),
+        ("kind of images", plan.images.kind, cohort.images.kind),
+        ("role of the images", plan.images.role, cohort.images.role),
+        ("names of the images", plan.images.names, list(cohort.images.names)),
     ):
         if planned != found:
             raise InputError(
@@ -178,7 +195,7 @@ def check_plan_fits(plan: Plan, cohort: Cohort, where: Path) -> None:
         )
 
 
-def write_planned(source: Path, options: RunOptions, output: Path, progress: Progress) -> Plan:
+def write_planned(source: Path, options: RunOptions, output: Path, progress: Progress) -> Any:
     """Inspect, plan, and write ``plan.yaml`` as `output` with ``fingerprint.json`` beside it.
 
     Raises
@@ -192,6 +209,10 @@ def write_planned(source: Path, options: RunOptions, output: Path, progress: Pro
     refuse_bad_images(seen, skip_bad=options.skip_bad)
     refuse_void(seen.audits, options.accept)
     refuse_covariates(seen.cohort)
+    if seen.cohort.target.task == "segmentation":
+        from semeion.study.segment_road import write_segmentation_plan
+
+        return write_segmentation_plan(seen.cohort, seen.facts, options, output, progress)
     planned = plan_run(seen.cohort, seen.facts, options, progress)
     plan = planned.plan()
     write_plan(plan, output)

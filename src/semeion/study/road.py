@@ -14,9 +14,10 @@ import pandas as pd
 from semeion.artefacts import machine_errors, read_json, whole_file, write_json
 from semeion.audit.checks import affected_cases, duplicate_groups
 from semeion.cohort.cohort import Cohort, read_cohort, write_cohort
+from semeion.cohort.roles import image_references
 from semeion.errors import InputError, Interrupted, MachineError
 from semeion.evidence.operating import parse_rule
-from semeion.plan.files import read_plan, write_plan
+from semeion.plan.files import plan_task, read_plan, write_plan
 from semeion.plan.rules import plan_reserve
 from semeion.plan.schema import Plan
 from semeion.plan.splits import Sides, sides
@@ -64,7 +65,7 @@ def start_run(
         When the user stopped it; resumable.
     """
     parse_rule(options.operating_point)
-    if options.plan is not None:
+    if options.plan is not None and plan_task(Path(options.plan)) != "segmentation":
         plan, default = read_plan(Path(options.plan)), RunOptions()
         if options.seed not in (default.seed, plan.seed) or options.operating_point not in (
             default.operating_point,
@@ -117,6 +118,12 @@ def _go(run: RunFolder, progress: Progress, started: float | None) -> None:
     clock = Clock(options.budget, state["seconds_used"], started)
     with _accounted(run, state, clock):
         cohort, facts, audited = _gather(run, Path(state["source"]), options, progress)
+        if cohort.target.task == "segmentation":
+            from semeion.study.segment_road import go_segmentation
+
+            go_segmentation(run, cohort, facts, audited, options, clock, progress)
+            state["finished"] = True
+            return
         plan = _plan(run, cohort, facts, options, clock, progress)
         clock.budget = plan.budget.seconds
         store, y, parts = _prepare(run, cohort, facts, plan, options, progress)
@@ -194,9 +201,10 @@ def _prepare(
     # Last, since it takes long: a cohort that cannot be divided is refused before.
     store = build_store(
         table["case_id"].tolist(),
-        table["image"].tolist(),
+        image_references(cohort),
         plan.preparation.spec(),
         run / "store",
+        groups=plan.images.groups,
         hashes=facts["pixel_hash"].tolist(),
         jobs=options.jobs,
         progress=progress,

@@ -11,7 +11,7 @@ from semeion.cohort.cohort import Cohort
 from semeion.model.card import headline, render_card
 from semeion.model.gate import training_intensity
 from semeion.model.package import write_model
-from semeion.plan.schema import Plan
+from semeion.plan.schema import Plan, VolumePreparationPlan
 from semeion.plan.splits import Sides
 from semeion.prepare.store import Store
 from semeion.study.folder import RunFolder
@@ -40,15 +40,13 @@ def ship(
         "classes": plan.target.classes,
         "positive": plan.target.positive,
         "inputs": {
-            "images": 1,
-            "photometry": "colour" if plan.preparation.channels == 3 else "grey",
+            "images": max(1, len(plan.images.names)) if plan.images.role != "single" else 1,
+            "names": plan.images.names if plan.images.role != "single" else [],
+            "role": plan.images.role,
             "modality": sorted(set(seen["modality"].dropna()) - {""}),
             "unit": str(units[0]) if len(units) == 1 and units[0] else None,
             "intensity": training_intensity(store.take(sample)),
-            "size_seen": {
-                "rows": (int(seen["rows"].min()), int(seen["rows"].max())),
-                "cols": (int(seen["cols"].min()), int(seen["cols"].max())),
-            },
+            **_seen(plan, seen),
         },
         "preparation": plan.preparation.spec(),
         "calibration": _calibration(evidence["calibration"]),
@@ -57,6 +55,21 @@ def ship(
     }
     graphs = {m.name: (member_folder(run, m) / "graph.onnx").read_bytes() for m in trained.plan.members}
     return write_model(run / "model", parts, graphs, render_card(parts, evidence))
+
+
+def _seen(plan: Plan, seen: pd.DataFrame) -> dict[str, Any]:
+    """Return the sizes of the training images, and whether pictures are grey or colour."""
+
+    def span(name: str) -> tuple[int, int]:
+        return int(seen[name].min()), int(seen[name].max())
+
+    if isinstance(plan.preparation, VolumePreparationPlan):
+        spacing = [(float(seen[f"spacing_{a}"].min()), float(seen[f"spacing_{a}"].max())) for a in "ijk"]
+        return {"volumes_seen": {"spacing": tuple(spacing), "size": tuple(span(f"size_{a}") for a in "ijk")}}
+    return {
+        "photometry": "colour" if plan.preparation.channels == 3 else "grey",
+        "size_seen": {"rows": span("rows"), "cols": span("cols")},
+    }
 
 
 def _calibration(calibration: dict[str, Any] | None) -> dict[str, Any] | None:
