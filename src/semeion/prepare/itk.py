@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -12,6 +15,7 @@ from semeion.cohort.volume import Grid
 
 sitk: Any = SimpleITK
 """The library without its types, which are incomplete."""
+_ALONE = Lock()
 Array = npt.NDArray[Any]
 
 
@@ -62,3 +66,18 @@ def largest_part(chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     counts = np.bincount(labels.ravel())
     counts[0] = 0
     return np.asarray(labels == int(counts.argmax()), dtype=np.bool_)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let the library use one thread a filter inside, as sums that must repeat exactly need; one caller at a time.
+
+    The library has this setting for the whole process only. What other threads compute meanwhile is slower, not other.
+    """
+    with _ALONE:
+        before = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
+        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+        try:
+            yield
+        finally:
+            sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(before)

@@ -20,8 +20,9 @@ SHIFT_MM = 3.0
 """How far channels on one grid are shifted to see whether they would fit better."""
 _BINS = 32
 _SEED = 20240
-_SHARE = 0.2
-"""Of voxels that the metric looks at."""
+_LARGE = 2_000_000
+_POINTS = 100_000
+"""Voxels that the metric looks at, at each resolution."""
 
 
 @dataclass(frozen=True)
@@ -150,14 +151,14 @@ def register_rigid(fixed: Volume, moving: Volume) -> tuple[Volume, Rigid]:
     """Move one volume of one plane onto another by rotation and translation.
 
     Mattes' mutual information, three resolutions, gradient descent with steps that adapt, a fixed seed. The result is
-    kept only when it is better than where the headers put the volume. Deterministic on one thread.
+    kept only when it is better than where the headers put the volume. On one thread, so that it repeats exactly.
 
     Returns
     -------
     tuple
         The moved volume on the fixed grid (linear), and what was done.
     """
-    from semeion.prepare.itk import from_itk, sampled, sitk, to_itk
+    from semeion.prepare.itk import from_itk, one_thread, sampled, sitk, to_itk
 
     still, other = (to_itk(one.plane.astype(np.float32), one.grid) for one in (fixed, moving))
     start = sitk.CenteredTransformInitializer(
@@ -170,25 +171,27 @@ def register_rigid(fixed: Volume, moving: Volume) -> tuple[Volume, Rigid]:
     method = sitk.ImageRegistrationMethod()
     method.SetMetricAsMattesMutualInformation(_BINS)
     method.SetMetricSamplingStrategy(method.REGULAR)
-    method.SetMetricSamplingPercentage(_SHARE, _SEED)
     method.SetInterpolator(sitk.sitkLinear)
     method.SetOptimizerAsRegularStepGradientDescent(
-        learningRate=1.0, minStep=1e-4, numberOfIterations=200, relaxationFactor=0.5
+        learningRate=1.0, minStep=1e-3, numberOfIterations=100, relaxationFactor=0.5
     )
     method.SetOptimizerScalesFromPhysicalShift()
-    # Thin stacks are not shrunk along their few slices.
-    least = min(fixed.grid.size)
-    factors = [factor for factor in (4, 2, 1) if least // factor >= 8] or [1]
+    # Thin stacks are not shrunk to nothing; of large ones half the resolution tells a tenth of a voxel.
+    least, large = min(fixed.grid.size), math.prod(fixed.grid.size) > _LARGE
+    factors = [factor for factor in (4, 2, 1) if least // factor >= 8 and not (large and factor == 1)] or [1]
     method.SetShrinkFactorsPerLevel(factors)
+    shares = [min(1.0, _POINTS * factor**3 / math.prod(fixed.grid.size)) for factor in factors]
+    method.SetMetricSamplingPercentagePerLevel(shares, _SEED)
     method.SetSmoothingSigmasPerLevel([float(factor - 1) for factor in factors])
     method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOff()
-    method.SetNumberOfThreads(1)
     method.SetInitialTransform(euler, inPlace=True)
     outside = float(moving.plane.min())
     as_placed = resample(moving, fixed.grid, "linear").plane
     before = mutual_information(fixed.plane, as_placed)
     try:
-        method.Execute(still, other)
+        # Sums over threads are rounded in the order in which they end; the metric takes their number when it begins.
+        with one_thread():
+            method.Execute(still, other)
     except RuntimeError as error:
         raise ImageError(
             f"the channels cannot be registered ({' '.join(str(error).split())[-160:]})",

@@ -242,13 +242,14 @@ def _turn(grid: Grid, other: Grid) -> tuple[tuple[int, int, int], tuple[bool, bo
     return (order[0], order[1], order[2]), (flips[0], flips[1], flips[2])
 
 
+def each_plane(volume: Volume) -> list[Volume]:
+    """Return the planes of a volume as volumes of one plane; the voxels are shared."""
+    return [replace(volume, voxels=plane[np.newaxis], names=("",), times=(), axis="channel") for plane in volume.voxels]
+
+
 def _planes(volumes: Sequence[Volume], spec: VolumePreparation) -> list[Volume]:
     """Return one volume of one plane a channel."""
-    planes = [
-        replace(volume, voxels=plane[np.newaxis], names=("",), times=(), axis="channel")
-        for volume in volumes
-        for plane in volume.voxels
-    ]
+    planes = [plane for volume in volumes for plane in each_plane(volume)]
     if len(planes) < len(spec.channels):
         missing = ", ".join(spec.channels[len(planes) :])
         raise ImageError(
