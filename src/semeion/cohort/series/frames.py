@@ -14,10 +14,10 @@ import numpy as np
 
 from semeion.cohort.dicom import pixel_spacing
 from semeion.cohort.limits import ReadLimits
+from semeion.cohort.series.coding import Coding, dataset_coding, open_dataset, read_coding, rescale_of
 from semeion.cohort.series.geometry import INSTANCE, Layout, Plane
 from semeion.cohort.series.header import Header
 from semeion.cohort.series.mosaic import is_mosaic, mosaic_planes
-from semeion.cohort.series.pixels import Coding, dataset_coding, open_dataset, read_coding, rescale_of
 from semeion.cohort.volume import Grid
 from semeion.errors import ImageError
 from semeion.parallel import ordered_map
