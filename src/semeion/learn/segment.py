@@ -1,0 +1,372 @@
+"""How one segmentation network learns; it can be stopped, paused for a comparison, and continued at any step."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from semeion.artefacts import remove_parts
+from semeion.errors import InputError, Interrupted, TrainingFailed
+from semeion.learn import checkpoint
+from semeion.learn.member import CHECKPOINT_SECONDS, LOOK_SECONDS, Hooks, average
+from semeion.learn.patches import Ahead, Sampling, Volumes, class_indices, make_batch
+from semeion.learn.segment_objective import label_dice, loss, mean_dice
+from semeion.learn.unet import ShippedUNet, UNet
+from semeion.plan.schema import Shortened
+from semeion.plan.segment_schema import ArmPlan, SegmentationPlan, SegmentMemberPlan, SegmentTrainingPlan
+from semeion.plan.splits import Sides
+
+POWER = 0.9
+"""Of the polynomial schedule."""
+CLIP = 12.0
+"""Largest norm of a gradient."""
+
+
+@dataclass
+class Progressing:
+    """Where a member stands; with the tensors of a checkpoint, all that the rest of its training depends on."""
+
+    step: int = 0
+    total: int = 0
+    phase: float = 0.0
+    """Share of the learning-rate schedule that is over."""
+    dice: list[float] = field(default_factory=list)
+    """Validation Dice so far, and the steps it belongs to in `evaluated`."""
+    evaluated: list[int] = field(default_factory=list)
+    best: float = -1.0
+    best_step: int = 0
+    shortened: list[dict[str, int]] = field(default_factory=list)
+    seconds: float = 0.0
+    waited: float = 0.0
+
+
+@dataclass(frozen=True)
+class Outlined:
+    """A member that has finished, or was paused.
+
+    Attributes
+    ----------
+    shipped
+        The graph to export, with averaged weights, float32, on the CPU: the best of the validations when finished.
+    facts
+        What ``member.json`` holds.
+    finished
+        False when it stopped at the step where it was to pause; its checkpoint is written.
+    """
+
+    shipped: ShippedUNet
+    facts: dict[str, Any]
+    finished: bool = True
+
+
+def learning_rate(phase: float, plan: SegmentTrainingPlan) -> float:
+    """Return the factor of the peak rate: a linear rise over `warm_up`, then polynomial or cosine down to 0."""
+    if phase < plan.warm_up:
+        return 0.05 + 0.95 * phase / plan.warm_up
+    left = 1 - (phase - plan.warm_up) / (1 - plan.warm_up)
+    return max(left, 0.0) ** POWER if plan.schedule == "polynomial" else 0.5 * (1 - math.cos(math.pi * left))
+
+
+def tiles(size: int, side: int) -> list[int]:
+    """Return where windows of `side` begin that cover `size` with the least overlap; negative when it is smaller."""
+    if size <= side:
+        return [-((side - size) // 2)]
+    return [round(float(at)) for at in np.linspace(0, size - side, math.ceil(size / side))]
+
+
+def outline(
+    shipped: torch.nn.Module,
+    image: npt.NDArray[Any],
+    arm: ArmPlan,
+    device: torch.device,
+) -> npt.NDArray[np.uint8]:
+    """Return the classes of a prepared volume ``(D, H, W)``, window beside window, without overlap or mirroring.
+
+    Quick enough to validate often; what ships is predicted with overlapping windows.
+    """
+    patch = arm.network.patch
+    flat = len(patch) == 2
+    sides = (1, *patch) if flat else tuple(patch)
+    size = image.shape[1:]
+    out = np.zeros(size, dtype=np.uint8)
+    places = [
+        (k, j, i) for k in tiles(size[0], sides[0]) for j in tiles(size[1], sides[1]) for i in tiles(size[2], sides[2])
+    ]
+    for first in range(0, len(places), arm.batch):
+        group = places[first : first + arm.batch]
+        windows = np.zeros((len(group), image.shape[0], *sides), dtype=np.float32)
+        cuts = []
+        for window, place in zip(windows, group, strict=True):
+            inside = tuple(slice(max(at, 0), min(at + side, n)) for at, side, n in zip(place, sides, size, strict=True))
+            own = tuple(slice(part.start - at, part.stop - at) for part, at in zip(inside, place, strict=True))
+            window[(slice(None), *own)] = image[(slice(None), *inside)]
+            cuts.append((inside, own))
+        given = torch.from_numpy(windows[:, :, 0] if flat else windows).to(device)
+        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=arm.precision == "bfloat16"):
+            classes = shipped(_laid_out(given, arm)).argmax(1).to(torch.uint8).cpu().numpy()
+        for one, (inside, own) in zip(classes[:, None] if flat else classes, cuts, strict=True):
+            out[inside] = one[own]
+    return out
+
+
+def _laid_out(images: Tensor, arm: ArmPlan) -> Tensor:
+    if not arm.channels_last:
+        return images
+    layout = torch.channels_last if len(arm.network.patch) == 2 else torch.channels_last_3d
+    return images.contiguous(memory_format=layout)
+
+
+def train_segmenter(
+    plan: SegmentationPlan,
+    member: SegmentMemberPlan,
+    store: Volumes,
+    spacing_kji: tuple[float, float, float],
+    sides: Sides,
+    folder: Path,
+    hooks: Hooks,
+    pause: int | None = None,
+) -> Outlined:
+    """Train one member, from its checkpoint when there is one.
+
+    Parameters
+    ----------
+    plan, member
+        All settings; the same plan on the same machine gives the same weights.
+    store
+        Prepared volumes in cohort order.
+    spacing_kji
+        Of the prepared volumes, in mm.
+    sides
+        Rows to learn from and to validate on.
+    folder
+        Of this member: ``checkpoint.safetensors`` is kept here until the member has finished.
+    hooks
+        Budget, interruption and reporting; the smoothed figure that it hears is 1 less the validation Dice.
+    pause
+        Stop at this step of the same training, keep the checkpoint and return the averaged weights of the moment.
+
+    Raises
+    ------
+    Interrupted
+        When the user asked to stop; the checkpoint is written.
+    InputError
+        When the plan wants a GPU and there is none.
+    TrainingFailed
+        When the training loss is not a finite number, or no validation case shows a label.
+    """
+    if plan.training.device == "cuda" and not torch.cuda.is_available():
+        raise InputError(
+            "the plan trains on a GPU and torch finds none", where="training.device", fix="write cpu, or plan again"
+        )
+    torch.set_num_threads(plan.training.threads)
+    torch.use_deterministic_algorithms(True)
+    remove_parts(folder)
+    return _Loop(plan, member, store, spacing_kji, sides, folder, hooks).run(pause)
+
+
+class _Loop:
+    """One member's training; an object only because a dozen values change together at every step."""
+
+    def __init__(
+        self,
+        plan: SegmentationPlan,
+        member: SegmentMemberPlan,
+        store: Volumes,
+        spacing_kji: tuple[float, float, float],
+        sides: Sides,
+        folder: Path,
+        hooks: Hooks,
+    ) -> None:
+        self.member, self.store, self.sides, self.hooks = member, store, sides, hooks
+        self.settings, self.arm = plan.training, plan.arm(member.arm)
+        self.values = tuple(plan.target.values)
+        self.device = torch.device(self.settings.device)
+        self.file = folder / "checkpoint.safetensors"
+        self.sampling = Sampling(sides.learn, self.values, spacing_kji, self.arm, self.settings, member.seed)
+        torch.manual_seed(member.seed)
+        network = UNet(self.arm.network, len(plan.preparation.channels), 1 + len(self.values)).to(self.device)
+        if self.arm.channels_last:
+            layout = torch.channels_last if self.arm.network.dims == 2 else torch.channels_last_3d
+            network = network.to(memory_format=layout)  # type: ignore[call-overload]
+        self.network = network
+        self.averaged = copy.deepcopy(self.network).eval()
+        self.best = copy.deepcopy(self.averaged.state_dict())
+        self.optimiser = torch.optim.AdamW(
+            self.network.parameters(), 1e-3, weight_decay=self.settings.weight_decay, fused=True
+        )
+        self.at = Progressing(total=member.steps)
+        self.every = max(1, member.steps // self.settings.evaluations)
+        count = min(self.settings.validation_cases, len(sides.validate))
+        self.looked = sides.validate[np.linspace(0, len(sides.validate) - 1, count).astype(np.int64)]
+
+    def run(self, pause: int | None) -> Outlined:
+        if self.file.exists():
+            self._load()
+        last_saved = last_look = last = perf_counter()
+        looked_at = self.at.step
+        batches = Ahead(lambda step: make_batch(self.store, self.sampling, step), self.at.step)
+        try:
+            for images, wanted in batches:
+                if self.at.step >= self.at.total or (pause is not None and self.at.step >= pause):
+                    break
+                self._step(images, wanted)
+                if self.at.step % self.every == 0 or self.at.step == self.at.total:
+                    self._evaluate()
+                    self.at.waited, batches.waited = self.at.waited + batches.waited, 0.0
+                now = perf_counter()
+                self.at.seconds += now - last
+                last = now
+                self.hooks.stepped(self.at.step, self.at.total, 1 - self.at.dice[-1] if self.at.dice else math.nan)
+                if now - last_look > LOOK_SECONDS:
+                    self._keep_to_budget((now - last_look) / (self.at.step - looked_at))
+                    last_look, looked_at = now, self.at.step
+                if self.hooks.stop():
+                    self._save()
+                    raise Interrupted("stopped by the user", fix="continue with `semeion resume`")
+                if now - last_saved > CHECKPOINT_SECONDS:
+                    self._save()
+                    last_saved = now
+        finally:
+            batches.close()
+        if self.at.step < self.at.total:
+            self._save()
+            return Outlined(self._shipped(self.averaged), self._facts("paused"), finished=False)
+        self.averaged.load_state_dict(self.best)
+        return Outlined(self._shipped(self.averaged), self._facts("all steps done"))
+
+    def _step(self, images: Tensor, wanted: Tensor) -> None:
+        settings, at = self.settings, self.at
+        for change in self.member.shortened:
+            if change.at == at.step:
+                at.total = change.to
+                at.shortened.append({"at": change.at, "to": change.to})
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.arm.learning_rate * learning_rate(at.phase, settings)
+        images = _laid_out(images.to(self.device), self.arm)
+        self.network.train()
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.arm.precision == "bfloat16"):
+            outputs = self.network(images)
+        value = loss(outputs, wanted.to(self.device), settings)
+        if not bool(torch.isfinite(value)):
+            raise TrainingFailed(
+                f"the training loss is not a finite number at step {at.step}",
+                where=f"member {self.member.name}",
+                fix=f"lower learning_rate of arm {self.arm.name} in the plan",
+            )
+        self.optimiser.zero_grad(set_to_none=True)
+        value.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), CLIP)
+        self.optimiser.step()
+        at.phase = min(1.0, at.phase + (1 - at.phase) / max(at.total - at.step, 1))
+        at.step += 1
+        average(self.averaged, self.network, settings.averaging, at.step)
+
+    def _shipped(self, network: UNet) -> ShippedUNet:
+        copied = copy.deepcopy(network).to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        return ShippedUNet(copied).eval()
+
+    def _evaluate(self) -> None:
+        value = validation_dice(ShippedUNet(self.averaged), self.store, self.looked, self.values, self.arm, self.device)
+        if not math.isfinite(value):
+            raise TrainingFailed(
+                "no validation case shows any label",
+                where=f"member {self.member.name}",
+                fix="bring validation cases whose masks hold the labels",
+            )
+        at = self.at
+        at.dice.append(value)
+        at.evaluated.append(at.step)
+        if value >= at.best:
+            at.best, at.best_step = value, at.step
+            self.best = copy.deepcopy(self.averaged.state_dict())
+        self.hooks.log(
+            {
+                "member": self.member.name,
+                "step": at.step,
+                "total": at.total,
+                "validation_dice": value,
+                "learning_rate": self.optimiser.param_groups[0]["lr"],
+            }
+        )
+
+    def _keep_to_budget(self, seconds_a_step: float) -> None:
+        """Fit what is left to the time left, never beyond the planned steps; noted for the executed plan."""
+        allowed = self.hooks.allowed()
+        left = self.at.total - self.at.step
+        if allowed is None or left <= 1:
+            return
+        possible = max(1, int(max(allowed, 0.0) / seconds_a_step))
+        total = min(self.member.steps, self.at.step + possible)
+        slack = 0.1 if self.at.phase < 0.5 else 0.03
+        if abs(total - self.at.total) > slack * left:
+            change = Shortened(at=self.at.step, to=total)
+            self.member.shortened = [c for c in self.member.shortened if c.at < change.at] + [change]
+
+    def _save(self) -> None:
+        tensors = {
+            **checkpoint.prefixed("network", self.network.state_dict()),
+            **checkpoint.prefixed("averaged", self.averaged.state_dict()),
+            **checkpoint.prefixed("best", self.best),
+            **checkpoint.prefixed("optimiser", checkpoint.optimiser_tensors(self.optimiser)),
+        }
+        checkpoint.save_tensors(self.file, tensors, {**asdict(self.at), "member": self.member.model_dump()})
+
+    def _load(self) -> None:
+        tensors, facts = checkpoint.load_tensors(self.file)
+        begun = SegmentMemberPlan(**facts.pop("member"))
+        self.member.steps, self.member.shortened = begun.steps, begun.shortened
+        self.every = max(1, begun.steps // self.settings.evaluations)
+        self.at = Progressing(**facts)
+        self.network.load_state_dict(checkpoint.under("network", tensors))
+        self.averaged.load_state_dict(checkpoint.under("averaged", tensors))
+        self.best = checkpoint.under("best", tensors)
+        checkpoint.load_optimiser(self.optimiser, checkpoint.under("optimiser", tensors))
+
+    def _facts(self, stopped: str) -> dict[str, Any]:
+        at = self.at
+        per_epoch = max(1, len(self.sides.learn) / self.arm.batch)
+        return {
+            "name": self.member.name,
+            "arm": self.arm.name,
+            "fold": self.member.fold,
+            "seed": self.member.seed,
+            "steps": at.step,
+            "epochs": round(at.step / per_epoch, 2),
+            "seconds": round(at.seconds, 2),
+            "waited_share": round(at.waited / max(at.seconds, 1e-9), 4),
+            "val_dice": at.best,
+            "best_step": at.best_step,
+            "validation": {"step": at.evaluated, "dice": at.dice},
+            "shortened": at.shortened,
+            "stopped": f"{stopped}, shortened to keep the budget" if at.shortened else stopped,
+        }
+
+
+def validation_dice(
+    shipped: torch.nn.Module,
+    store: Volumes,
+    rows: Sequence[int] | npt.NDArray[np.int64],
+    values: tuple[int, ...],
+    arm: ArmPlan,
+    device: torch.device,
+) -> float:
+    """Return the mean Dice of `rows` as :func:`outline` finds them."""
+    shipped.eval()
+    figures = []
+    for row in rows:
+        mask = store.mask(int(row))
+        if mask is None:
+            raise ValueError(f"case {row} has no mask to validate on")
+        found = outline(shipped, np.asarray(store.image(int(row)), dtype=np.float32), arm, device)
+        figures.append(label_dice(found, class_indices(mask, values), len(values)))
+    return mean_dice(np.array(figures))
