@@ -185,7 +185,8 @@ def test_text_is_read_in_the_character_set_of_the_file(charset: Any, text: str) 
 )
 def test_a_file_cut_anywhere_is_never_taken_for_whole(syntax: Any) -> None:
     whole = packed(slice_(), syntax)
-    for length in range(len(whole)):
+    padding = int(syntax == DeflatedExplicitVRLittleEndian and whole[-1] == 0)
+    for length in range(len(whole) - padding):
         found = of(whole[:length])
         assert found.kind != "image" or found.values["problems"], length
         assert found.kind in ("image", "damaged", "foreign", "other"), length

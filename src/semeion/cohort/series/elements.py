@@ -125,6 +125,9 @@ def read_elements(
             data, base, position = read(at, CHUNK), at, 0
             ready = len(data) - 12
             if ready < 0:
+                if len(data) < 8:
+                    found.end = "cut"
+                    return found
                 data += bytes(12 - len(data))
                 ready = 0
         count += 1

@@ -120,8 +120,7 @@ def parse(read: Read, size: int, limits: ReadLimits | None = None) -> Parsed:
         if begins >= len(first) and size > len(first):
             first = read(0, 1 << 20)
             begins, syntax = meta_end(first)
-        meta_class = _meta_class(first[:begins])
-        if meta_class == DIRECTORY:
+        if media_class(first[:begins]) == DIRECTORY:
             return Parsed("directory", {})
         if syntax == DEFLATED:
             return _deflated(read, size, begins, syntax, limits or ReadLimits())
@@ -148,8 +147,8 @@ def parse_header(read: Read, size: int, path: str, mtime_ns: int, limits: ReadLi
     return Header.from_values({"path": path, "size": size, "mtime_ns": mtime_ns, **found.values})
 
 
-def _meta_class(meta: bytes) -> str:
-    """Return the media storage SOP class of the file meta group, or ''."""
+def media_class(meta: bytes) -> str:
+    """Return the media storage SOP class (0002,0002) that the first bytes of a file name, or ''."""
     at = meta.find(b"\x02\x00\x02\x00UI", 0, 1024)
     if at < 0:
         return ""

@@ -20,18 +20,15 @@ class Part:
     Attributes
     ----------
     files
-        Indices of headers. When `whole`, frame by frame and within a frame by place; else by place, then file.
+        Indices of headers. Of a whole part, frame by frame and within a frame by place; else by place, then file.
     frames
         How many images each place should hold.
-    whole
-        Whether each place holds exactly that many.
     remarks
         How frames were told apart, when it is not by an element that says so.
     """
 
     files: tuple[int, ...]
     frames: int
-    whole: bool
     remarks: tuple[str, ...] = ()
 
 
@@ -82,18 +79,19 @@ def _split(headers: Sequence[Header], places: Sequence[int], files: list[int], k
             return [found for part in parts for found in _split(headers, places, part, [])]
     if frames := _by_instance(headers, places, files):
         return [_frames(frames, places, (f"frames-by-instance-number: {len(frames)}",))]
+    # Frames of which some are missing; where none is, and nothing tells them apart, they are duplicates.
     usual = max(Counter(counts.values()).items(), key=lambda item: (item[1], item[0]))[0]
     ordered = sorted(files, key=lambda index: (places[index], index))
-    return [Part(tuple(ordered), usual, False)]
+    return [Part(tuple(ordered), usual if len(set(counts.values())) > 1 else 1)]
 
 
 def _stack(files: list[int], places: Sequence[int]) -> Part:
-    return Part(tuple(sorted(files, key=lambda index: places[index])), 1, True)
+    return Part(tuple(sorted(files, key=lambda index: places[index])), 1)
 
 
 def _frames(frames: list[list[int]], places: Sequence[int], remarks: tuple[str, ...] = ()) -> Part:
     ordered = [index for frame in frames for index in sorted(frame, key=lambda index: places[index])]
-    return Part(tuple(ordered), len(frames), True, remarks)
+    return Part(tuple(ordered), len(frames), remarks)
 
 
 def _whole_parts(headers: Sequence[Header], places: Sequence[int], files: list[int], key: Key) -> list[list[int]]:

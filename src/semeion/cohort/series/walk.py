@@ -9,6 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from semeion.cohort.series.parse import DIRECTORY, media_class
 from semeion.errors import InputError
 
 
@@ -153,7 +154,7 @@ def is_directory_file(path: Path) -> bool:
     """Tell whether a file is a DICOMDIR, by its content."""
     with path.open("rb") as file:
         head = file.read(1024)
-    return head[128:132] == b"DICM" and b"1.2.840.10008.1.3.10\x00" in head
+    return head[128:132] == b"DICM" and media_class(head) == DIRECTORY
 
 
 def archive_members(archive: Entry, limits: WalkLimits) -> Walk:
@@ -186,7 +187,7 @@ def archive_members(archive: Entry, limits: WalkLimits) -> Walk:
             path = f"{archive.path}!{member.filename}"
             if member.filename in names:
                 refuse("an earlier member of the same name was passed over", path)
-            elif any(part.startswith(".") for part in member.filename.split("/")):
+            elif any(part.strip(".") and part.startswith(".") for part in member.filename.split("/")):
                 found.hidden += 1
             elif member.flag_bits & 1:
                 refuse("is encrypted", path)
