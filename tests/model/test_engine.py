@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
-from semeion.errors import ModelRefused
+from semeion.errors import InputError, ModelRefused
 from semeion.model.engine import open_engine
 from semeion.model.graph import external_tensors
 
@@ -61,20 +63,78 @@ def test_a_second_input_is_refused(tiny_graph):
         open_engine(model.SerializeToString(), 1)
 
 
-def test_two_channels_are_refused():
-    from onnx import numpy_helper
+def dense_graph(shape=("N", 2, 4, 6, 8), labels=3, answer=None, kind=TensorProto.FLOAT, cast=False):
+    """Return the bytes of a network of single voxels: a 1 x 1 x 1 convolution."""
+    random = np.random.default_rng(0)
+    sides = len(shape) - 2
+    weights = random.normal(size=(labels, shape[1], *[1] * sides)).astype(np.float32)
+    image = helper.make_tensor_value_info("image", kind, list(shape))
+    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, list(answer or ("N", labels, *shape[2:])))
+    nodes = [helper.make_node("Conv", ["x" if cast else "image", "w"], ["logits"])]
+    if cast:
+        nodes.insert(0, helper.make_node("Cast", ["image"], ["x"], to=TensorProto.FLOAT))
+    graph = helper.make_graph(nodes, "dense", [image], [logits], [numpy_helper.from_array(weights, "w")])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    return bytes(model.SerializeToString()), weights
 
-    image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", 2, 8, 8])
+
+@pytest.mark.parametrize("kind", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("shape", [("N", 2, 4, 6, 8), ("N", 1, 6, 8)])
+def test_a_network_of_voxels_answers_for_every_voxel(kind, shape):
+    if kind == "openvino":
+        pytest.importorskip("openvino")
+    data, weights = dense_graph(shape)
+    engine = open_engine(data, 1, kind=kind, takes="float32")
+    assert (engine.channels, engine.size, engine.n_outputs, engine.dense) == (shape[1], shape[2:], 3, True)
+    for n in (2, 1, 3):
+        images = np.random.default_rng(n).normal(size=(n, *shape[1:])).astype(np.float32)
+        wanted = np.einsum("nc...,lc->nl...", images, weights.reshape(3, -1))
+        first = engine.run(images)
+        np.testing.assert_allclose(first, wanted, atol=1e-5)
+    kept = first.copy()
+    engine.run(np.zeros_like(images))
+    np.testing.assert_array_equal(first, kept)  # an answer does not change when the engine runs again
+
+
+def test_volumes_in_256_steps_are_classified():
+    pixels = helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", 2, 4, 6, 8])
     logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", 2])
     nodes = [
         helper.make_node("Cast", ["image"], ["x"], to=TensorProto.FLOAT),
         helper.make_node("ReduceMean", ["x", "axes"], ["logits"], keepdims=0),
     ]
-    axes = numpy_helper.from_array(np.array([2, 3], np.int64), "axes")
-    graph = helper.make_graph(nodes, "two", [image], [logits], [axes])
+    axes = numpy_helper.from_array(np.array([2, 3, 4], np.int64), "axes")
+    graph = helper.make_graph(nodes, "two", [pixels], [logits], [axes])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    with pytest.raises(ModelRefused, match=r"\['N', 2, 8, 8\]"):
-        open_engine(model.SerializeToString(), 1)
+    engine = open_engine(model.SerializeToString(), 1)
+    assert (engine.channels, engine.size, engine.dense) == (2, (4, 6, 8), False)
+    images = np.random.default_rng(0).integers(0, 256, (3, 2, 4, 6, 8), dtype=np.uint8)
+    np.testing.assert_allclose(engine.run(images), images.mean(axis=(2, 3, 4)), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ({"kind": TensorProto.UINT8, "cast": True}, "image uint8"),
+        ({"shape": (1, 2, 4, 6, 8)}, "image float [1, 2"),
+        ({"shape": ("N", 2, 4, 6, "W")}, "'W'"),
+        ({"shape": ("N", 2, 1024, 1024, 1024)}, "1024, 1024, 1024"),
+        ({"shape": ("N", 257, 4, 6, 8)}, "257"),
+    ],
+)
+def test_a_network_of_voxels_with_another_signature_is_refused(change, found):
+    with pytest.raises(ModelRefused) as caught:
+        open_engine(dense_graph(**change)[0], 1, takes="float32")
+    message = str(caught.value)
+    assert "a graph must take image float32 (N, C, H, W) or (N, C, D, H, W)" in message
+    assert found in message
+
+
+def test_openvino_is_named_when_it_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(InputError) as caught:
+        open_engine(dense_graph()[0], 1, kind="openvino", takes="float32")
+    assert str(caught.value) == "engine: OpenVINO is not installed; pip install 'semeion[fast]', or use onnxruntime"
 
 
 @pytest.mark.parametrize("data", [b"", b"not onnx at all", b"\x80\x04K\x01.", b"PK\x03\x04" + bytes(100)])

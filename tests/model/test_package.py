@@ -221,7 +221,8 @@ def test_a_path_out_of_the_folder_is_refused(make_model, path):
         (lambda v: v.update(schema=True), "it has no schema number"),
         (lambda v: v.pop("schema"), "it has no schema number"),
         (lambda v: v["preparation"].update(size=[100_000, 100_000]), "outside 8 to 1024"),
-        (lambda v: v["inputs"].update(images=2), "inputs.images"),
+        (lambda v: v["inputs"].update(images=2), "a single image a case has no other images"),
+        (lambda v: v["inputs"].update(images=65), "inputs.images"),
     ],
 )
 def test_a_manifest_that_is_not_the_schema_is_refused(make_model, change, message):

@@ -1,16 +1,27 @@
-"""The engine that runs a graph, behind one function: ONNX Runtime on the processor."""
+"""The engine that runs a graph, behind one function: ONNX Runtime on the processor, or OpenVINO on request."""
 
 from __future__ import annotations
 
+import math
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from semeion.errors import ModelRefused
+from semeion.errors import InputError, ModelRefused
 from semeion.model.graph import external_tensors
-from semeion.model.manifest import MAX_FILE, MAX_SIDE
+from semeion.model.manifest import MAX_FILE, MAX_SIDE, MAX_VOXELS
+from semeion.parallel import usable_cores
+
+Kind = Literal["onnxruntime", "openvino"]
+Takes = Literal["uint8", "float32"]
+
+MAX_CHANNELS = 256
+_TYPES = {"uint8": "uint8", "float32": "float"}
 
 INPUT = "image"
 OUTPUT = "logits"
@@ -18,49 +29,77 @@ _AGAIN = "get the model from its source again, or export it with `semeion train`
 
 
 class Engine(Protocol):
-    """What runs one member's graph. Another engine (OpenVINO, a GPU) has the same three attributes and one method."""
+    """What runs one member's graph. Every engine has the same four attributes and one method."""
 
     @property
     def channels(self) -> int:
         """Channels of the input."""
 
     @property
-    def size(self) -> tuple[int, int]:
-        """Height and width of the input in pixels."""
+    def size(self) -> tuple[int, ...]:
+        """Height and width of the input in pixels, or depth, height and width in voxels."""
 
     @property
     def n_outputs(self) -> int:
-        """Width K of the output."""
+        """Width K of the output: of each case, or of each voxel when the output is dense."""
 
-    def run(self, batch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Return the output (N, K) for a batch uint8 (N, C, H, W). May be called from several threads."""
+    @property
+    def dense(self) -> bool:
+        """Whether the output is (N, K, *size) and not (N, K)."""
+
+    def run(self, batch: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Return the output for a batch (N, C, *size) of the graph's type. May be called from several threads."""
 
 
-class OnnxRuntimeEngine:
-    """ONNX Runtime with the processor as its only provider."""
+@dataclass(frozen=True)
+class Signature:
+    """What a graph takes and gives: the type and shape of one input, and the width and kind of the output."""
 
-    def __init__(self, session: Any, shape: tuple[int, int, int], n_outputs: int) -> None:
-        self._session = session
-        self._shape = shape
-        self._n_outputs = n_outputs
+    takes: Takes
+    shape: tuple[int, ...]
+    n_outputs: int
+    dense: bool
+
+    def check(self, batch: npt.NDArray[Any]) -> None:
+        """Raise ValueError when a batch has another type or shape."""
+        if batch.dtype != np.dtype(self.takes) or batch.shape[1:] != self.shape:
+            shape = ", ".join(map(str, self.shape))
+            raise ValueError(f"a batch must be {self.takes} (N, {shape}), got {batch.dtype} {batch.shape}")
+
+    def answer(self, n: int) -> tuple[int, ...]:
+        """Return the shape of the output for `n` inputs."""
+        return (n, self.n_outputs, *self.shape[1:]) if self.dense else (n, self.n_outputs)
+
+
+class GraphEngine:
+    """A checked graph behind a function from a batch to the output of an engine."""
+
+    def __init__(self, call: Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]], signature: Signature) -> None:
+        self._call = call
+        self._signature = signature
 
     @property
     def channels(self) -> int:
         """Channels of the input."""
-        return self._shape[0]
+        return self._signature.shape[0]
 
     @property
-    def size(self) -> tuple[int, int]:
-        """Height and width of the input in pixels."""
-        return self._shape[1], self._shape[2]
+    def size(self) -> tuple[int, ...]:
+        """Height and width of the input in pixels, or depth, height and width in voxels."""
+        return self._signature.shape[1:]
 
     @property
     def n_outputs(self) -> int:
         """Width K of the output."""
-        return self._n_outputs
+        return self._signature.n_outputs
 
-    def run(self, batch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Return the output (N, K) for a batch uint8 (N, C, H, W).
+    @property
+    def dense(self) -> bool:
+        """Whether the output is (N, K, *size) and not (N, K)."""
+        return self._signature.dense
+
+    def run(self, batch: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Return the output for a batch (N, C, *size).
 
         Raises
         ------
@@ -69,37 +108,45 @@ class OnnxRuntimeEngine:
         ModelRefused
             When the graph fails while it runs.
         """
-        if batch.dtype != np.uint8 or batch.ndim != 4 or batch.shape[1:] != self._shape:
-            channels, height, width = self._shape
-            raise ValueError(
-                f"a batch must be uint8 (N, {channels}, {height}, {width}), got {batch.dtype} {batch.shape}"
-            )
+        self._signature.check(batch)
+        wanted = self._signature.answer(len(batch))
         if len(batch) == 0:
-            return np.zeros((0, self._n_outputs), np.float32)
-        try:
-            output = self._session.run([OUTPUT], {INPUT: np.ascontiguousarray(batch)})[0]
-        except _refusals() as error:
-            raise ModelRefused(f"the graph fails when it runs ({_first_line(error)})", fix=_AGAIN) from error
-        if output.shape != (len(batch), self._n_outputs):
+            return np.zeros(wanted, np.float32)
+        output = self._call(np.ascontiguousarray(batch))
+        if output.shape != wanted:
             raise ModelRefused(f"the graph answers {output.shape} to {len(batch)} images", fix=_AGAIN)
         return np.asarray(output, dtype=np.float32)
 
 
-def open_engine(graph: bytes | Path, threads: int | None = None, *, where: str = "graph") -> Engine:
+def open_engine(
+    graph: bytes | Path,
+    threads: int | None = None,
+    *,
+    where: str = "graph",
+    kind: Kind = "onnxruntime",
+    takes: Takes = "uint8",
+) -> Engine:
     """Open one member's graph.
 
     Parameters
     ----------
     graph
-        The bytes of an ONNX file, or its path. Input ``image`` uint8 (N, C, H, W) with N free; output ``logits``
-        float32 (N, K).
+        The bytes of an ONNX file, or its path. Input ``image`` of the type `takes`, (N, C, H, W) or (N, C, D, H, W)
+        with N free and all else fixed; output ``logits`` float32 (N, K), or (N, K, ...) for every voxel of the input.
     threads
         Threads for one run; None: all usable cores.
     where
         The file's name for messages when bytes are given.
+    kind
+        ``onnxruntime``, or ``openvino``, which must be installed. Whatever runs it, ONNX Runtime has first opened and
+        checked the graph.
+    takes
+        ``uint8`` for images in 256 steps, ``float32`` for prepared values.
 
     Raises
     ------
+    InputError
+        When OpenVINO is asked for and not installed.
     ModelRefused
         When it is no ONNX graph, refers to other files, or has other inputs and outputs.
     """
@@ -122,8 +169,55 @@ def open_engine(graph: bytes | Path, threads: int | None = None, *, where: str =
         raise ModelRefused(
             f"ONNX Runtime cannot open the graph ({_first_line(error)})", where=where, fix=_AGAIN
         ) from error
-    shape, n_outputs = _signature(session, where)
-    return OnnxRuntimeEngine(session, shape, n_outputs)
+    signature = _signature(session, where, takes)
+    if kind == "openvino":
+        del session
+        return GraphEngine(_openvino_call(graph, threads, where), signature)
+
+    def call(batch: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        try:
+            output: npt.NDArray[np.float32] = session.run([OUTPUT], {INPUT: batch})[0]
+        except _refusals() as error:
+            raise ModelRefused(f"the graph fails when it runs ({_first_line(error)})", fix=_AGAIN) from error
+        return output
+
+    return GraphEngine(call, signature)
+
+
+def _openvino_call(
+    graph: bytes, threads: int | None, where: str
+) -> Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]]:
+    """Compile a graph for OpenVINO, in float32: its own choice on some processors is half precision."""
+    try:
+        import openvino
+    except ImportError as error:
+        raise InputError(
+            "OpenVINO is not installed", where="engine", fix="pip install 'semeion[fast]', or use onnxruntime"
+        ) from error
+    core = openvino.Core()
+    options = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": "f32",
+        "INFERENCE_NUM_THREADS": threads or usable_cores(),
+    }
+    try:
+        compiled = core.compile_model(core.read_model(graph), "CPU", options)
+    except RuntimeError as error:
+        raise ModelRefused(f"OpenVINO cannot open the graph ({_first_line(error)})", where=where, fix=_AGAIN) from error
+    requests = threading.local()
+
+    def call(batch: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        # A request belongs to one thread; its output lies in memory that the next run writes again.
+        request = getattr(requests, "own", None)
+        if request is None:
+            request = requests.own = compiled.create_infer_request()
+        try:
+            request.infer({INPUT: batch}, share_inputs=True)
+        except RuntimeError as error:
+            raise ModelRefused(f"the graph fails when it runs ({_first_line(error)})", fix=_AGAIN) from error
+        return np.array(request.get_output_tensor(0).data, dtype=np.float32)
+
+    return call
 
 
 def _refusals() -> tuple[type[Exception], ...]:
@@ -158,8 +252,6 @@ def _read(path: Path) -> bytes:
 def _session(graph: bytes, threads: int | None) -> Any:
     import onnxruntime as ort
 
-    from semeion.parallel import usable_cores
-
     options = ort.SessionOptions()
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.intra_op_num_threads = threads or usable_cores()
@@ -176,24 +268,37 @@ def _session(graph: bytes, threads: int | None) -> Any:
     return session
 
 
-def _signature(session: Any, where: str) -> tuple[tuple[int, int, int], int]:
-    """Return (C, H, W) and K after checking the names, types and shapes that every shipped graph has."""
+def _signature(session: Any, where: str, takes: Takes) -> Signature:
+    """Return what the graph takes and gives after checking the names, types and shapes that every shipped graph has."""
     inputs, outputs = session.get_inputs(), session.get_outputs()
     found = f"found {_describe(inputs)} -> {_describe(outputs)}"
-    wanted = f"a graph must take {INPUT} uint8 (N, C, H, W) and give {OUTPUT} float32 (N, K)"
+    given = "(N, C, H, W)" if takes == "uint8" else "(N, C, H, W) or (N, C, D, H, W)"
+    wanted = f"a graph must take {INPUT} {takes} {given} and give {OUTPUT} float32 (N, K)"
+    if takes == "float32":
+        wanted += " or (N, K) for every voxel"
     problem = ModelRefused(f"{wanted}; {found}", where=where, fix=_AGAIN)
-    if [node.name for node in inputs] != [INPUT] or inputs[0].type != "tensor(uint8)":
+    if [node.name for node in inputs] != [INPUT] or inputs[0].type != f"tensor({_TYPES[takes]})":
         raise problem
     if [node.name for node in outputs] != [OUTPUT] or outputs[0].type != "tensor(float)":
         raise problem
     shape, answer = list(inputs[0].shape or ()), list(outputs[0].shape or ())
-    if len(shape) != 4 or len(answer) != 2 or isinstance(shape[0], int):
+    if len(shape) not in (4, 5) or len(answer) < 2 or isinstance(shape[0], int):
         raise problem
-    if not all(isinstance(side, int) and 0 < side <= MAX_SIDE for side in shape[1:]) or shape[1] not in (1, 3):
+    if not all(isinstance(side, int) and 0 < side <= MAX_SIDE for side in shape[1:]):
+        raise problem
+    if shape[1] > MAX_CHANNELS or math.prod(shape[2:]) > MAX_VOXELS:
         raise problem
     if not isinstance(answer[1], int) or answer[1] < 1:
         raise problem
-    return (shape[1], shape[2], shape[3]), answer[1]
+    # Exporters cannot always tell the sides of a dense output, which then have names; a run tells them.
+    dense = len(answer) > 2
+    if dense and (len(answer) != len(shape) or any(side not in (own, None) for side, own in _sides(answer, shape))):
+        raise problem
+    return Signature(takes, tuple(shape[1:]), answer[1], dense)
+
+
+def _sides(answer: list[Any], shape: list[Any]) -> list[tuple[int | None, int]]:
+    return [(side if isinstance(side, int) else None, own) for side, own in zip(answer[2:], shape[2:], strict=False)]
 
 
 def _describe(nodes: list[Any]) -> str:

@@ -3,137 +3,88 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, ValidationError, field_validator, model_validator
 
 from semeion.errors import ModelRefused
+from semeion.model.manifest_parts import (
+    MAX_CLASSES,
+    MAX_FILE,
+    Calibration,
+    Figure,
+    Figures,
+    Inputs,
+    Intensity,
+    ListedFile,
+    Member,
+    Name,
+    OperatingPoint,
+    Part,
+    Segmentation,
+    SizeSeen,
+    Task,
+    VolumesSeen,
+    check_path,
+)
 from semeion.naming import encode_class
 from semeion.prepare.spec import Preparation
+from semeion.prepare.volume_spec import VolumePreparation
+
+__all__ = [
+    "HASH",
+    "MANIFEST",
+    "MAX_FILE",
+    "MAX_SIDE",
+    "MAX_VOXELS",
+    "SCHEMA",
+    "Calibration",
+    "Figure",
+    "Inputs",
+    "Intensity",
+    "ListedFile",
+    "Manifest",
+    "Member",
+    "OperatingPoint",
+    "Segmentation",
+    "SizeSeen",
+    "Task",
+    "VolumesSeen",
+    "explain",
+    "manifest_json",
+    "parse_manifest",
+    "semeion_version",
+]
 
 SCHEMA = 1
 MANIFEST = "model.json"
 HASH = "model.sha256"
 MAX_MANIFEST = 4 << 20
 """Largest ``model.json`` that is read, in bytes."""
-MAX_FILE = 2 << 30
-"""Largest listed file in bytes; an ONNX file cannot be larger (a limit of protobuf)."""
 MAX_FILES = 1000
-MAX_CLASSES = 1000
 MAX_MEMBERS = 64
 MAX_SIDE = 1024
+MAX_VOXELS = 1 << 27
+"""Most voxels of one channel of a network's input."""
 
 MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 """From an older schema to the one after it; empty while there is only one."""
 
-_PART = r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_-])?"
-_PATH = re.compile(rf"{_PART}(/{_PART}){{0,4}}")
 
-Task = Literal["binary", "multiclass", "multilabel", "ordinal", "regression"]
-Text = Annotated[str, Field(max_length=20_000)]
-Name = Annotated[str, Field(min_length=1, max_length=200)]
-Count = Annotated[int, Field(ge=0, le=10**12)]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Temperature = Annotated[float, Field(gt=0)]
+def _of_volumes(value: Any) -> str:
+    """Tell the two preparations apart: volumes name their channels, pictures count them."""
+    channels = value.get("channels") if isinstance(value, dict) else getattr(value, "channels", None)
+    return "volumes" if isinstance(channels, list | tuple) else "pictures"
 
 
-def check_path(path: str) -> str:
-    """Return `path` when it is a plain relative name inside the folder; raise ValueError otherwise."""
-    if len(path) > 200 or not _PATH.fullmatch(path):
-        raise ValueError(f"the file name {path[:80]!r} could lead out of the model folder or is not portable")
-    return path
-
-
-class Part(BaseModel):
-    """What every part of the manifest shares: unknown keys, NaN and infinities are refused; values do not change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True)
-
-
-class ListedFile(Part):
-    """Size in bytes and sha256 of one file of the folder."""
-
-    size: Annotated[int, Field(ge=0, le=MAX_FILE)]
-    sha256: Sha256
-
-
-class Member(Part):
-    """One trained network: its name, its graph's path in the folder, and the graph's output."""
-
-    name: Name
-    file: str
-    output: Literal["logits"] = "logits"
-
-    _inside = field_validator("file")(check_path)
-
-
-class Intensity(Part):
-    """Brightness of the training images after preparation, as a fraction (0 black, 1 white).
-
-    `low` and `high` are the darkest and brightest usual pixel; `mean_low` and `mean_high` span the usual image means.
-    """
-
-    low: float
-    high: float
-    mean_low: float
-    mean_high: float
-
-
-class SizeSeen(Part):
-    """Smallest and largest number of rows and columns among the training images, in pixels, before preparation."""
-
-    rows: tuple[Count, Count]
-    cols: tuple[Count, Count]
-
-
-class Inputs(Part):
-    """What the training images were: the facts that the warnings about a new image stand on."""
-
-    images: Literal[1] = 1
-    photometry: Literal["grey", "colour"]
-    modality: Annotated[list[Name], Field(max_length=50)] = []
-    unit: Name | None = None
-    intensity: Intensity | None = None
-    size_seen: SizeSeen | None = None
-    covariates: Annotated[list[Name], Field(max_length=0)] = []
-
-
-class Calibration(Part):
-    """Temperature scaling: one `value`, or one for each label of a multi-label model (`by_target`)."""
-
-    method: Literal["temperature"] = "temperature"
-    value: Temperature | None = None
-    by_target: Annotated[dict[Name, Temperature], Field(max_length=MAX_CLASSES)] | None = None
-
-
-class OperatingPoint(Part):
-    """How probabilities become a call.
-
-    Binary: positive when its probability is at least `value`. Multi-label: the same for each label with `by_target`.
-    Several classes: ``rule`` is ``argmax``.
-    """
-
-    rule: Name
-    value: float | None = None
-    by_target: Annotated[dict[Name, float], Field(max_length=MAX_CLASSES)] | None = None
-
-
-class Figure(Part):
-    """One figure of the evidence with its 95 % interval."""
-
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
-    n: Count | None = None
-    n_patients: Count | None = None
-    method: Text | None = None
-    reason: Text | None = None
-
-
-Figures = Annotated[dict[Name, Figure], Field(max_length=5000)]
+_TAGS = ("pictures", "volumes")
+"""What pydantic puts into the place of a problem; the file has no such keys."""
+AnyPreparation = Annotated[
+    Annotated[Preparation, Tag("pictures")] | Annotated[VolumePreparation, Tag("volumes")],
+    Discriminator(_of_volumes),
+]
 
 
 class Manifest(Part):
@@ -151,7 +102,9 @@ class Manifest(Part):
     labels
         Codes of the training table and the class that each means.
     inputs, preparation
-        What images it expects and how they become its input.
+        What images it expects, pictures or volumes, and how they become its input.
+    segmentation
+        How labels of voxels are found; of a segmentation only, whose `classes` are the foreground labels.
     members, combination
         Networks; the mean of their probabilities (or values) is taken.
     calibration, operating_point
@@ -170,17 +123,18 @@ class Manifest(Part):
     synthetic: bool = False
     task: Task
     target: Annotated[str, Field(min_length=1, max_length=20_000)]
-    classes: Annotated[list[Name], Field(max_length=MAX_CLASSES)] = []
+    classes: Annotated[list[Name], Field(max_length=MAX_CLASSES)] = Field(default_factory=list)
     positive: Name | None = None
     unit: Name | None = None
-    labels: Annotated[dict[Name, Name], Field(max_length=MAX_CLASSES)] = {}
+    labels: Annotated[dict[Name, Name], Field(max_length=MAX_CLASSES)] = Field(default_factory=dict)
     inputs: Inputs
-    preparation: Preparation
+    preparation: AnyPreparation
+    segmentation: Segmentation | None = None
     members: Annotated[list[Member], Field(min_length=1, max_length=MAX_MEMBERS)]
     combination: Literal["mean"] = "mean"
     calibration: Calibration | None = None
     operating_point: OperatingPoint | None = None
-    evidence: Annotated[dict[Name, Figures], Field(max_length=10)] = {}
+    evidence: Annotated[dict[Name, Figures], Field(max_length=10)] = Field(default_factory=dict)
     card: str = "CARD.md"
     files: Annotated[dict[str, ListedFile], Field(max_length=MAX_FILES)]
 
@@ -188,13 +142,20 @@ class Manifest(Part):
 
     @property
     def n_outputs(self) -> int:
-        """Width K of every member's output: classes, labels, or 1 for a measured value."""
+        """Width K of every member's output: classes, labels, 1 for a measured value; of voxels the background too."""
+        if self.task == "segmentation":
+            return len(self.classes) + 1
         return len(self.classes) if self.task != "regression" else 1
+
+    @property
+    def volumes(self) -> bool:
+        """Whether the images are volumes."""
+        return isinstance(self.preparation, VolumePreparation)
 
     @property
     def probability_names(self) -> tuple[str, ...]:
         """Names behind the columns ``p_<name>``: the classes; absent and present for each label; none for a value."""
-        if self.task == "regression":
+        if self.task in ("regression", "segmentation"):
             return ()
         return ("absent", "present") if self.task == "multilabel" else tuple(self.classes)
 
@@ -215,7 +176,12 @@ class Manifest(Part):
         return self
 
     def _question_problems(self) -> list[str]:
-        wanted = {"binary": (2, 2), "regression": (0, 0), "multilabel": (1, MAX_CLASSES)}
+        wanted = {
+            "binary": (2, 2),
+            "regression": (0, 0),
+            "multilabel": (1, MAX_CLASSES),
+            "segmentation": (1, 255),
+        }
         low, high = wanted.get(self.task, (2, MAX_CLASSES))
         problems = []
         if not low <= len(self.classes) <= high:
@@ -226,19 +192,38 @@ class Manifest(Part):
             problems.append("a positive class belongs to a binary model, and to no other")
         elif self.positive is not None and self.positive not in self.classes:
             problems.append(f"the positive class {self.positive!r} is not among the classes")
-        size = self.preparation.size
-        if not all(8 <= side <= MAX_SIDE for side in size):
-            problems.append(f"an input of {size[0]} x {size[1]} is outside 8 to {MAX_SIDE} pixels a side")
-        if (self.preparation.window is None) == (self.preparation.intensity == "window"):
+        return [*problems, *self.inputs.problems(), *self._preparation_problems()]
+
+    def _preparation_problems(self) -> list[str]:
+        steps, size = self.preparation, self.preparation.size
+        problems = []
+        if (self.segmentation is not None) != (self.task == "segmentation"):
+            problems.append("how labels are found belongs to a segmentation, and to no other")
+        elif self.segmentation is not None:
+            problems += self.segmentation.problems(self.classes)
+        if isinstance(steps, VolumePreparation):
+            if self.task != "segmentation" and (size is None or not all(1 <= side <= MAX_SIDE for side in size)):
+                problems.append(f"volumes that are classified need a size of 1 to {MAX_SIDE} voxels a side")
+            if self.inputs.role == "channels" and len(steps.channels) != self.inputs.images:
+                problems.append(f"{self.inputs.images} channels are named and {len(steps.channels)} prepared")
+            return problems
+        if self.task == "segmentation":
+            problems.append("a segmentation needs volumes")
+        if self.inputs.photometry is None:
+            problems.append("pictures are grey or colour, and neither is said")
+        if size is None or not all(8 <= side <= MAX_SIDE for side in size):
+            problems.append(f"an input of {steps.size[0]} x {steps.size[1]} is outside 8 to {MAX_SIDE} pixels a side")
+        if (steps.window is None) == (steps.intensity == "window"):
             problems.append("the preparation's window does not fit its intensity")
         return problems
 
     def _decision_problems(self) -> list[str]:
         problems = []
         point, calibration = self.operating_point, self.calibration
-        if self.task == "regression":
+        if self.task in ("regression", "segmentation"):
             if point or calibration:
-                problems.append("a measured value has neither calibration nor operating point")
+                what = "a measured value" if self.task == "regression" else "a mask"
+                problems.append(f"{what} has neither calibration nor operating point")
             return problems
         if point is None:
             return ["the operating point is missing"]
@@ -262,6 +247,21 @@ class Manifest(Part):
         if len({member.name for member in self.members}) != len(self.members):
             problems.append("two members have the same name")
         return problems
+
+
+def manifest_json(manifest: Manifest) -> str:
+    """Return the text of ``model.json``.
+
+    What belongs to volumes, masks or several images only is left out where it is not used, so that an earlier version
+    reads the models that it could make.
+    """
+    unused: dict[str, Any] = {"inputs": set(), "members": {"__all__": set()}}
+    if manifest.segmentation is None:
+        unused["segmentation"] = True
+        unused["members"]["__all__"].add("mirror")
+    if not manifest.volumes and manifest.inputs.role == "single":
+        unused["inputs"] |= {"names", "role", "volumes_seen"}
+    return manifest.model_dump_json(by_alias=True, indent=1, exclude=unused) + "\n"
 
 
 def semeion_version() -> str:
@@ -340,10 +340,10 @@ def parse_manifest(data: bytes, *, where: str) -> Manifest:
 
 def explain(error: ValidationError) -> str:
     """Return the first problems of a failed validation as one short text, without the values that were given."""
-    problems = [
-        f"{'.'.join(str(part) for part in item['loc']) or 'model.json'}: {item['msg'].removeprefix('Value error, ')}"
-        for item in error.errors(include_url=False, include_input=False, include_context=False)
-    ]
+    problems = []
+    for item in error.errors(include_url=False, include_input=False, include_context=False):
+        place = ".".join(str(part) for part in item["loc"] if part not in _TAGS)
+        problems.append(f"{place or 'model.json'}: {item['msg'].removeprefix('Value error, ')}")
     more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
     return _short("; ".join(problems[:3]), 600) + more
 

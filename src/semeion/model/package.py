@@ -5,16 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
 from semeion.artefacts import whole_folder
 from semeion.errors import InputError, MachineError, ModelRefused
-from semeion.model.engine import open_engine
+from semeion.model.engine import Engine, open_engine
 from semeion.model.manifest import (
     HASH,
     MANIFEST,
@@ -24,14 +24,24 @@ from semeion.model.manifest import (
     ListedFile,
     Manifest,
     explain,
+    manifest_json,
     parse_manifest,
     semeion_version,
 )
+from semeion.prepare.case import case_shape
+from semeion.prepare.volume_spec import VolumePreparation
 
 _AGAIN = "get the model from its source again"
 
 
-def write_model(folder: Path, parts: Mapping[str, Any], graphs: Mapping[str, bytes], card: str) -> str:
+def write_model(
+    folder: Path,
+    parts: Mapping[str, Any],
+    graphs: Mapping[str, bytes],
+    card: str,
+    *,
+    mirror: Mapping[str, Sequence[int]] | None = None,
+) -> str:
     """Write a model folder, whole or not at all.
 
     Parameters
@@ -45,6 +55,8 @@ def write_model(folder: Path, parts: Mapping[str, Any], graphs: Mapping[str, byt
         ONNX bytes of each member by its name, in the order of the members. Names are of ``A-Za-z0-9_.-``.
     card
         Text of the model card (Markdown).
+    mirror
+        Of a segmentation: axes of a member's window along which it also looks mirrored, by the member's name.
 
     Returns
     -------
@@ -67,7 +79,10 @@ def write_model(folder: Path, parts: Mapping[str, Any], graphs: Mapping[str, byt
         "created": datetime.now(UTC).date().isoformat(),
         **parts,
         "schema": SCHEMA,
-        "members": [{"name": name, "file": f"members/{name}.onnx"} for name in graphs],
+        "members": [
+            {"name": name, "file": f"members/{name}.onnx", "mirror": list((mirror or {}).get(name, ()))}
+            for name in graphs
+        ],
         "card": "CARD.md",
         "files": {path: {"size": len(data), "sha256": _sha256(data)} for path, data in contents.items()},
     }
@@ -78,8 +93,8 @@ def write_model(folder: Path, parts: Mapping[str, Any], graphs: Mapping[str, byt
             f"these are not the parts of a model ({explain(error)})", where=str(folder), fix="correct them"
         ) from error
     for name, data in graphs.items():
-        check_engine_fits(manifest, name, open_engine(data, 1, where=f"member {name}"))
-    text = manifest.model_dump_json(by_alias=True, indent=1) + "\n"
+        check_engine_fits(manifest, name, open_engine(data, 1, where=f"member {name}", takes=takes(manifest)))
+    text = manifest_json(manifest)
     digest = _sha256(text.encode())
     contents[MANIFEST] = text.encode()
     contents[HASH] = f"{digest}  {MANIFEST}\n".encode()  # the form that `sha256sum -c` reads
@@ -90,13 +105,30 @@ def write_model(folder: Path, parts: Mapping[str, Any], graphs: Mapping[str, byt
     return digest
 
 
-def check_engine_fits(manifest: Manifest, name: str, engine: Any) -> None:
+def takes(manifest: Manifest) -> Literal["uint8", "float32"]:
+    """Return the type of the networks' input: prepared values of a segmentation, 256 steps of everything else."""
+    return "float32" if manifest.task == "segmentation" else "uint8"
+
+
+def check_engine_fits(manifest: Manifest, name: str, engine: Engine) -> None:
     """Raise :class:`ModelRefused` when an opened graph does not fit the manifest's preparation and classes."""
-    preparation = manifest.preparation
-    if (engine.channels, *engine.size) != (preparation.channels, *preparation.size):
+    steps = manifest.preparation
+    if manifest.task == "segmentation" and isinstance(steps, VolumePreparation):
+        channels, size = len(steps.channels), engine.size
+    else:
+        channels, *rest = case_shape(steps, manifest.inputs.images, manifest.inputs.groups)
+        size = tuple(rest)
+    if (engine.channels, *engine.size) != (channels, *size):
         raise ModelRefused(
-            f"the graph takes {engine.channels} channels of {engine.size[0]} x {engine.size[1]} pixels, but images are "
-            f"prepared to {preparation.channels} of {preparation.size[0]} x {preparation.size[1]}",
+            f"the graph takes {engine.channels} channels of {_by(engine.size)}, but images are prepared to "
+            f"{channels} of {_by(size)}",
+            where=f"member {name}",
+            fix=_AGAIN,
+        )
+    if engine.dense != (manifest.task == "segmentation"):
+        raise ModelRefused(
+            f"the graph answers {'for every voxel' if engine.dense else 'once a case'}, which is not what a "
+            f"{manifest.task} model does",
             where=f"member {name}",
             fix=_AGAIN,
         )
@@ -106,6 +138,17 @@ def check_engine_fits(manifest: Manifest, name: str, engine: Any) -> None:
             where=f"member {name}",
             fix=_AGAIN,
         )
+    mirror = next((member.mirror for member in manifest.members if member.name == name), [])
+    if any(axis >= len(engine.size) for axis in mirror):
+        raise ModelRefused(
+            f"it is mirrored along axis {max(mirror)}, and its window has {len(engine.size)}",
+            where=f"member {name}",
+            fix=_AGAIN,
+        )
+
+
+def _by(size: Sequence[int]) -> str:
+    return " x ".join(map(str, size)) + (" pixels" if len(size) == 2 else " voxels")
 
 
 def verify(folder: Path) -> Manifest:

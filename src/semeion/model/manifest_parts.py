@@ -1,0 +1,193 @@
+"""The parts of a manifest, each read as hostile input: files, members, inputs, decisions, figures."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from semeion.prepare.postprocess import check_rule
+
+MAX_FILE = 2 << 30
+"""Largest listed file in bytes; an ONNX file cannot be larger (a limit of protobuf)."""
+MAX_CLASSES = 1000
+MAX_IMAGES = 64
+"""Images a case: channels, frames or views."""
+
+_PART = r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_-])?"
+_PATH = re.compile(rf"{_PART}(/{_PART}){{0,4}}")
+
+Task = Literal["binary", "multiclass", "multilabel", "ordinal", "regression", "segmentation"]
+Text = Annotated[str, Field(max_length=20_000)]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+Count = Annotated[int, Field(ge=0, le=10**12)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Temperature = Annotated[float, Field(gt=0)]
+
+
+def check_path(path: str) -> str:
+    """Return `path` when it is a plain relative name inside the folder; raise ValueError otherwise."""
+    if len(path) > 200 or not _PATH.fullmatch(path):
+        raise ValueError(f"the file name {path[:80]!r} could lead out of the model folder or is not portable")
+    return path
+
+
+class Part(BaseModel):
+    """What every part of the manifest shares: unknown keys, NaN and infinities are refused; values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True)
+
+
+class ListedFile(Part):
+    """Size in bytes and sha256 of one file of the folder."""
+
+    size: Annotated[int, Field(ge=0, le=MAX_FILE)]
+    sha256: Sha256
+
+
+class Member(Part):
+    """One trained network: its name, its graph's path in the folder, and the graph's output."""
+
+    name: Name
+    file: str
+    output: Literal["logits"] = "logits"
+    mirror: Annotated[list[Annotated[int, Field(ge=0, le=2)]], Field(max_length=3)] = []
+    """Of a segmentation: axes of the network's window along which it also looks mirrored."""
+
+    _inside = field_validator("file")(check_path)
+
+
+class Intensity(Part):
+    """Brightness of the training images after preparation, as a fraction (0 black, 1 white).
+
+    `low` and `high` are the darkest and brightest usual pixel; `mean_low` and `mean_high` span the usual image means.
+    """
+
+    low: float
+    high: float
+    mean_low: float
+    mean_high: float
+
+
+class SizeSeen(Part):
+    """Smallest and largest number of rows and columns among the training images, in pixels, before preparation."""
+
+    rows: tuple[Count, Count]
+    cols: tuple[Count, Count]
+
+
+Span = tuple[float, float]
+
+
+class VolumesSeen(Part):
+    """Smallest and largest spacing in mm and number of voxels of the training volumes, along i, j and k as stored."""
+
+    spacing: tuple[Span, Span, Span]
+    size: tuple[tuple[Count, Count], tuple[Count, Count], tuple[Count, Count]]
+
+
+class Inputs(Part):
+    """What the training images were: the facts that the warnings about a new image stand on.
+
+    `images` counts the images of a case and `names` names them when there are several; `role` says whether they are
+    channels of one grid, frames of one anatomy or views. `photometry` and `size_seen` are of pictures, `volumes_seen`
+    of volumes.
+    """
+
+    images: Annotated[int, Field(ge=1, le=MAX_IMAGES)] = 1
+    names: Annotated[list[Name], Field(max_length=MAX_IMAGES)] = []
+    role: Literal["single", "channels", "frames", "views"] = "single"
+    photometry: Literal["grey", "colour"] | None = None
+    modality: Annotated[list[Name], Field(max_length=50)] = []
+    unit: Name | None = None
+    intensity: Intensity | None = None
+    size_seen: SizeSeen | None = None
+    volumes_seen: VolumesSeen | None = None
+    covariates: Annotated[list[Name], Field(max_length=0)] = []
+
+    @property
+    def groups(self) -> int:
+        """Images that are prepared each for itself: frames and views; channels share one grid."""
+        return self.images if self.role in ("frames", "views") else 1
+
+    def problems(self) -> list[str]:
+        """Return what contradicts itself."""
+        found = []
+        if self.role != "single" and len(self.names) != self.images:
+            found.append(f"{self.images} images a case have {len(self.names)} names")
+        if self.role == "single" and (self.images != 1 or self.names):
+            found.append("a single image a case has no other images and no names")
+        if len(set(self.names)) != len(self.names):
+            found.append("two images of a case have the same name")
+        return found
+
+
+class Segmentation(Part):
+    """How labels of voxels are found and written.
+
+    Attributes
+    ----------
+    values
+        Integer of each class in the masks, in the order of the classes; 0 is the background.
+    overlap
+        Of neighbouring windows, as a share.
+    postprocess
+        Rules of :mod:`semeion.prepare.postprocess`, in order; labels are class indices from 1.
+    lesions
+        Classes whose connected parts are lesions.
+    """
+
+    values: Annotated[list[Annotated[int, Field(ge=1, le=255)]], Field(min_length=1, max_length=255)]
+    overlap: Annotated[float, Field(ge=0, le=0.9)] = 0.5
+    postprocess: Annotated[list[Name], Field(max_length=100)] = []
+    lesions: Annotated[list[Name], Field(max_length=255)] = []
+
+    def problems(self, classes: list[str]) -> list[str]:
+        """Return what does not fit the classes."""
+        found = []
+        if len(self.values) != len(classes) or len(set(self.values)) != len(self.values):
+            found.append(f"{len(classes)} classes need as many distinct values in the mask")
+        if not set(self.lesions) <= set(classes):
+            found.append("a lesion is not among the classes")
+        for rule in self.postprocess:
+            try:
+                check_rule(rule, len(classes))
+            except ValueError as error:
+                found.append(str(error))
+        return found
+
+
+class Calibration(Part):
+    """Temperature scaling: one `value`, or one for each label of a multi-label model (`by_target`)."""
+
+    method: Literal["temperature"] = "temperature"
+    value: Temperature | None = None
+    by_target: Annotated[dict[Name, Temperature], Field(max_length=MAX_CLASSES)] | None = None
+
+
+class OperatingPoint(Part):
+    """How probabilities become a call.
+
+    Binary: positive when its probability is at least `value`. Multi-label: the same for each label with `by_target`.
+    Several classes: ``rule`` is ``argmax``.
+    """
+
+    rule: Name
+    value: float | None = None
+    by_target: Annotated[dict[Name, float], Field(max_length=MAX_CLASSES)] | None = None
+
+
+class Figure(Part):
+    """One figure of the evidence with its 95 % interval."""
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    n: Count | None = None
+    n_patients: Count | None = None
+    method: Text | None = None
+    reason: Text | None = None
+
+
+Figures = Annotated[dict[Name, Figure], Field(max_length=5000)]
