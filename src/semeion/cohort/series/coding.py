@@ -8,21 +8,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from semeion.cohort.deflated import meta_end
+from semeion.cohort.deflated import DEFLATED, meta_end
 from semeion.cohort.dicom import functional_group, padding_range, parse_dataset, quiet, value_unit
 from semeion.cohort.dicom_pixels import require_image
 from semeion.cohort.limits import ReadLimits, bound_pixels, bound_voxels, cut_short
-from semeion.cohort.series.elements import UNDEFINED, DamagedHeader, Elements, read_elements
+from semeion.cohort.series.elements import UNDEFINED, DamagedHeader, Elements, Read, read_elements
 from semeion.cohort.series.files import read_file
 from semeion.cohort.series.walk import WalkLimits
 from semeion.errors import ImageError
 
-_EXPLICIT, _IMPLICIT = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2"
+_EXPLICIT, _IMPLICIT, _BIG_ENDIAN = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2", "1.2.840.10008.1.2.2"
 _FIRST_BYTES = 1 << 14
+_LONG = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
 GREY = ("MONOCHROME1", "MONOCHROME2")
 _SAMPLES, _PHOTOMETRIC, _FRAMES, _ROWS, _COLS = 0x00280002, 0x00280004, 0x00280008, 0x00280010, 0x00280011
 _ALLOCATED, _STORED, _HIGH, _SIGNED = 0x00280100, 0x00280101, 0x00280102, 0x00280103
@@ -174,7 +175,14 @@ def _rescale(slope: Any, intercept: Any) -> tuple[float, float, bool]:
 
 
 def _walked(path: str) -> tuple[Elements, int] | None:
-    """Walk an uncompressed little-endian file to its pixels; None when pydicom must judge it. Also its size."""
+    """Walk a file to its pixels and behind them; also its size. None when pydicom must decode it.
+
+    Raises
+    ------
+    ImageError
+        When the file ends within an element, be it behind the pixels: who knows what else was not copied.
+    """
+    name = Path(path).name
     try:
         with Path(path).open("rb", buffering=0) as file:
             size = file.seek(0, 2)
@@ -185,22 +193,64 @@ def _walked(path: str) -> tuple[Elements, int] | None:
 
             first = read(0, _FIRST_BYTES)
             begins, syntax = meta_end(first)
-            if syntax not in (_EXPLICIT, _IMPLICIT) or begins >= len(first):
+            if not syntax or syntax == DEFLATED or begins >= len(first):
                 return None
-            found = read_elements(
-                read, size, begins, explicit=syntax == _EXPLICIT, little=True, wanted=_WANTED, first=first
-            )
+            explicit, little = syntax != _IMPLICIT, syntax != _BIG_ENDIAN
+            found = read_elements(read, size, begins, explicit=explicit, little=little, wanted=_WANTED, first=first)
+            if found.end != "pixels":
+                return None
+            behind = found.pixel_offset + found.pixel_length
+            if found.pixel_length == UNDEFINED:
+                behind = _behind_fragments(read, found.pixel_offset, size)
+            if behind > size:
+                return None if found.pixel_length == UNDEFINED else (found, size)
+            if not _whole_tail(read, behind, size, explicit, "little" if little else "big"):
+                raise cut_short(name, "it ends within an element behind the pixels")
     except FileNotFoundError as error:
         if "!" in path:
             return None
-        raise unreadable(Path(path).name, error) from error
+        raise unreadable(name, error) from error
     except OSError as error:
-        raise unreadable(Path(path).name, error) from error
+        raise unreadable(name, error) from error
     except DamagedHeader as error:
-        raise ImageError(f"the header {error}", where=Path(path).name, fix="copy or export the file again") from error
-    if found.end != "pixels" or found.pixel_length == UNDEFINED or found.pixel_tag != _PIXELS:
-        return None
-    return found, size
+        raise ImageError(f"the header {error}", where=name, fix="copy or export the file again") from error
+    plain = syntax in (_EXPLICIT, _IMPLICIT) and found.pixel_length != UNDEFINED and found.pixel_tag == _PIXELS
+    return (found, size) if plain else None
+
+
+def _behind_fragments(read: Read, at: int, size: int) -> int:
+    """Return the place behind encapsulated pixels (PS3.5 annex A.4); beyond `size` when they do not end."""
+    while at + 8 <= size:
+        head = read(at, 8)
+        length = int.from_bytes(head[4:], "little")
+        at += 8
+        if head[:4] == b"\xfe\xff\xdd\xe0":
+            return at
+        if head[:4] != b"\xfe\xff\x00\xe0":
+            break
+        at += length
+    return size + 1
+
+
+def _whole_tail(read: Read, at: int, size: int, explicit: bool, order: Literal["little", "big"]) -> bool:
+    """Tell whether the elements behind the pixels are all there; some writers fill up with zeros behind the last."""
+    while at < size:
+        head = read(at, 12)
+        if not head.strip(b"\0"):
+            return True
+        if len(head) < 8:
+            return False
+        if not explicit:
+            length, start = int.from_bytes(head[4:8], order), 8
+        elif head[4:6] in _LONG:
+            length, start = int.from_bytes(head[8:12], order), 12
+        else:
+            length, start = int.from_bytes(head[6:8], order), 8
+        if length == UNDEFINED:
+            # A sequence behind the pixels, which no file should have; its end is not looked for.
+            return True
+        at += start + length
+    return at == size
 
 
 def _native_coding(found: Elements, size: int, where: str, limits: ReadLimits) -> Coding | None:

@@ -156,7 +156,7 @@ def _same_isotope(item: Any, half_life: float, where: str) -> None:
         number = "".join(c for c in isotope if c.isdigit())
         letters = isotope[len(number) :]
         symbol = {"F": "FLUORINE", "C": "CARBON", "N": "NITROGEN", "O": "OXYGEN"}.get(letters, letters)
-        if plain in (isotope, letters + number, symbol + number) and abs(half_life / known - 1) > 0.05:
+        if plain in (isotope, letters + number, symbol + number, number + symbol) and abs(half_life / known - 1) > 0.05:
             raise _refused(
                 f"has a half life of {half_life:g} s (0018,1075), and {meaning} decays in {known:g} s", where
             )
