@@ -14,7 +14,7 @@ from semeion.cohort.classes import infer_positive
 from semeion.cohort.cohort import CohortOptions, Target
 from semeion.cohort.problems import Problems
 from semeion.cohort.question import Question
-from semeion.cohort.target import ask
+from semeion.cohort.target import ask, name_found_labels
 from semeion.errors import InputError
 
 
@@ -239,3 +239,59 @@ def test_truth_and_classes_agree(values: list[str]) -> None:
 
 def test_one_beside_two_says_nothing() -> None:
     assert infer_positive(["1", "2"], {"1": 5, "2": 3}) == ("2", "being the rarer one")
+
+
+def masks(**options: Any) -> Question | None:
+    """Ask for masks; problems are raised."""
+    problems = Problems("cohort.csv")
+    table = pd.DataFrame({"mask": pd.Series(["a.nii", "b.nii"], dtype="str")})
+    question = ask(table, ("mask",), CohortOptions(target="mask", **options), problems)
+    problems.raise_any()
+    return question
+
+
+def test_a_column_of_masks_is_segmented() -> None:
+    question = masks(labels={"0": "background", "2": "posterior", "1": "anterior"})
+    assert question is not None
+    target = question.target
+    assert (target.task, target.classes, target.values) == ("segmentation", ("anterior", "posterior"), (1, 2))
+    assert target.columns == ()
+    assert question.truth.shape == (2, 0)
+    assert target.why == "The task is segmentation, since 'mask' holds masks."
+
+
+def test_labels_that_nothing_names_are_called_by_their_numbers() -> None:
+    question = masks(task="segmentation")
+    assert question is not None
+    assert question.target.values == ()
+    found = name_found_labels(question.target, {0, 3, 1})
+    assert (found.classes, found.values) == (("1", "3"), (1, 3))
+    assert "called by the numbers in the masks" in found.why
+    assert name_found_labels(found, {7}) == found
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"labels": {"a": "lesion"}}, "--labels names 'a', and masks hold whole numbers from 0 to 255"),
+        ({"labels": {"256": "lesion"}}, "--labels names '256', and masks hold whole numbers from 0 to 255"),
+        ({"labels": {"1": "x", "2": "x"}}, "--labels calls two labels 'x'"),
+        ({"labels": {"0": "background"}}, "--labels names nothing but the background"),
+        ({"positive": "1"}, "--positive 1 has no meaning for a segmentation"),
+    ],
+)
+def test_what_is_wrong_with_labels_of_masks(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError) as caught:
+        masks(**options)
+    assert words in str(caught.value)
+
+
+def test_a_model_of_masks_wants_masks() -> None:
+    expected = Target("mask", "segmentation", ("lesion",), values=(1,))
+    problems = Problems("t")
+    table = pd.DataFrame({"truth": pd.Series(["a.nii"], dtype="str")})
+    question = ask(table, ("truth",), CohortOptions(target="truth", task="segmentation"), problems, expected)
+    assert question is not None
+    assert (question.target.name, question.target.values) == ("truth", (1,))
+    ask(table, ("truth",), CohortOptions(task="segmentation"), problems, Target("x", "regression"))
+    assert problems.found[0][0] == "the model's target is regression, and 'truth' holds masks"
