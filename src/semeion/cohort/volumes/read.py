@@ -57,7 +57,7 @@ def read_volume(
         return read_npz_volume(Path(row["path"]), row["array"], int(row["row"]), ref, limits)
     path = Path(ref)
     series = None if _exists(path) else _SERIES.fullmatch(ref)
-    if series is not None or path.is_dir():
+    if series is not None or (_exists(path) and path.is_dir()):
         return _dicom(path, series, ref, limits)
     try:
         found = volume_format(ref)
@@ -89,8 +89,8 @@ def read_volume(
         raise ImageError(
             "does not exist", where=ref, fix="correct the path, or leave such cases out with --skip-bad"
         ) from error
-    except OSError as error:
-        reason = error.strerror or str(error)
+    except (OSError, ValueError) as error:  # a name may hold what no file system takes
+        reason = getattr(error, "strerror", None) or str(error)
         raise ImageError(f"cannot be read ({reason})", where=ref, fix="check the path and its permissions") from error
 
 
@@ -104,7 +104,7 @@ def read_grid(ref: str) -> Grid | None:
     """
     path = Path(ref)
     try:
-        found = volume_format(ref) if path.is_file() else None
+        found = volume_format(ref) if _exists(path) and path.is_file() else None
         if found == "nifti":
             from semeion.cohort.volumes.nifti import nifti_file_grid
 
@@ -158,7 +158,7 @@ def is_volume(ref: str) -> bool:
             return True
         found = volume_format(ref)
         return _frames(path) > 1 if found == "dicom" else found is not None
-    except (OSError, ValueError):
+    except (OSError, ValueError, KeyError, ImageError, zipfile.BadZipFile):
         return False
 
 
