@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from semeion.artefacts import write_text
 from semeion.errors import InputError, nearest
@@ -18,7 +18,7 @@ MAX_BYTES = 4 << 20
 PREPARATIONS: dict[str, Any] = {"picture": PreparationPlan, "volume": VolumePreparationPlan}
 
 
-def write_plan(plan: Plan, path: Path) -> None:
+def write_plan(plan: BaseModel, path: Path) -> None:
     """Write `plan` as YAML in reading order."""
     text = yaml.safe_dump(
         plan.model_dump(mode="json", by_alias=True),
@@ -45,7 +45,15 @@ def plan_task(path: Path) -> str | None:
 
 
 def read_plan(path: Path) -> Plan:
-    """Read a plan that :func:`write_plan` wrote and a person may have edited.
+    """Read the plan of a diagnosis; see :func:`read_plan_as`."""
+    return read_plan_as(path, Plan)
+
+
+AnyPlan = TypeVar("AnyPlan", bound=BaseModel)
+
+
+def read_plan_as(path: Path, model: type[AnyPlan]) -> AnyPlan:
+    """Read a plan of the kind `model` that :func:`write_plan` wrote and a person may have edited.
 
     Raises
     ------
@@ -70,13 +78,13 @@ def read_plan(path: Path) -> Plan:
             fix="write the plan again with `semeion plan`",
         )
     try:
-        return Plan.model_validate(raw)
+        return model.model_validate(raw)
     except ValidationError as error:
-        raise InputError(explain(error), where=str(path), fix="correct the plan, or write it again") from error
+        raise InputError(explain(error, model), where=str(path), fix="correct the plan, or write it again") from error
 
 
-def explain(error: ValidationError) -> str:
-    """Return the problems of a pydantic error as one readable line."""
+def explain(error: ValidationError, plan: type[BaseModel] = Plan) -> str:
+    """Return the problems of a pydantic error about a `plan` as one readable line."""
     parts = []
     for problem in error.errors():
         loc = problem["loc"]
@@ -84,15 +92,15 @@ def explain(error: ValidationError) -> str:
         kind = str(loc[1]) if loc[:1] == ("preparation",) and len(loc) > 1 else ""
         place = ".".join(str(piece) for piece in (loc[:1] + loc[2:] if kind in PREPARATIONS else loc)) or "plan"
         if problem["type"] == "extra_forbidden":
-            known = _keys_beside(loc)
+            known = _keys_beside(loc, plan)
             parts.append(f"unknown key {place}{nearest(str(problem['loc'][-1]), known)}")
         else:
             parts.append(f"{place}: {problem['msg']}")
     return "; ".join(parts)
 
 
-def _keys_beside(place: tuple[int | str, ...]) -> list[str]:
-    model: Any = Plan
+def _keys_beside(place: tuple[int | str, ...], plan: type[BaseModel]) -> list[str]:
+    model: Any = plan
     for piece in place[:-1]:
         if isinstance(piece, int):
             continue
