@@ -151,6 +151,8 @@ def test_bad_input_is_refused():
     empty = Volume(np.zeros_like(ed.voxels), ed.grid)
     with pytest.raises(InputError, match=r"case7: the left ventricular cavity \(label 3\) is empty at end-diastole"):
         measure_heart(empty, es, LABELS, ed_where="case7")
+    with pytest.raises(InputError, match="ES mask: the size of a voxel is not known"):
+        measure_heart(ed, Volume(es.voxels, es.grid, notes=("no-spacing",)), LABELS)
     with pytest.raises(InputError, match="ES mask: the mask holds values that are not whole numbers"):
         measure_heart(ed, Volume(es.voxels * 0.5, es.grid), LABELS)
 

@@ -109,6 +109,11 @@ def test_bad_input_is_refused():
         find_lesions(volume(voxels.astype(np.int16) - 3))
     with pytest.raises(InputError, match="a mask has one plane and this has 2"):
         find_lesions(Volume(np.zeros((2, 3, 3, 3), np.uint8), Grid((3, 3, 3), (1, 1, 1)), ("a", "b")))
+    unknown = Volume(
+        voxels[None], Grid((3, 3, 3), (1, 1, 1)), notes=("no-spacing: 1 x 1 mm stands for an unknown pixel",)
+    )
+    with pytest.raises(InputError, match="the size of a voxel is not known.* give a file that states its spacing"):  # noqa: RUF043
+        find_lesions(unknown)
 
 
 @pytest.mark.real_data

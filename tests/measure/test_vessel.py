@@ -186,6 +186,8 @@ def test_vessels_that_cannot_be_measured_are_refused():
         InputError, match=r"the vessel is \d+\.\d mm long and \d\.\d mm wide; give at least 5 diameters"
     ):
         measure_stenosis(tube(lambda t: straight(t) * 0.3))
+    with pytest.raises(InputError, match="lumen mask: the size of a voxel is not known"):
+        measure_stenosis(Volume(whole.voxels, whole.grid, notes=("no-spacing",)))
     with pytest.raises(InputError, match="the lumen is empty; check the mask and its label"):
         measure_stenosis(whole, 2)
     with pytest.raises(InputError, match=r"a flow of \(0, 0, 0\); give a direction of three numbers"):

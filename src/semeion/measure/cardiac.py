@@ -17,7 +17,7 @@ import numpy as np
 from semeion.cohort.volume import Volume
 from semeion.errors import InputError
 from semeion.measure.cardiac_definitions import DEFINITIONS, MYOCARDIUM_G_PER_ML, TRUE_BY_VOLUME
-from semeion.measure.pattern import Bits, Floats, check_roles, structure
+from semeion.measure.pattern import Bits, Floats, check_roles, check_scale, structure
 from semeion.measure.wall import RAYS, Wall, base_is_first, find_wall
 
 __all__ = ["DEFINITIONS", "ROLES", "TRUE_BY_VOLUME", "measure_heart"]
@@ -65,10 +65,12 @@ def measure_heart(
     Raises
     ------
     InputError
-        When a mask is none, roles are missing or share a label, or the left cavity is empty at end-diastole, so that
-        no ejection fraction exists.
+        When a mask is none or without a known spacing, roles are missing or share a label, or the left cavity is empty
+        at end-diastole, so that no ejection fraction exists.
     """
     check_roles(labels, ROLES, "cardiac labels")
+    check_scale(ed, ed_where)
+    check_scale(es, es_where)
     parts = [
         {role: structure(mask, labels[role], where) for role in ROLES}
         for mask, where in ((ed, ed_where), (es, es_where))

@@ -12,7 +12,7 @@ from scipy.spatial.distance import pdist
 
 from semeion.cohort.volume import Grid, Volume
 from semeion.errors import InputError
-from semeion.measure.pattern import Bits, Definition, Floats, pieces, structure
+from semeion.measure.pattern import Bits, Definition, Floats, check_scale, pieces, structure
 
 SMALLEST_ML = 0.003
 """Pieces below 3 cubic millimetres are not counted as lesions, as in the MSSEG challenge (Commowick et al. 2018)."""
@@ -129,6 +129,7 @@ def find_lesions(
     """
     if not 0 <= smallest_ml < float("inf"):
         raise InputError(f"a smallest volume of {smallest_ml} ml", where=where, fix="give 0 ml or more")
+    check_scale(mask, where)
     grid = mask.grid
     numbered, sizes = pieces(structure(mask, labels, where))
     # A piece of exactly the smallest volume counts, whatever the last digit of its product of spacings.

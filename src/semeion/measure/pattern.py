@@ -87,6 +87,22 @@ def structure(mask: Volume, labels: int | Iterable[int], where: str) -> Bits:
     return np.isin(labelled(mask, where), wanted)
 
 
+def check_scale(mask: Volume, where: str) -> None:
+    """Refuse a mask whose voxels have no known size: its grid of 1 mm is a stand-in.
+
+    Raises
+    ------
+    InputError
+        When a note of the volume says ``no-spacing``.
+    """
+    if any(note.split(":")[0] == "no-spacing" for note in mask.notes):
+        raise InputError(
+            "the size of a voxel is not known, so that nothing can be measured in mm or ml",
+            where=where,
+            fix="give a file that states its spacing",
+        )
+
+
 def pieces(bits: Bits) -> tuple[npt.NDArray[np.int32], Whole]:
     """Return numbered connected pieces, from 1, and the voxels of each; pieces touch by faces, edges or corners."""
     numbered, n = ndimage.label(bits, structure=TOUCHING)

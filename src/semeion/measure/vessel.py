@@ -18,7 +18,7 @@ from scipy.spatial import cKDTree
 from semeion.cohort.volume import Grid, Volume
 from semeion.errors import InputError
 from semeion.measure.centreline import Sections, cut
-from semeion.measure.pattern import Bits, Definition, Whole, pieces, structure
+from semeion.measure.pattern import Bits, Definition, Whole, check_scale, pieces, structure
 
 SPECK = 0.02
 """Pieces with less than this share of the largest one's volume are specks and set aside; a larger one is refused."""
@@ -158,9 +158,10 @@ def measure_stenosis(
     Raises
     ------
     InputError
-        When the mask is none or empty, the lumen is in several pieces, branched, a loop, cut by the border, too short,
-        too large, or has no normal part to compare with.
+        When the mask is none, empty or without a known spacing, the lumen is in several pieces, branched, a loop, cut
+        by the border, too short, too large, or has no normal part to compare with.
     """
+    check_scale(mask, where)
     lumen, ignored = _one_piece(structure(mask, labels, where), mask.grid, where)
     edge = _border(lumen)
     if edge.any() and not open_ends:
