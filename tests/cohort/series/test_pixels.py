@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pydicom.data import get_testdata_file
+from pydicom.encaps import encapsulate
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
+    HTJ2KLossless,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGLSLossless,
@@ -165,6 +168,41 @@ def test_a_modality_table_takes_the_place_of_the_rescale(tmp_path: Path) -> None
     dataset.ModalityLUTSequence = [table]
     volume = read_series(headers_in(save(slices, tmp_path)))
     assert np.array_equal(volume.plane[0], pixels * 3 + 7)
+
+
+def test_high_throughput_jpeg_2000_is_read(tmp_path: Path) -> None:
+    # 16 x 20 values 40 * row + 7 * column, encoded losslessly by OpenJPH 0.26.3.
+    stream = base64.b64decode(
+        "/0//UQApQAAAAAAUAAAAEAAAAAAAAAAAAAAAFAAAABAAAAAAAAAAAAABDwEB/1AACAACAAAACv9SAAwAAgABAAUEBEAB/1wAEyCIkJCQkJCQkJCQ"
+        "kJCQiIiI/2QAFwABT3BlbkpQSCBWZXIgMC4yNi4zLv+QAAoAAAAAAIYAAf+TwAAmHf4FB3QAwAASgOQBB3QAwAARwAATgABjANpq+wCCNADAABHA"
+        "ABVAEnMAbNnY/gAIQHdWAMAAE8AAFaDe3dF+y3UAsjKZTPbgCEYhAey4AMAAKuAAFqAkSZLv4Kenp0J4AE7HcRzHcRzn/oI9hCB79hCB7LwA/9k="
+    )
+    slices = ct_slices(2)
+    for dataset in slices:
+        dataset.Rows, dataset.Columns, dataset.PixelRepresentation = 16, 20, 0
+        dataset.file_meta.TransferSyntaxUID = HTJ2KLossless
+        dataset.PixelData = encapsulate([stream])
+        dataset["PixelData"].is_undefined_length = True
+    volume = read_folder(save(slices, tmp_path))
+    assert np.array_equal(volume.plane[1], np.add.outer(np.arange(16) * 40, np.arange(20) * 7) - 1024)
+    assert volume.grid.size == (20, 16, 2)
+
+
+def test_a_palette_is_looked_up(tmp_path: Path) -> None:
+    slices = ct_slices(2)
+    indices = (np.arange(128 * 128) % 256).astype(np.uint8).reshape(128, 128)
+    for dataset in slices:
+        dataset.PhotometricInterpretation, dataset.Modality = "PALETTE COLOR", "OT"
+        dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 8, 8, 7, 0
+        dataset.PixelData = indices.tobytes()
+        for n, colour in enumerate(("Red", "Green", "Blue")):
+            table = (np.arange(256, dtype=np.uint16) * (n + 1)).tobytes()
+            dataset.add_new(0x00281101 + n, "US", [256, 0, 16])
+            setattr(dataset, f"{colour}PaletteColorLookupTableData", table)
+    volume = read_series(headers_in(save(slices, tmp_path)))
+    assert volume.names == ("red", "green", "blue")
+    for n in range(3):
+        assert np.array_equal(volume.voxels[n, 0], indices.astype(int) * (n + 1))
 
 
 def test_colour_slices_become_three_channels(tmp_path: Path) -> None:
