@@ -3,8 +3,8 @@
 A vessel of even calibre runs through soft tissue from the bottom to the top of the volume; it narrows like a cosine in
 one place (and less in a second one in some cases), to one side or evenly. Beside it lie what a carotid CT angiogram
 shows: fat, muscle, a fainter vein, bone and calcified plaque. The border of the lumen has partial volume, and the whole
-the scanner's blur and correlated noise. Hounsfield units follow Bushberg et al., The Essential Physics of Medical Imaging
-(2012); a figure reached on phantoms says nothing about patients.
+the scanner's blur and correlated noise. Hounsfield units follow Bushberg et al., The Essential Physics of Medical
+Imaging (2012); a figure reached on phantoms says nothing about patients.
 """
 
 from __future__ import annotations
