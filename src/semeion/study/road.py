@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,7 @@ from semeion.study.options import RunOptions
 from semeion.study.planning import check_plan_fits, plan_run, refuse_covariates, refuse_no_training
 from semeion.study.predicting import operating_points, predict_run
 from semeion.study.shipping import ship
+from semeion.study.stopping import interruptible
 from semeion.study.weighing import Audited, run_evidence
 
 
@@ -127,7 +127,7 @@ def _go(run: RunFolder, progress: Progress, started: float | None) -> None:
         plan = _plan(run, cohort, facts, options, clock, progress)
         clock.budget = plan.budget.seconds
         store, y, parts = _prepare(run, cohort, facts, plan, options, progress)
-        with _interruptible() as stop:
+        with interruptible() as stop:
             trained = train_members(run, plan, store, y, parts, clock, progress, stop)
             if stop():
                 raise Interrupted("stopped by the user")
@@ -249,30 +249,6 @@ def _finish(
     write_report(run.path)
     progress.advance()
     progress.finish()
-
-
-@contextmanager
-def _interruptible() -> Iterator[Callable[[], bool]]:
-    """Let Ctrl-C and SIGTERM end the learning after the step under way, with its checkpoint written.
-
-    Elsewhere Ctrl-C may strike at once: every other stage writes whole files and is done again by a resume.
-    """
-    asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked.is_set
-        return
-
-    def ask(*_: Any) -> None:
-        if asked.is_set():
-            raise KeyboardInterrupt
-        asked.set()
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield asked.is_set
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager
