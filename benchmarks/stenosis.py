@@ -1,4 +1,4 @@
-"""Degree of stenosis: from reference masks of phantoms, and the whole way from a CT-like volume through a trained model."""
+"""Degree of stenosis: from reference masks of phantoms, and the whole way from a CT-like volume through a model."""
 
 from __future__ import annotations
 
