@@ -153,3 +153,89 @@ def external_graph() -> bytes:
     entry = tensor.external_data.add()
     entry.key, entry.value = "location", "/etc/passwd"
     return bytes(model.SerializeToString())
+
+
+def voxel_graph(channels: int, labels: int, patch: tuple[int, ...], offset: float = 0.0) -> bytes:
+    """Return a network of single voxels: the more a voxel's mean over the channels exceeds a step, the later the label.
+
+    Logit l is ``8 * l * mean - 4 * l ** 2 + offset``, so that label l is the most probable for a mean near l.
+    """
+    steps = np.arange(labels + 1, dtype=np.float32)
+    weights = np.repeat(8 * steps[:, None] / channels, channels, axis=1)
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", channels, *patch])
+    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", labels + 1, *patch])
+    constants = [
+        numpy_helper.from_array(weights.reshape(labels + 1, channels, *[1] * len(patch)).astype(np.float32), "w"),
+        numpy_helper.from_array((-4 * steps**2 + offset * steps).astype(np.float32), "b"),
+    ]
+    nodes = [helper.make_node("Conv", ["image", "w", "b"], ["logits"])]
+    graph = helper.make_graph(nodes, "voxels", [image], [logits], constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    return bytes(model.SerializeToString())
+
+
+def segmentation_parts(channels: tuple[str, ...] = (), **steps: Any) -> dict[str, Any]:
+    names = list(channels) or ["image"]
+    fixed = {"kind": "fixed", "low": -10.0, "high": 10.0, "mean": 0.0, "std": 1.0}
+    inputs: dict[str, Any] = {"modality": [], "images": len(names)}
+    if channels:
+        inputs |= {"names": names, "role": "channels"}
+    return {
+        "task": "segmentation",
+        "target": "mask",
+        "classes": ["rim", "core"],
+        "inputs": inputs,
+        "preparation": {"channels": names, "intensity": [fixed], **steps},
+        "segmentation": {"values": [3, 7]},
+    }
+
+
+@pytest.fixture
+def make_segmenter(tmp_path: Path) -> Callable[..., Path]:
+    """Write a model whose voxels are background, rim or core where the channels' mean is near 0, 1 or 2."""
+
+    def make(
+        patches: tuple[tuple[int, ...], ...] = ((8, 8, 8),),
+        channels: tuple[str, ...] = (),
+        name: str = "segmenter",
+        steps: dict[str, Any] | None = None,
+        mirror: dict[str, tuple[int, ...]] | None = None,
+        **changes: Any,
+    ) -> Path:
+        graphs = {f"m{k}": voxel_graph(len(channels) or 1, 2, patch) for k, patch in enumerate(patches)}
+        folder = tmp_path / name
+        parts = segmentation_parts(channels, **(steps or {})) | changes
+        write_model(folder, parts, graphs, "# card\n", mirror=mirror)
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def make_volume(tmp_path: Path) -> Callable[..., tuple[Path, Any]]:
+    """Write a ball of value 2 in a shell of value 1 as NIfTI, turned in space, and return path and SimpleITK image."""
+    import SimpleITK as sitk
+
+    def make(
+        name: str = "case.nii.gz",
+        size: tuple[int, int, int] = (20, 18, 14),
+        spacing: tuple[float, float, float] = (1.0, 1.2, 2.5),
+        scale: float = 1.0,
+        turn: float = 0.2,
+    ) -> tuple[Path, Any]:
+        k, j, i = np.indices(size[::-1])
+        places = np.stack([i, j, k], -1) * np.array(spacing)
+        middle = (np.array(size) - 1) / 2 * np.array(spacing)
+        away = np.linalg.norm(places - middle, axis=-1)
+        values = np.where(away < 5, 2.0, np.where(away < 8, 1.0, 0.0)) * scale
+        image = sitk.GetImageFromArray(values.astype(np.float32))
+        image.SetSpacing(spacing)
+        image.SetOrigin((-20.0, 30.5, 7.25))
+        c, s = np.cos(turn), np.sin(turn)
+        image.SetDirection((c, -s, 0, s, c, 0, 0, 0, 1))
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sitk.WriteImage(image, str(path))
+        return path, image
+
+    return make

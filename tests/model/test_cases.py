@@ -97,7 +97,7 @@ def test_a_data_frame_is_a_table(here):
     ("text", "message"),
     [
         ("picture,images\na,b\n", "t.csv: the table has no column 'image', did you mean 'images'"),
-        ("image.ed,image.es\na,b\n", r"several images a case \(image.ed, image.es\)"),
+        ("image.ed,image.es\na,b\n", r"several images a case \(image.ed, image.es\), and the model takes one"),
         ("case_id,image\n7,a.png\n,b.png\n", "t.csv: row 3 has no case_id"),
         ("case_id,image\n7,a.png\n7,b.png\n", "the case id '7' occurs twice"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,20 @@ import typer
 from semeion.cli import options as o
 from semeion.cli.words import print_findings, print_metrics
 from semeion.progress import for_terminal
+
+
+class MaskFormat(Enum):
+    """How masks are written."""
+
+    nifti = "nii.gz"
+    nrrd = "nrrd"
+
+
+class EngineKind(Enum):
+    """What runs networks."""
+
+    onnxruntime = "onnxruntime"
+    openvino = "openvino"
 
 
 def report(
@@ -29,15 +44,24 @@ def report(
 def predict(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder.")],
     images: Annotated[
-        list[str], typer.Argument(metavar="IMAGE...", help="Pictures, folders, tables or a MedMNIST .npz.")
+        list[str],
+        typer.Argument(metavar="IMAGE...", help="Pictures, volumes, DICOM folders, tables or a MedMNIST .npz."),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Findings: .csv, .parquet or .json.")],
+    masks: Annotated[
+        Path | None, typer.Option("--masks", metavar="DIR", help="Write each case's mask here, on its image's grid.")
+    ] = None,
+    mask_format: Annotated[MaskFormat, typer.Option("--mask-format", help="Of the masks.")] = MaskFormat.nifti,
+    engine: Annotated[
+        EngineKind, typer.Option("--engine", help="What runs the networks; OpenVINO is an extra, faster on volumes.")
+    ] = EngineKind.onnxruntime,
     jobs: o.Jobs = None,
     quiet: o.Quiet = False,
 ) -> int:
-    """Read pictures with a shipped model.
+    """Read pictures or volumes with a shipped model.
 
-    The exit status is 1 when a picture failed; its row says why.
+    A case of several images (channels, frames, views) is a row of a table with the columns image.<name>, or its files
+    in the order of the names. The exit status is 1 when a case failed; its row says why.
 
     Example: semeion predict runs/finding/model new/*.png -o findings.csv
     """
@@ -45,8 +69,10 @@ def predict(
     from semeion.model.runtime import load_model
 
     check_suffix(output)
-    loaded = load_model(model)
-    found = loaded.findings(images, jobs=jobs, progress=for_terminal(quiet=quiet))
+    loaded = load_model(model, engine=engine.value)
+    found = loaded.findings(
+        images, jobs=jobs, progress=for_terminal(quiet=quiet), masks=masks, mask_format=mask_format.value
+    )
     counts = write_findings(found, output, loaded.probability_names)
     print_findings(counts, output)
     return int(counts.get("failed", 0) > 0)

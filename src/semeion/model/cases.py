@@ -35,16 +35,30 @@ class Case:
     image
         The picture as it was given, valid UTF-8.
     source
-        What :func:`semeion.cohort.reading.read_image` takes, an array uint8 (H, W) or (H, W, C), or None when the table
-        names no picture.
+        What :func:`semeion.cohort.reading.read_image` or :func:`semeion.cohort.volumes.read.read_volume` takes, an
+        array uint8 (H, W) or (H, W, C), or None when the table names no picture.
+    others
+        The case's further images in the order of their names; None where the table names none.
     """
 
     case_id: str
     image: str
     source: str | npt.NDArray[np.uint8] | None
+    others: tuple[str | None, ...] = ()
 
 
-def list_cases(images: Images) -> list[Case]:
+@dataclass(frozen=True)
+class Wanted:
+    """What a model's cases consist of: volumes or pictures, and the names of several images a case."""
+
+    volumes: bool = False
+    names: tuple[str, ...] = ()
+
+
+_PICTURES = Wanted()
+
+
+def list_cases(images: Images, wanted: Wanted = _PICTURES) -> list[Case]:
     """Return the cases that `images` holds, in order.
 
     Parameters
@@ -53,35 +67,62 @@ def list_cases(images: Images) -> list[Case]:
         Files, folders (searched with their subfolders, in the order of the names), tables (csv, tsv, xlsx, parquet with
         a column ``image``, relative to the table, and perhaps ``case_id``; other columns are ignored), MedMNIST npz
         files, one of these or several; a data frame with the same columns (relative to the current folder); or an array
-        uint8 (N, H, W) or (N, H, W, C) with C of 1 or 3.
+        uint8 (N, H, W) or (N, H, W, C) with C of 1 or 3. Of volumes: files or folders of DICOM files, and a folder
+        above them is searched for both.
+    wanted
+        What a case consists of. Several images a case come from a table with the columns ``image.<name>``, or as files
+        of one case given in the order of the names, or as one file that holds all channels.
 
     Raises
     ------
     InputError
-        A table that cannot be used, a folder or an npz file without images, an array of another kind, or nothing at
-        all. A single picture that does not exist is no error here: its case fails.
+        A table that cannot be used or lacks the column of a channel, a folder or an npz file without images, an array
+        of another kind, or nothing at all. A single picture that does not exist is no error here: its case fails.
     """
     if isinstance(images, np.ndarray):
+        if wanted.volumes or wanted.names:
+            raise InputError("an array has no geometry and no channels", where="images", fix="give the files")
         return _array_cases(images)
     if isinstance(images, (str, os.PathLike)):
         images = [images]
     elif hasattr(images, "columns") and hasattr(images, "iloc"):  # a data frame, known without importing pandas
-        return _unique(_frame_cases(cast("pd.DataFrame", images), "the table", Path(), 0))
+        return _unique(_frame_cases(cast("pd.DataFrame", images), "the table", Path(), 0, wanted.names))
+    items = list(images)
     cases: list[Case] = []
-    for item in images:
+    for item in items:
         if not isinstance(item, (str, os.PathLike)):
             raise InputError(
                 f"an image was given as {type(item).__name__}", where="images", fix="give paths, a table or one array"
             )
-        cases.extend(_path_cases(os.fspath(item), len(cases)))
+        cases.extend(_path_cases(os.fspath(item), len(cases), wanted))
     if not cases:
         raise InputError("no images were given", where="images", fix="give pictures, folders or tables")
+    if len(wanted.names) > 1:
+        cases = _gathered(cases, len(items), wanted.names)
     return _unique(cases)
 
 
-def _path_cases(text: str, before: int) -> Iterable[Case]:
+def _gathered(cases: list[Case], given: int, names: Sequence[str]) -> list[Case]:
+    """Return loose files as one case of several images; cases of tables, and files that hold all images, stay."""
+    loose = [case for case in cases if not case.others]
+    if not loose or (len(cases) == 1 and given == 1):
+        return cases
+    if len(cases) != len(names) or len(loose) != len(cases):
+        raise InputError(
+            f"a case has {len(names)} images ({', '.join(names)}), and {len(cases)} files were given",
+            where="images",
+            fix="give the files of one case in this order, or a table with the columns "
+            + ", ".join(f"image.{name}" for name in names),
+        )
+    others = tuple(case.source for case in cases[1:] if isinstance(case.source, str))
+    return [Case("1", cases[0].image, cases[0].source, others)]
+
+
+def _path_cases(text: str, before: int, wanted: Wanted) -> Iterable[Case]:
     path = Path(text)
     suffix = path.suffix.lower()
+    if path.is_dir() and wanted.volumes:
+        return _loose(_volumes_below(text), before)
     if path.is_dir():
         files = list(_folder_files(text))
         if not files:
@@ -92,14 +133,39 @@ def _path_cases(text: str, before: int) -> Iterable[Case]:
     if suffix in TABLE_SUFFIXES:
         from semeion.cohort.table import read_table
 
-        return _frame_cases(read_table(path)[0], text, path.parent, before)
-    if suffix == ".npz" and path.is_file():
+        return _frame_cases(read_table(path)[0], text, path.parent, before, wanted.names)
+    if suffix == ".npz" and not wanted.volumes and path.is_file():
         return _loose(_npz_references(text), before)
     return _loose([text], before)
 
 
 def _loose(references: Sequence[str], before: int) -> list[Case]:
     return [Case(str(before + number), _utf8(text), text) for number, text in enumerate(references, 1)]
+
+
+def _volumes_below(folder: str) -> list[str]:
+    """Return the volumes under a folder: research files, and folders that hold DICOM files themselves."""
+    from semeion.cohort.volumes.read import volume_format
+
+    found: list[str] = []
+    for parent, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        kinds = {}
+        for name in sorted(files):
+            if name.startswith(".") or name.upper() == "DICOMDIR":
+                continue
+            path = os.path.join(parent, name)  # noqa: PTH118 keeps the folder as it was given, for example ./x
+            try:
+                kinds[path] = volume_format(path)
+            except OSError:  # its case fails and says why
+                kinds[path] = "nifti" if name.endswith((".nii", ".nii.gz")) else None
+        if "dicom" in kinds.values():
+            found.append(parent)
+            folders.clear()
+        found += [path for path, kind in kinds.items() if kind not in ("dicom", None)]
+    if not found:
+        raise InputError("the folder holds no volumes", where=folder, fix="give NIfTI, NRRD, MetaImage or DICOM")
+    return found
 
 
 def _folder_files(folder: str) -> Iterator[str]:
@@ -152,12 +218,21 @@ def _npz_references(text: str) -> list[str]:
     return references
 
 
-def _frame_cases(table: pd.DataFrame, where: str, folder: Path, before: int) -> list[Case]:
+def _frame_cases(table: pd.DataFrame, where: str, folder: Path, before: int, wanted: Sequence[str] = ()) -> list[Case]:
     names = [str(name) for name in table.columns]
     several = [name for name in names if name == "image" or name.startswith("image.")]
-    if len(several) > 1:
+    if wanted and several != ["image"]:
+        several = [f"image.{name}" for name in wanted]
+        missing = [name for name in several if name not in names]
+        if missing:
+            raise InputError(
+                f"the table has no column {', '.join(map(repr, missing))}{nearest(missing[0], names)}",
+                where=where,
+                fix=f"a case has {len(wanted)} images: give {', '.join(several)}",
+            )
+    elif len(several) > 1:
         raise InputError(
-            f"several images a case ({', '.join(several[:5])}) cannot be read by this version",
+            f"several images a case ({', '.join(several[:5])}), and the model takes one",
             where=where,
             fix="keep one column 'image'",
         )
@@ -170,6 +245,8 @@ def _frame_cases(table: pd.DataFrame, where: str, folder: Path, before: int) -> 
     if len(table) == 0:
         raise InputError("the table has no rows", where=where, fix="give a table with one row a case")
     images = _texts(table, several[0])
+    columns = [_texts(table, name) for name in several[1:]]
+    rest = list(zip(*columns, strict=True)) if columns else [()] * len(images)
     ids = _texts(table, "case_id") if "case_id" in names else [""] * len(images)
     if "case_id" in names and "" in ids:
         raise InputError(
@@ -181,10 +258,15 @@ def _frame_cases(table: pd.DataFrame, where: str, folder: Path, before: int) -> 
         Case(
             _utf8(case_id) or str(before + number),
             _utf8(image),
-            os.path.join(folder, image) if image else None,  # noqa: PTH118 keeps `..` and `#` of the reference as given
+            _beside(folder, image),
+            tuple(_beside(folder, other) for other in others),
         )
-        for number, (case_id, image) in enumerate(zip(ids, images, strict=True), 1)
+        for number, (case_id, image, others) in enumerate(zip(ids, images, rest, strict=True), 1)
     ]
+
+
+def _beside(folder: Path, reference: str) -> str | None:
+    return os.path.join(folder, reference) if reference else None  # noqa: PTH118 keeps `..` and `#` as given
 
 
 def _texts(table: pd.DataFrame, name: str) -> list[str]:

@@ -6,11 +6,20 @@ on such an image.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
 
 from semeion.cohort.image import Image
+from semeion.cohort.sniff import HEAD, image_format
+from semeion.errors import ImageError
 from semeion.model.manifest import Inputs, Intensity, SizeSeen
+
+if TYPE_CHECKING:
+    from semeion.cohort.volume import Volume
 
 CODES: dict[str, str] = {
     "missing-file": "failed: the file does not exist",
@@ -25,6 +34,8 @@ CODES: dict[str, str] = {
     "unit-differs": "warning: pixel values are in another unit than the training images'",
     "intensity-far": "warning: much darker or brighter than the training images",
     "size-far": "warning: much smaller or larger than the training images",
+    "spacing-far": "warning: voxels much smaller or larger than in the training volumes",
+    "corrected": "warning: the geometry was corrected or assumed when the image was read or prepared",
     "blank-image": "warning: the image has one value only",
 }
 """Every reason code of the findings and what it means."""
@@ -33,6 +44,8 @@ INTENSITY_MARGIN = 0.1
 """Least distance, as a fraction of the grey scale, between the usual image means and one that is far from them."""
 SIZE_FACTOR = 2.0
 """An image is far in size when a side is this many times smaller or larger than any training image's."""
+SPACING_FACTOR = 1.5
+"""Voxels are far in spacing when one side is this many times smaller or larger than any training volume's."""
 
 
 def brightness(prepared: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
@@ -85,6 +98,67 @@ def remarks(image: Image, prepared: npt.NDArray[np.uint8], inputs: Inputs) -> tu
     if inputs.size_seen is not None:
         found.extend(_size_remark(image.pixels.shape[0], image.pixels.shape[1], inputs.size_seen))
     return tuple(found)
+
+
+def volume_remarks(volumes: Sequence[Volume], notes: Sequence[str], inputs: Inputs) -> tuple[str, ...]:
+    """Return the coded warnings about the volumes of one case, each ``code: text``.
+
+    Parameters
+    ----------
+    volumes
+        As they were read.
+    notes
+        Remarks of reading and preparation.
+    inputs
+        What the training images were.
+    """
+    found = []
+    first = volumes[0]
+    for volume in volumes:
+        if volume.modality and inputs.modality and volume.modality not in inputs.modality:
+            found.append(f"modality-differs: {volume.modality}, trained on {' '.join(inputs.modality)}")
+        if inputs.unit is not None and volume.unit != inputs.unit:
+            found.append(f"unit-differs: {volume.unit or 'no unit'}, trained on {inputs.unit}")
+        found += ["blank-image: the image has one value only" for plane in volume.voxels if plane.min() == plane.max()]
+    seen = inputs.volumes_seen
+    if seen is not None:
+        spacing = zip(first.grid.spacing, seen.spacing, strict=True)
+        if not all(low / SPACING_FACTOR <= side <= high * SPACING_FACTOR for side, (low, high) in spacing):
+            low, high = (" x ".join(f"{span[end]:g}" for span in seen.spacing) for end in (0, 1))
+            own = " x ".join(f"{side:.3g}" for side in first.grid.spacing)
+            found.append(f"spacing-far: {own} mm, trained on {low} to {high} mm")
+        size = zip(first.grid.size, seen.size, strict=True)
+        if not all(low / SIZE_FACTOR <= side <= high * SIZE_FACTOR for side, (low, high) in size):
+            low, high = (" x ".join(str(span[end]) for span in seen.size) for end in (0, 1))
+            found.append(f"size-far: {' x '.join(map(str, first.grid.size))} voxels, trained on {low} to {high}")
+    found += [f"corrected: {note}" for note in notes]
+    return tuple(dict.fromkeys(found))
+
+
+def why_unread(source: object, error: ImageError) -> tuple[str, str]:
+    """Return the code and the text of an image that was not read; reading itself only has sentences."""
+    if "that are read" in error.what:  # how reading words every bound that was passed
+        return "too-large", error.what
+    if isinstance(source, str) and ".npz#" not in source:
+        try:
+            with Path(source).open("rb") as file:
+                head = file.read(HEAD)
+        except FileNotFoundError:
+            return "missing-file", error.what
+        except (OSError, ValueError):  # a folder, no permission: the error says which
+            head = b""
+        if head and image_format(head) is None and not _is_volume(source):
+            return "not-an-image", error.what
+    return "unreadable", error.what
+
+
+def _is_volume(path: str) -> bool:
+    from semeion.cohort.volumes.read import volume_format
+
+    try:
+        return volume_format(path) is not None
+    except OSError:
+        return False
 
 
 def _intensity_remark(mean: float, seen: Intensity) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections import deque
@@ -19,22 +20,28 @@ import numpy.typing as npt
 from semeion.cohort.arrays import image_of
 from semeion.cohort.image import Image
 from semeion.cohort.reading import read_image
-from semeion.cohort.sniff import HEAD, image_format
 from semeion.errors import ImageError, InputError
-from semeion.model.cases import Case, list_cases
+from semeion.model.cases import Case, Wanted, list_cases
 from semeion.model.combine import Floats, calibrate, called, combine_members, from_logits, temperatures
-from semeion.model.engine import Engine, open_engine
+from semeion.model.engine import Engine, Kind, open_engine
 from semeion.model.findings import Finding, columns, frame, reason
-from semeion.model.gate import remarks
+from semeion.model.gate import remarks, volume_remarks, why_unread
 from semeion.model.manifest import Manifest, Task
-from semeion.model.package import check_engine_fits, open_folder, read_listed
+from semeion.model.mask_findings import mask_findings, read_volumes
+from semeion.model.masks import Format, prepare_folder
+from semeion.model.package import check_engine_fits, open_folder, read_listed, takes
+from semeion.model.segment import Segmenter, as_values, segmenter_of
 from semeion.parallel import ordered_map, usable_cores
+from semeion.prepare.case import case_shape, prepare_case
+from semeion.prepare.case import read_case as read_images
+from semeion.prepare.spec import Preparation
 from semeion.prepare.transform import prepare_image
 from semeion.progress import Progress, Silent
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from semeion.cohort.volume import Volume
     from semeion.model.cases import Images
 
 _BATCH = 64
@@ -42,7 +49,7 @@ _BATCH_PIXELS = 1 << 19
 """A batch holds at most this many pixels, so that the activations of large inputs stay within memory."""
 
 
-def load_model(path: str | os.PathLike[str], *, threads: int | None = None) -> Model:
+def load_model(path: str | os.PathLike[str], *, threads: int | None = None, engine: Kind = "onnxruntime") -> Model:
     """Open a model folder and check every file in it.
 
     Parameters
@@ -51,6 +58,8 @@ def load_model(path: str | os.PathLike[str], *, threads: int | None = None) -> M
         The folder that holds ``model.json``, for example ``runs/finding/model``.
     threads
         Threads for the networks; None: all usable cores.
+    engine
+        What runs the networks: ``onnxruntime``, or ``openvino`` where it is installed, which is faster for volumes.
 
     Raises
     ------
@@ -64,7 +73,7 @@ def load_model(path: str | os.PathLike[str], *, threads: int | None = None) -> M
     """
     folder = Path(path)
     manifest, digest = open_folder(folder)
-    return Model(folder, manifest, digest, threads=threads)
+    return Model(folder, manifest, digest, threads=threads, engine=engine)
 
 
 @dataclass(frozen=True)
@@ -85,11 +94,20 @@ class Model:
         The folder, what ``model.json`` says, and the sha256 of its bytes.
     """
 
-    def __init__(self, path: Path, manifest: Manifest, digest: str, *, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        manifest: Manifest,
+        digest: str,
+        *,
+        threads: int | None = None,
+        engine: Kind = "onnxruntime",
+    ) -> None:
         self.path = path
         self.manifest = manifest
         self.hash = digest
         self._threads = threads
+        self._kind = engine
         self._engines: list[Engine] | None = None
         self._opening = threading.Lock()
 
@@ -98,7 +116,7 @@ class Model:
 
     @property
     def task(self) -> Task:
-        """Binary, multiclass, multilabel, ordinal or regression."""
+        """Binary, multiclass, multilabel, ordinal, regression or segmentation."""
         return self.manifest.task
 
     @property
@@ -145,7 +163,13 @@ class Model:
         return self.calibrated(self.combined(batch))
 
     def findings(
-        self, images: Images, *, jobs: int | None = None, progress: Progress | None = None
+        self,
+        images: Images,
+        *,
+        jobs: int | None = None,
+        progress: Progress | None = None,
+        masks: str | os.PathLike[str] | None = None,
+        mask_format: Format = "nii.gz",
     ) -> Iterator[Finding]:
         """Read, prepare and judge images; yield one finding a case (and label), in order, as they come.
 
@@ -160,6 +184,10 @@ class Model:
             Threads that decode; None: all usable cores.
         progress
             Told of every case.
+        masks, mask_format
+            Of a segmentation: the folder that each case's mask is written to, as ``<case id>.nii.gz`` or ``.nrrd``, on
+            the grid of its image. None: no masks are written. Its findings have one row a case and label, whose call
+            is the volume in ml; cases are read on one thread, since each takes much memory.
 
         Raises
         ------
@@ -171,8 +199,17 @@ class Model:
         """
         if jobs is not None and jobs < 1:
             raise InputError(f"jobs is {jobs}", where="jobs", fix="give 1 or more")
-        cases = list_cases(images)
+        if masks is not None and self.task != "segmentation":
+            raise InputError(f"a {self.task} model has no masks", where="masks", fix="leave --masks out")
+        cases = list_cases(images, Wanted(self.manifest.volumes, tuple(self.manifest.inputs.names)))
         self._open()
+        if self.task == "segmentation":
+            folder = Path(masks) if masks is not None else None
+            if folder is not None:
+                prepare_folder(folder)
+            return mask_findings(
+                self.segmenter(), self.manifest, self.hash, cases, progress or Silent(), folder, mask_format
+            )
         return self._run(cases, jobs or usable_cores(), progress or Silent())
 
     def predict(self, images: Images, *, jobs: int | None = None, progress: Progress | None = None) -> pd.DataFrame:
@@ -192,8 +229,47 @@ class Model:
         InputError
             When the image cannot be read or prepared.
         """
+        steps = self.manifest.preparation
+        if not isinstance(steps, Preparation):
+            raise InputError("the model takes volumes", where=str(self.path), fix="give volumes to predict or segment")
         image = read_image(source) if isinstance(source, str) else image_of(source, "array", "npy")
-        return image, prepare_image(image, self.manifest.preparation)
+        return image, prepare_image(image, steps)
+
+    def segmenter(self) -> Segmenter:
+        """Return what turns volumes into masks.
+
+        Raises
+        ------
+        InputError
+            When the model is no segmentation.
+        """
+        if self.task != "segmentation":
+            raise InputError(f"a {self.task} model has no masks", where=str(self.path), fix="use a segmentation model")
+        return segmenter_of(self.manifest, self._open())
+
+    def segment(self, images: str | os.PathLike[str] | Volume | Sequence[str | os.PathLike[str] | Volume]) -> Volume:
+        """Return the mask of one case, on the grid of its (first) image.
+
+        Parameters
+        ----------
+        images
+            The case's image, or its images in the order of the model's channels: references that
+            :func:`semeion.cohort.volumes.read.read_volume` takes, or volumes.
+
+        Returns
+        -------
+        Volume
+            One plane of uint8, with the integers that the training masks had; 0 is the background.
+
+        Raises
+        ------
+        InputError
+            When the model is no segmentation, an image cannot be read, or a channel is missing (the message names it).
+        """
+        given = [images] if isinstance(images, (str, os.PathLike)) or hasattr(images, "voxels") else list(images)
+        labels, _ = self.segmenter().segment(read_volumes(given, self.manifest))
+        how = self.manifest.segmentation
+        return as_values(labels, how.values if how is not None else ())
 
     def _open(self) -> list[Engine]:
         with self._opening:
@@ -203,13 +279,15 @@ class Model:
 
     def _open_member(self, name: str, file: str) -> Engine:
         data = read_listed(self.path, file, self.manifest.files[file])
-        engine = open_engine(data, self._threads, where=str(self.path / file))
+        where = str(self.path / file)
+        engine = open_engine(data, self._threads, where=where, kind=self._kind, takes=takes(self.manifest))
         check_engine_fits(self.manifest, name, engine)
         return engine
 
     def _run(self, cases: Sequence[Case], jobs: int, progress: Progress) -> Iterator[Finding]:
-        height, width = self.manifest.preparation.size
-        size = max(1, min(_BATCH, _BATCH_PIXELS // (height * width)))
+        steps, inputs = self.manifest.preparation, self.manifest.inputs
+        pixels = math.prod(case_shape(steps, inputs.images, inputs.groups)[1:])
+        size = max(1, min(_BATCH, _BATCH_PIXELS // pixels))
         prepared = ordered_map(self._prepare, cases, jobs=jobs)
         running: deque[Future[list[Finding]]] = deque()
         progress.start("Reading images", len(cases))
@@ -225,10 +303,13 @@ class Model:
     def _prepare(self, case: Case) -> _Prepared:
         if case.source is None:
             return _Prepared(case, None, (reason("missing-file", "the table names no image for this case"),))
+        if None in case.others:
+            name = self.manifest.inputs.names[1 + case.others.index(None)]
+            return _Prepared(case, None, (reason("missing-file", f"the table names no image {name!r} for this case"),))
         try:
-            image, array = self.read_case(case.source)
+            array, said = self._read(case)
         except ImageError as error:
-            return _Prepared(case, None, (_why(case.source, error),))
+            return _Prepared(case, None, (reason(*why_unread(case.source, error)),))
         except InputError as error:
             return _Prepared(case, None, (reason("not-prepared", error.what),))
         except (ValueError, cv2.error) as error:  # one odd picture must not lose the thousand others
@@ -237,9 +318,32 @@ class Model:
             return _Prepared(case, None, (reason("too-large", "not enough memory to decode the image"),))
         except OSError as error:
             return _Prepared(case, None, (reason("unreadable", error.strerror or str(error)),))
-        return _Prepared(
-            case, array, tuple(reason(*_split(text)) for text in remarks(image, array, self.manifest.inputs))
-        )
+        return _Prepared(case, array, tuple(reason(*_split(text)) for text in said))
+
+    def _read(self, case: Case) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
+        """Return a case as the networks see it, and the warnings about it."""
+        inputs, steps = self.manifest.inputs, self.manifest.preparation
+        if case.source is None:
+            raise ValueError("a case without an image")
+        if not self.manifest.volumes and inputs.images == 1:
+            image, array = self.read_case(case.source)
+            return array, remarks(image, array, inputs)
+        references = [source for source in (case.source, *case.others) if isinstance(source, str)]
+        read = read_images(references, steps, inputs.groups)
+        array = prepare_case(read, steps, inputs.groups)
+        if array.shape != case_shape(steps, inputs.images, inputs.groups):
+            raise ImageError(
+                f"{len(read)} images were given and a case has {inputs.images}",
+                where=case.image,
+                fix=f"give {', '.join(inputs.names) or 'one image'}",
+            )
+        volumes = [image for image in read if not isinstance(image, Image)]
+        if volumes:
+            return array, volume_remarks(volumes, [note for volume in volumes for note in volume.notes], inputs)
+        pictures = [image for image in read if isinstance(image, Image)]
+        each = np.split(array, len(pictures))
+        found = [text for one, own in zip(pictures, each, strict=True) for text in remarks(one, own, inputs)]
+        return array, tuple(dict.fromkeys(found))
 
     def _judge(self, group: Sequence[_Prepared]) -> list[Finding]:
         arrays = [item.array for item in group if item.array is not None]
@@ -294,23 +398,6 @@ def _report(running: Future[list[Finding]], progress: Progress) -> Iterator[Find
             cases, last = cases + 1, finding.case_id
         yield finding
     progress.advance(cases)
-
-
-def _why(source: str | npt.NDArray[np.uint8], error: ImageError) -> str:
-    """Return the coded reason of an image that was not read; reading itself only has sentences."""
-    if "that are read" in error.what:  # how reading words every bound that was passed
-        return reason("too-large", error.what)
-    if isinstance(source, str) and ".npz#" not in source:
-        try:
-            with Path(source).open("rb") as file:
-                head = file.read(HEAD)
-        except FileNotFoundError:
-            return reason("missing-file", error.what)
-        except (OSError, ValueError):  # a folder, no permission: the error says which
-            head = b""
-        if head and image_format(head) is None:
-            return reason("not-an-image", error.what)
-    return reason("unreadable", error.what)
 
 
 def _split(text: str) -> tuple[str, str]:

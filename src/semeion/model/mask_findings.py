@@ -1,0 +1,170 @@
+"""Findings of a segmentation: one case after another, a row for each label, and the mask as a file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from semeion.errors import ImageError, InputError, MachineError, SemeionError
+from semeion.model.cases import Case
+from semeion.model.findings import Finding, reason
+from semeion.model.gate import volume_remarks, why_unread
+from semeion.model.manifest import Manifest
+from semeion.model.masks import Format, mask_name, write_mask
+from semeion.model.segment import Segmenter, as_values, volumes_ml
+from semeion.prepare.case import read_case
+from semeion.progress import Progress
+
+if TYPE_CHECKING:
+    from semeion.cohort.volume import Volume
+    from semeion.prepare.volume import PreparedVolume
+
+
+@dataclass(frozen=True)
+class _Read:
+    """One case after reading: what the networks see, or why there is nothing."""
+
+    case: Case
+    prepared: PreparedVolume | None
+    reasons: tuple[str, ...]
+
+
+def read_volumes(images: Sequence[str | os.PathLike[str] | Volume], manifest: Manifest) -> list[Volume]:
+    """Return the volumes of one case from references or volumes, in the order of the model's channels.
+
+    Raises
+    ------
+    ImageError
+        When one cannot be read.
+    """
+    volumes: list[Volume] = []
+    references = [os.fspath(image) for image in images if isinstance(image, (str, os.PathLike))]
+    if len(references) == len(images):
+        return cast("list[Volume]", read_case(references, manifest.preparation))
+    for image in images:
+        if isinstance(image, (str, os.PathLike)):
+            volumes += cast("list[Volume]", read_case([os.fspath(image)], manifest.preparation))
+        else:
+            volumes.append(image)
+    return volumes
+
+
+def mask_findings(
+    segmenter: Segmenter,
+    manifest: Manifest,
+    digest: str,
+    cases: Sequence[Case],
+    progress: Progress,
+    folder: Path | None = None,
+    suffix: Format = "nii.gz",
+) -> Iterator[Finding]:
+    """Segment cases one after another; the next is read while the networks run.
+
+    Parameters
+    ----------
+    segmenter, manifest, digest
+        The model and its hash.
+    cases
+        From :func:`semeion.model.cases.list_cases`.
+    progress
+        Told of every case.
+    folder, suffix
+        Where masks are written and in which format; None: nowhere.
+
+    Yields
+    ------
+    Finding
+        For each case and label: the volume in ml, and the mask's path. A case that fails keeps its rows, and the
+        others go on.
+
+    Raises
+    ------
+    InputError
+        When a case's id cannot name a file, before anything is read.
+    MachineError
+        When a mask cannot be written.
+    """
+    names = [mask_name(case.case_id, suffix) for case in cases]
+    if len({name.casefold() for name in names}) != len(names) and folder is not None:
+        raise InputError(
+            "two case ids differ in small and capital letters only", where="case_id", fix="rename one of the cases"
+        )
+    progress.start("Outlining", len(cases))
+    with ThreadPoolExecutor(1) as reader:
+        ahead: Future[_Read] | None = None
+        for number, name in enumerate(names):
+            read = ahead.result() if ahead is not None else _read(cases[number], segmenter, manifest)
+            follows = number + 1 < len(cases)
+            ahead = reader.submit(_read, cases[number + 1], segmenter, manifest) if follows else None
+            yield from _findings(read, segmenter, manifest, digest, folder / name if folder is not None else None)
+            progress.advance(1)
+    progress.finish()
+
+
+def _read(case: Case, segmenter: Segmenter, manifest: Manifest) -> _Read:
+    from semeion.prepare.volume import prepare_volume
+
+    names = manifest.inputs.names or [""]
+    sources = (case.source, *case.others)
+    if None in sources:
+        which = f"image {names[sources.index(None)]!r}" if len(names) > 1 else "image"
+        return _Read(case, None, (reason("missing-file", f"the table names no {which} for this case"),))
+    given = [source for source in sources if isinstance(source, str)]
+    try:
+        volumes = read_volumes(given, manifest)
+    except ImageError as error:
+        code, text = why_unread(error.where if error.where in given else given[0], error)
+        return _Read(case, None, (reason(code, _named(text, given, error, manifest)),))
+    except (MemoryError, OSError, ValueError) as error:
+        return _Read(case, None, (_other(error),))
+    try:
+        prepared = prepare_volume(volumes, segmenter.preparation)
+    except InputError as error:
+        fix = f", {error.fix}" if error.fix else ""
+        return _Read(case, None, (reason("not-prepared", f"{error.what}{fix}"),))
+    except (MemoryError, ValueError, RuntimeError) as error:
+        return _Read(case, None, (_other(error),))
+    said = volume_remarks(volumes, prepared.notes, manifest.inputs)
+    return _Read(case, prepared, tuple(reason(*text.split(": ", 1)) for text in said))
+
+
+def _named(text: str, given: Sequence[str], error: ImageError, manifest: Manifest) -> str:
+    """Return the text of an error with the name of the channel whose file it is about, where there are several."""
+    names = manifest.inputs.names
+    if len(given) < 2 or error.where not in given:
+        return text
+    return f"image {names[given.index(error.where)]!r} {text}"
+
+
+def _other(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return reason("too-large", "not enough memory to read the image")
+    return reason("not-prepared", str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__)
+
+
+def _findings(
+    read: _Read, segmenter: Segmenter, manifest: Manifest, digest: str, path: Path | None
+) -> Iterator[Finding]:
+    case, reasons = read.case, read.reasons
+    labels: Volume | None = None
+    if read.prepared is not None:
+        try:
+            labels = segmenter.labels(read.prepared)
+        except ImageError as error:
+            reasons = (*reasons, reason("not-finite", error.what))
+        except (MachineError, MemoryError) as error:
+            what = error.what if isinstance(error, SemeionError) else "not enough memory for this image"
+            reasons = (*reasons, reason("too-large", what))
+    if labels is None or manifest.segmentation is None:
+        for name in manifest.classes:
+            yield Finding(case.case_id, case.image, name, "failed", None, (), reasons, digest)
+        return
+    if path is not None:
+        write_mask(path, as_values(labels, manifest.segmentation.values))
+    written = str(path) if path is not None else ""
+    for name, volume in zip(manifest.classes, volumes_ml(labels, len(manifest.classes)), strict=True):
+        yield Finding(case.case_id, case.image, name, "called", volume, (), reasons, digest, (), written)

@@ -1,0 +1,97 @@
+"""Masks as files that any viewer opens: NIfTI or NRRD, on the grid of the image that was given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from semeion.artefacts import machine_errors, whole_file
+from semeion.errors import InputError
+from semeion.naming import encode_class
+
+if TYPE_CHECKING:
+    from semeion.cohort.volume import Volume
+
+Format = Literal["nii.gz", "nrrd"]
+FORMATS: tuple[Format, ...] = ("nii.gz", "nrrd")
+LONGEST_NAME = 200
+"""Bytes of a file's name without its suffix; most file systems take 255."""
+
+
+def mask_name(case_id: str, suffix: str = "nii.gz") -> str:
+    """Return the file name of a case's mask: its id, percent-encoded outside ``[A-Za-z0-9_.-]``.
+
+    No part of it comes from an image's header, and it never leaves the folder or hides in it.
+
+    Raises
+    ------
+    InputError
+        When the id is empty or too long for a file name.
+    """
+    name = encode_class(case_id)
+    if name.startswith("."):
+        name = "%2E" + name[1:]
+    if not name or len(name) > LONGEST_NAME:
+        raise InputError(
+            f"a case id of {len(case_id)} letters cannot name a file", where="case_id", fix="use shorter case ids"
+        )
+    return f"{name}.{suffix}"
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make the folder for masks; call it before any work is done.
+
+    Raises
+    ------
+    InputError
+        When it is a file.
+    MachineError
+        When it cannot be made.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InputError("is a file", where=str(folder), fix="give a folder for the masks")
+    with machine_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+def write_mask(path: Path, mask: Volume) -> None:
+    """Write a mask, whole or not at all.
+
+    Parameters
+    ----------
+    path
+        Ends in ``.nii.gz`` or ``.nrrd``; an existing file is replaced.
+    mask
+        One plane of unsigned 8-bit numbers. Its grid is written in the format's own conventions: NIfTI counts to right,
+        anterior and superior, NRRD and ITK to left, posterior and superior.
+
+    Raises
+    ------
+    InputError
+        For another suffix.
+    MachineError
+        When the disk is full or the folder cannot be written.
+    """
+    suffix = next((known for known in FORMATS if path.name.endswith(f".{known}")), None)
+    if suffix is None:
+        raise InputError("masks are written as .nii.gz or .nrrd", where=str(path), fix="end the name with one of them")
+    import SimpleITK as sitk  # noqa: N813 - its usual name
+
+    image = sitk.GetImageFromArray(mask.plane)
+    image.SetSpacing(mask.grid.spacing)
+    image.SetOrigin(mask.grid.origin)
+    image.SetDirection(mask.grid.direction)
+    with whole_file(path) as temporary:
+        # ITK takes the format from the name, so it writes beside the temporary file, which then gets the content.
+        named = temporary.with_name(f"{temporary.name}.{suffix}")
+        try:
+            sitk.WriteImage(image, str(named), useCompression=True)
+            named.replace(temporary)
+        except RuntimeError as error:
+            raise InputError(
+                f"the mask cannot be written ({str(error).strip().splitlines()[-1][:200]})",
+                where=str(path),
+                fix="check the image's geometry",
+            ) from error
+        finally:
+            named.unlink(missing_ok=True)
