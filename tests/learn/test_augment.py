@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semeion.learn.augment import Draw, apply, draw
+from semeion.learn.augment import Draw, apply, draw, draw_volumes
 from semeion.plan.schema import AugmentationPlan
 
 STILL = {"rotation": 0, "scale": 0, "shift": 0, "brightness": 0, "contrast": 0, "noise": 0}
@@ -157,3 +157,41 @@ def test_every_picture_gets_its_own_change_and_the_random_numbers_of_torch_stay(
     changed = apply(images, drawn(4, rotation=20, shift=0.2, noise=0.2))
     assert torch.equal(torch.get_rng_state(), state)
     assert len({tuple(picture.flatten().tolist()) for picture in changed}) == 4
+
+
+def test_a_still_draw_leaves_volumes_alone():
+    plan = AugmentationPlan(rotation=0, scale=0, shift=0, brightness=0, contrast=0)
+    volumes = torch.rand(3, 2, 5, 8, 6) * 255
+    for drawn in (
+        draw_volumes(plan, 3, (5, 8, 6), np.random.default_rng(0)),
+        draw(plan, 3, 8 / 6, np.random.default_rng(0)),
+    ):
+        torch.testing.assert_close(apply(volumes, drawn), volumes, atol=1e-3, rtol=0)
+
+
+def test_slices_move_alike_when_pictures_are_drawn():
+    picture = torch.rand(2, 1, 1, 8, 6) * 255
+    changes = draw(AugmentationPlan(), 2, 8 / 6, np.random.default_rng(1))
+    moved = apply(picture.expand(2, 1, 4, 8, 6), changes)
+    torch.testing.assert_close(moved, moved[:, :, :1].expand_as(moved), atol=1e-3, rtol=0)
+
+
+def test_volumes_are_turned_in_voxels_and_slices_reversed():
+    plan = AugmentationPlan(rotation=0, scale=0, shift=0, brightness=0, contrast=0, flip_slices=True)
+    volumes = torch.rand(8, 1, 5, 8, 6) * 255
+    moved = apply(volumes, draw_volumes(plan, 8, (5, 8, 6), np.random.default_rng(0)))
+    flipped = [torch.allclose(a, b.flip(1), atol=1e-2) for a, b in zip(moved, volumes, strict=True)]
+    same = [torch.allclose(a, b, atol=1e-2) for a, b in zip(moved, volumes, strict=True)]
+    assert any(flipped)
+    assert any(same)
+    assert all(a or b for a, b in zip(flipped, same, strict=True))
+
+
+def test_a_tilt_keeps_a_ball_a_ball_whatever_the_shape_of_the_array():
+    size = (12, 24, 20)
+    places = np.stack(np.meshgrid(*[np.arange(n) - (n - 1) / 2 for n in size], indexing="ij"))
+    ball = torch.from_numpy(255.0 * np.exp(-(places**2).sum(0) / 6))[None, None].float()
+    plan = AugmentationPlan(rotation=0, scale=0, shift=0, brightness=0, contrast=0, tilt=90)
+    for seed in range(4):
+        moved = apply(ball, draw_volumes(plan, 1, size, np.random.default_rng(seed)))
+        assert float((moved - ball).abs().mean()) < 0.1 * float(ball.mean())

@@ -39,7 +39,7 @@ def read_everything(cohort: Cohort, *, jobs: int | None, progress: Progress) -> 
 def merged(parts: list[pd.DataFrame], columns: tuple[str, ...]) -> pd.DataFrame:
     """Return the facts of cases with several pictures: the first one's, unusable when any is, one hash of all."""
     out = parts[0].copy()
-    status, problem = out["status"].astype(object).to_numpy(), out["problem"].astype(object).to_numpy()
+    status, problem = (np.array(out[name], dtype=object) for name in ("status", "problem"))
     for name, part in zip(columns, parts, strict=True):
         bad = (part["status"] != "ok").to_numpy()
         named = np.array([f"{name}: {text}" for text in part["problem"]], dtype=object)
