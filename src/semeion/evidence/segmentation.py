@@ -129,7 +129,8 @@ def _checked(table: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
     for name in (*COLUMNS[4:], *(name for name in LESIONS if name in rows.columns)):
         rows[name] = rows[name].astype(np.float64)
     _refuse(~(rows["dice"].isna() | rows["dice"].between(0, 1)), "a Dice outside 0 to 1")
-    _refuse(~np.isfinite(rows[["reference_ml", "predicted_ml"]]).all(axis=1), "a volume that is no number")
+    volumes = rows[["reference_ml", "predicted_ml"]]
+    _refuse(volumes.isin([np.nan, np.inf, -np.inf]).any(axis=1), "a volume that is no number")
     held = rows.groupby(["split", "case_id"])["label"].size()
     if (held != len(labels)).any():
         case = held[held != len(labels)].index[0][1]

@@ -75,12 +75,9 @@ def write_mask(path: Path, mask: Volume) -> None:
     suffix = next((known for known in FORMATS if path.name.endswith(f".{known}")), None)
     if suffix is None:
         raise InputError("masks are written as .nii.gz or .nrrd", where=str(path), fix="end the name with one of them")
-    import SimpleITK as sitk  # noqa: N813 - its usual name
+    from semeion.prepare.itk import sitk, to_itk
 
-    image = sitk.GetImageFromArray(mask.plane)
-    image.SetSpacing(mask.grid.spacing)
-    image.SetOrigin(mask.grid.origin)
-    image.SetDirection(mask.grid.direction)
+    image = to_itk(mask.plane, mask.grid)
     with whole_file(path) as temporary:
         # ITK takes the format from the name, so it writes beside the temporary file, which then gets the content.
         named = temporary.with_name(f"{temporary.name}.{suffix}")

@@ -266,7 +266,9 @@ class Model:
         InputError
             When the model is no segmentation, an image cannot be read, or a channel is missing (the message names it).
         """
-        given = [images] if isinstance(images, (str, os.PathLike)) or hasattr(images, "voxels") else list(images)
+        from semeion.cohort.volume import Volume
+
+        given = [images] if isinstance(images, (str, os.PathLike, Volume)) else list(images)
         labels, _ = self.segmenter().segment(read_volumes(given, self.manifest))
         how = self.manifest.segmentation
         return as_values(labels, how.values if how is not None else ())
