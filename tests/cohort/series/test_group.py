@@ -272,7 +272,7 @@ def test_real_series_are_what_their_makers_say(real: dict[str, list[Header]]) ->
     cine = only(real["cine_mr/dicom"])
     assert (cine.slices, cine.frames, cine.status, cine.problems) == (12, 20, "ok", ())
     shapes = [(v.slices, v.frames) for v in group_headers(real["qa_nih/In"])]
-    assert shapes == [(15, 10)] * 4 + [(1, 2)] * 4
+    assert shapes == [(15, 10)] * 4 + [(5, 2)] * 4
     study = group_headers(real["mr_brain_study"])
     assert sorted((v.slices, v.status) for v in study) == [(22, "ok")] * 4 + [(40, "derived")]
 
@@ -292,3 +292,11 @@ def test_faults_made_from_a_real_series_are_found(real: dict[str, list[Header]])
     )
     flipped = replace(series[7], orientation=(-a, -b, -c, d, e, f))
     assert {len(v.headers) for v in group_headers([*series[:7], flipped, *series[8:]])} == {21, 1}
+
+
+def test_a_mosaic_holds_the_slices_that_it_tiles() -> None:
+    fields = {"image_type": ("ORIGINAL", "PRIMARY", "M", "MOSAIC"), "tiles": 36, "between": 3.5}
+    headers = [image(n, 0, acquisition_number=n, **fields) for n in range(4)]
+    volume = only(headers)
+    assert (volume.frames, volume.slices, volume.spacing, volume.status) == (4, 36, 3.5, "ok")
+    assert volume.problems == ("mosaic: each file tiles 36 slices",)

@@ -35,7 +35,7 @@ SAME_SPACING = 1e-3
 """In-plane spacings in mm that differ by less are equal."""
 ASIDE = ("localiser", "secondary-capture", "segmentation", "picture")
 """Kinds that are not volumes of a patient to read: set aside under this status."""
-REMARKS = frozenset(("overlapping-slices", "frames-by-instance-number", "several-volumes"))
+REMARKS = frozenset(("overlapping-slices", "frames-by-instance-number", "several-volumes", "mosaic"))
 """Codes that are no flaw."""
 
 
@@ -65,7 +65,7 @@ class SeriesVolume:
         Of its files. Of a whole stack frame by frame, and within a frame by rising position along the normal; of an
         incomplete one by position, then instance number.
     frames, slices
-        Of a whole one, ``frames * slices`` is the number of files (or of frames of its one file).
+        Of a whole one, ``frames * slices`` is the number of files (or of frames of its one file, or of tiles).
     spacing
         Between slices in mm; None when unknown.
     problems
@@ -285,13 +285,13 @@ def _stacks(group: list[Header]) -> list[SeriesVolume]:
     for part in split_stack(group, places, even=stack.even):
         files = tuple(group[index] for index in part.files)
         own = _measured(_positions(files), first, part.frames) or stack
-        remarks = part.remarks
-        if "MOSAIC" in first.image_type:
-            remarks = (*remarks, "mosaic: each file tiles the slices of one volume")
-        problems = (*own.problems, *remarks)
-        volumes.append(
-            SeriesVolume(first.series_uid, status, files, part.frames, len(own.members), own.spacing, problems)
-        )
+        problems = (*own.problems, *part.remarks)
+        slices, spacing = len(own.members), own.spacing
+        if slices == 1 and "MOSAIC" in first.image_type:
+            told = first.tiles or "an unknown number of"
+            problems = (*problems, f"mosaic: each file tiles {told} slices")
+            slices, spacing = first.tiles or 1, first.between
+        volumes.append(SeriesVolume(first.series_uid, status, files, part.frames, slices, spacing, problems))
     return volumes
 
 

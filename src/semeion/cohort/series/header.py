@@ -39,6 +39,8 @@ class Header:
         Of an enhanced file: the position of each frame, and the distinct orientations of all; empty elsewhere.
     photometric
         (0028,0004).
+    between, tiles
+        (0018,0088) spacing between slices in mm, (0019,100A) of Siemens: slices that a mosaic tiles; 0 elsewhere.
     pixel_bytes
         Declared length of the pixel data element; None when encapsulated or absent.
     problems
@@ -80,6 +82,8 @@ class Header:
     frame_positions: tuple[Vector, ...] = ()
     frame_orientations: tuple[Cosines, ...] = ()
     photometric: str = ""
+    between: float | None = None
+    tiles: int = 0
     pixel_bytes: int | None = None
     problems: tuple[str, ...] = field(default=())
 

@@ -57,23 +57,31 @@ _COUNTS = {
     0x00200013: "instance_number",
     0x00200100: "temporal_position",
 }
-_REALS = {0x00181060: "trigger_time", 0x00180081: "echo_time", 0x00189087: "b_value", _THICKNESS: "thickness"}
+_REALS = {
+    0x00181060: "trigger_time",
+    0x00180081: "echo_time",
+    0x00180088: "between",
+    0x00189087: "b_value",
+    _THICKNESS: "thickness",
+}
 _SIZES = {0x00280010: "rows", 0x00280011: "cols", 0x00280100: "bits_allocated"}
 _DATES = (0x00080021, 0x00080020, 0x00080022, 0x00080023)
 _IMAGE_TYPE, _FRAMES, _SAMPLES = 0x00080008, 0x00280008, 0x00280002
-# Diffusion of classic MR files: private elements, read only under their maker's name (Siemens and GE conformance
-# statements; GE adds a billion to the value).
+# Diffusion and mosaics of classic MR files: private elements, read only under their maker's name (Siemens and GE
+# conformance statements; GE adds a billion to the value).
 _SIEMENS, _SIEMENS_B, _GE, _GE_B = 0x00190010, 0x0019100C, 0x00430010, 0x00431039
+_SIEMENS_TILES = 0x0019100A
+_MOST_TILES = 4096
 _IMPLICIT_VR = {
     **dict.fromkeys((*_COUNTS, _FRAMES, _SIEMENS_B, _GE_B), b"IS"),
-    **dict.fromkeys((*_SIZES, _SAMPLES), b"US"),
+    **dict.fromkeys((*_SIZES, _SAMPLES, _SIEMENS_TILES), b"US"),
     **dict.fromkeys(_REALS, b"DS"),
     0x00189087: b"FD",
 }
 WANTED = frozenset(
     (
         *(*_TEXTS, *_COUNTS, *_REALS, *_SIZES, *_DATES, _CHARSET, _IMAGE_TYPE, _FRAMES, _SAMPLES, _POSITION),
-        *(_ORIENTATION, _SPACING, _SHARED, _PER_FRAME, _SIEMENS, _SIEMENS_B, _GE, _GE_B),
+        *(_ORIENTATION, _SPACING, _SHARED, _PER_FRAME, _SIEMENS, _SIEMENS_B, _SIEMENS_TILES, _GE, _GE_B),
     )
 )
 _NUMBERS = {b"US": "H", b"SS": "h", b"UL": "L", b"SL": "l", b"FD": "d", b"FL": "f", b"UV": "Q", b"SV": "q"}
@@ -278,8 +286,7 @@ def header_values(found: Elements, syntax: str) -> dict[str, Any]:
         parts = _text(raw[_IMAGE_TYPE][1], b"")
         values["image_type"] = [part.strip() for part in parts.split("\\")] if parts else []
     _place(values, raw, found.little, problems)
-    if "b_value" not in values:
-        _private_b_value(values, raw, found.little)
+    _private(values, raw, found.little)
     if _PER_FRAME in raw or _SHARED in raw:
         _functional_groups(values, raw, found.little, problems)
     return values
@@ -295,16 +302,20 @@ def _place(values: dict[str, Any], raw: dict[int, Value], little: bool, problems
                 problems.append(f"unreadable-value: {name}")
 
 
-def _private_b_value(values: dict[str, Any], raw: dict[int, Value], little: bool) -> None:
-    if _SIEMENS_B in raw and _text(raw.get(_SIEMENS, (b"", b""))[1], b"") == "SIEMENS MR HEADER":
-        number = _one(_SIEMENS_B, raw[_SIEMENS_B], float, "", little, [])
+def _private(values: dict[str, Any], raw: dict[int, Value], little: bool) -> None:
+    """Read what makers keep in elements of their own, where the standard's are absent."""
+    number = None
+    if _text(raw.get(_SIEMENS, (b"", b""))[1], b"") == "SIEMENS MR HEADER":
+        if _SIEMENS_B in raw:
+            number = _one(_SIEMENS_B, raw[_SIEMENS_B], float, "", little, [])
+        if _SIEMENS_TILES in raw and "MOSAIC" in values.get("image_type", ()):
+            tiles = _one(_SIEMENS_TILES, raw[_SIEMENS_TILES], int, "", little, []) or 0
+            values["tiles"] = tiles if 0 < tiles <= _MOST_TILES else 0
     elif _GE_B in raw and _text(raw.get(_GE, (b"", b""))[1], b"") == "GEMS_PARM_01":
         number = _one(_GE_B, raw[_GE_B], float, "", little, [])
         number = number % 1_000_000_000 if number is not None and number >= 0 else None
-    else:
-        return
     if number is not None:
-        values["b_value"] = number
+        values.setdefault("b_value", number)
 
 
 def _functional_groups(values: dict[str, Any], raw: dict[int, Value], little: bool, problems: list[str]) -> None:

@@ -12,7 +12,7 @@ from semeion.cohort.series.files import opened
 from semeion.cohort.series.parse import parse
 from semeion.cohort.series.walk import Entry
 
-VERSION = 1
+VERSION = 2
 """Of what a record says; a journal of another version is read anew."""
 _UNREADABLE = (OSError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -37,6 +38,7 @@ def files_path(table: Path) -> Path:
 def volume_row(volume: SeriesVolume) -> dict[str, Any]:
     """Return the row of one volume."""
     first = volume.headers[0]
+    side = math.ceil(math.sqrt(first.tiles)) or 1
     return {
         "patient_id": _plain(first.patient_id),
         "study_uid": _plain(first.study_uid),
@@ -45,8 +47,8 @@ def volume_row(volume: SeriesVolume) -> dict[str, Any]:
         "modality": _plain(first.modality),
         "description": _plain(first.description),
         "date": _date(first.date),
-        "rows": first.rows,
-        "cols": first.cols,
+        "rows": first.rows // side,
+        "cols": first.cols // side,
         "slices": volume.slices,
         "frames": volume.frames,
         "spacing": _spacing(first, volume.spacing),
@@ -185,7 +187,7 @@ def load_series(table: str | os.PathLike[str], reference: str) -> SeriesVolume:
 
 
 def choose_volume(volumes: Sequence[SeriesVolume], number: int | None, where: str) -> SeriesVolume:
-    """Return the volume of that number; without a number the only real one, or the only one.
+    """Return the volume of that number; without one the only real volume, an original before what was derived of it.
 
     Raises
     ------
@@ -193,8 +195,11 @@ def choose_volume(volumes: Sequence[SeriesVolume], number: int | None, where: st
         With the list of what there is, when the choice is not clear.
     """
     fitting = [volume for volume in volumes if number is None or volume.number == number]
-    real = [volume for volume in fitting if volume.real] if number is None else fitting
-    choice = real or fitting
+    choice = fitting
+    if number is None:
+        real = [volume for volume in fitting if volume.real]
+        originals = [volume for volume in real if volume.status != "derived"]
+        choice = originals if len(originals) == 1 else real or fitting
     if len(choice) == 1:
         return choice[0]
     what = "holds several volumes" if choice else f"holds no volume {number}"
