@@ -160,6 +160,8 @@ def sized_grid(grid: Grid, size: tuple[int, int, int]) -> Grid:
 
 
 def _about_centre(grid: Grid, size: tuple[int, ...], spacing: tuple[float, ...]) -> Grid:
+    if size == grid.size and spacing == grid.spacing:
+        return grid
     centre = grid.place([(n - 1) / 2 for n in grid.size])
     half = np.array([(n - 1) / 2 * s for n, s in zip(size, spacing, strict=True)])
     return grid_with(size, spacing, centre - grid.matrix @ half, grid.matrix)

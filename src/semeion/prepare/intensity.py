@@ -40,7 +40,9 @@ def otsu(values: Array) -> float:
     mean_below = sums[:-1] / np.maximum(below, 1)
     mean_above = (sums[-1] - sums[:-1]) / np.maximum(above, 1)
     between = below * above * (mean_below - mean_above) ** 2
-    return float(edges[1 + int(np.argmax(between))])
+    # Between two groups far apart every threshold is as good: the middle of them.
+    best = np.flatnonzero(between >= between.max() * (1 - 1e-9))
+    return float((edges[1 + best[0]] + edges[1 + best[-1]]) / 2)
 
 
 def foreground(values: Array, rule: str) -> Chosen:

@@ -188,6 +188,9 @@ def register_rigid(fixed: Volume, moving: Volume) -> tuple[Volume, Rigid]:
     outside = float(moving.plane.min())
     as_placed = resample(moving, fixed.grid, "linear").plane
     before = mutual_information(fixed.plane, as_placed)
+    kept = replace(moving, voxels=as_placed[np.newaxis], grid=fixed.grid), Rigid((0.0, 0.0, 0.0), 0.0, before, before)
+    if before <= 1e-9 and (np.ptp(fixed.plane) == 0 or np.ptp(moving.plane) == 0):
+        return kept  # a constant volume tells nothing
     try:
         # Sums over threads are rounded in the order in which they end; the metric takes their number when it begins.
         with one_thread():
@@ -201,9 +204,7 @@ def register_rigid(fixed: Volume, moving: Volume) -> tuple[Volume, Rigid]:
     moved = from_itk(sampled(smooth, fixed.grid, "linear", outside, euler))
     after = mutual_information(fixed.plane, moved)
     if after <= before:
-        return replace(moving, voxels=as_placed[np.newaxis], grid=fixed.grid), Rigid(
-            (0.0, 0.0, 0.0), 0.0, before, before
-        )
+        return kept
     matrix = np.array(euler.GetMatrix()).reshape(3, 3)
     angle = float(np.degrees(np.arccos(np.clip((np.trace(matrix) - 1) / 2, -1, 1))))
     # The transform leads from the fixed to the moving volume; the moved one went the other way.
