@@ -16,7 +16,7 @@ import torch.nn.functional as F  # noqa: N812 - its usual name
 from torch import Tensor
 
 from semeion.learn.batches import epoch_order
-from semeion.learn.volume_augment import Draw, change, draw
+from semeion.learn.volume_augment import change, draw
 from semeion.plan.segment_schema import ArmPlan, SegmentTrainingPlan
 
 Index = npt.NDArray[np.int64]

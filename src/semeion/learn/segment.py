@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -28,6 +28,8 @@ from semeion.plan.splits import Sides
 
 POWER = 0.9
 """Of the polynomial schedule."""
+LONGER = 3.0
+"""A member is given at most this many times its planned steps where the machine is faster than was measured."""
 CLIP = 12.0
 """Largest norm of a gradient."""
 
@@ -134,7 +136,7 @@ def train_segmenter(
     sides: Sides,
     folder: Path,
     hooks: Hooks,
-    pause: int | None = None,
+    pause: Callable[[int], bool] | None = None,
 ) -> Outlined:
     """Train one member, from its checkpoint when there is one.
 
@@ -153,7 +155,7 @@ def train_segmenter(
     hooks
         Budget, interruption and reporting; the smoothed figure that it hears is 1 less the validation Dice.
     pause
-        Stop at this step of the same training, keep the checkpoint and return the averaged weights of the moment.
+        Told the steps done; True stops there, keeps the checkpoint and returns the averaged weights of the moment.
 
     Raises
     ------
@@ -209,7 +211,7 @@ class _Loop:
         count = min(self.settings.validation_cases, len(sides.validate))
         self.looked = sides.validate[np.linspace(0, len(sides.validate) - 1, count).astype(np.int64)]
 
-    def run(self, pause: int | None) -> Outlined:
+    def run(self, pause: Callable[[int], bool] | None) -> Outlined:
         if self.file.exists():
             self._load()
         last_saved = last_look = last = perf_counter()
@@ -217,7 +219,7 @@ class _Loop:
         batches = Ahead(lambda step: make_batch(self.store, self.sampling, step), self.at.step)
         try:
             for images, wanted in batches:
-                if self.at.step >= self.at.total or (pause is not None and self.at.step >= pause):
+                if self.at.step >= self.at.total or (pause is not None and pause(self.at.step)):
                     break
                 self._step(images, wanted)
                 if self.at.step % self.every == 0 or self.at.step == self.at.total:
@@ -300,13 +302,13 @@ class _Loop:
         )
 
     def _keep_to_budget(self, seconds_a_step: float) -> None:
-        """Fit what is left to the time left, never beyond the planned steps; noted for the executed plan."""
+        """Fit what is left to the time left; the change is noted, so that the executed plan repeats it."""
         allowed = self.hooks.allowed()
         left = self.at.total - self.at.step
         if allowed is None or left <= 1:
             return
         possible = max(1, int(max(allowed, 0.0) / seconds_a_step))
-        total = min(self.member.steps, self.at.step + possible)
+        total = min(int(LONGER * self.member.steps), self.at.step + possible)
         slack = 0.1 if self.at.phase < 0.5 else 0.03
         if abs(total - self.at.total) > slack * left:
             change = Shortened(at=self.at.step, to=total)
@@ -348,7 +350,7 @@ class _Loop:
             "best_step": at.best_step,
             "validation": {"step": at.evaluated, "dice": at.dice},
             "shortened": at.shortened,
-            "stopped": f"{stopped}, shortened to keep the budget" if at.shortened else stopped,
+            "stopped": f"{stopped}, steps changed to keep the budget" if at.shortened else stopped,
         }
 
 

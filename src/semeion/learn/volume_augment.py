@@ -29,7 +29,7 @@ class Draw:
     Attributes
     ----------
     matrix
-        float64 ``(N, 3, 3)``: offsets from the centre of the patch, in voxels along (k, j, i), to offsets in the volume.
+        float64 ``(N, 3, 3)``: offsets from the centre of the patch in voxels (k, j, i) to those in the volume.
     elastic
         float32 ``(N, 3, knots_k, knots_j, knots_i)``: displacements in voxels along (k, j, i), or None.
     brightness, contrast, gamma, noise, resolution

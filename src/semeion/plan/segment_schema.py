@@ -94,6 +94,8 @@ class ArmPlan(Section):
     precision: Literal["float32", "bfloat16"] = "float32"
     channels_last: bool = True
     learning_rate: float = Field(default=2e-3, gt=0, le=1)
+    step_seconds: float | None = Field(default=None, gt=0)
+    """Of one training step as measured: arms are compared after equal time."""
 
 
 class VolumeAugmentationPlan(Section):
@@ -201,7 +203,7 @@ class UsePlan(Section):
     mirror_tried: list[Annotated[int, Field(ge=0, le=2)]] = Field(default_factory=list)
     """Axes for which mirroring is tried: those along which training patches were."""
     postprocess: list[str] = Field(default_factory=list)
-    """Rules of :mod:`semeion.prepare.postprocess` in order, for example ``largest:1``, ``fill:2``, ``largest:union``."""
+    """Rules of :mod:`semeion.prepare.postprocess` in order, for example ``largest:1``, ``fill:union``."""
     postprocess_tried: list[str] = Field(default_factory=list)
 
 

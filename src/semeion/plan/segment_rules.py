@@ -1,0 +1,366 @@
+"""From facts to a plan of segmentation: pure functions of the fingerprint, the measured machine and the budget."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from semeion.errors import InputError
+from semeion.plan.networks import volume_axes
+from semeion.plan.rules import SAFE_SHARE, Wishes, member_seed
+from semeion.plan.schema import BudgetPlan
+from semeion.plan.segment_networks import target_spacing
+from semeion.plan.segment_schema import (
+    ArmPlan,
+    ChoicePlan,
+    SegmentationPlan,
+    SegmentMemberPlan,
+    SegmentTargetPlan,
+    SegmentTrainingPlan,
+    SegmentValidationPlan,
+    UsePlan,
+    VolumeAugmentationPlan,
+    VolumePreparationPlan,
+)
+from semeion.prepare.volume_spec import Intensity
+
+DEFAULT_BUDGET = 45 * 60.0
+ENOUGH_STEPS = 1500
+"""Steps that a member should do before its network is made wider, from our trials."""
+LEAST_STEPS = 60
+"""Steps below which nothing is learned that deserves to ship."""
+LEAST_TRIAL = 100
+"""Steps of each arm below which a comparison of arms would be luck."""
+MOST_STEPS = 20_000
+"""Steps of one member, after which another member gains more."""
+STEADY = 0.02
+"""Relative spread of spacing below which volumes count as equally spaced."""
+SAME_SIDES = re.compile(r"(^|[^a-z])(left|right|links|rechts|sin(istra)?|dex(tra)?|lh|rh)([^a-z]|$)", re.IGNORECASE)
+"""Names of labels that tell the sides of a body apart."""
+
+
+@dataclass(frozen=True)
+class MeasuredArm:
+    """One network on this machine: seconds of a training step by precision, and memory of the process by then."""
+
+    arm: ArmPlan
+    seconds: dict[str, float]
+    peak_gib: float = 0.0
+
+    @property
+    def precision(self) -> Literal["float32", "bfloat16"]:
+        """The faster precision; float32 unless bfloat16 gains a tenth."""
+        slow, fast = self.seconds.get("float32", math.inf), self.seconds.get("bfloat16", math.inf)
+        return "bfloat16" if fast < 0.9 * slow else "float32"
+
+    @property
+    def step(self) -> float:
+        """Seconds of a step at that precision."""
+        return self.seconds[self.precision]
+
+
+@dataclass(frozen=True)
+class SegmentMachine:
+    """What ``machine.json`` says: facts of this machine, measured."""
+
+    threads: int
+    memory_gib: float
+    device: str
+    measured: list[MeasuredArm]
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def make_segmentation_plan(
+    facts: dict[str, Any],
+    machine: SegmentMachine,
+    wishes: Wishes,
+    *,
+    folds: int = 0,
+) -> SegmentationPlan:
+    """Decide everything.
+
+    Parameters
+    ----------
+    facts
+        :func:`semeion.plan.fingerprint.fingerprint` of a cohort of volumes with masks.
+    machine
+        Measured throughput of :func:`semeion.plan.segment_networks.segment_candidates`.
+    wishes
+        The user's.
+    folds
+        Folds wanted, so that every training case gets a mask from networks that never saw its patient; 0: none.
+
+    Raises
+    ------
+    InputError
+        When there are too few cases, or the budget does not last for :data:`LEAST_STEPS` of the smallest network.
+    """
+    budget = wishes.budget or DEFAULT_BUDGET
+    validation = plan_segment_validation(facts, folds)
+    reserve = plan_reserve(facts, budget)
+    seconds = budget - wishes.used - wishes.still_to_prepare - reserve
+    members = max(1, validation.folds)
+    arms = choose_arms(facts, machine, max(seconds, 0.0) / members)
+    preferred = arms[0]
+    # A step as it will be: reading, augmentation and validation take a tenth.
+    steps = int(min(MOST_STEPS, max(seconds, 0.0) / members / (1.1 * preferred.step)))
+    if steps < LEAST_STEPS:
+        need = 1.1 * LEAST_STEPS * members * preferred.step + wishes.used + wishes.still_to_prepare
+        minutes = math.ceil(need / 60)
+        while 60 * minutes - plan_reserve(facts, 60.0 * minutes) < need:
+            minutes += 1
+        raise InputError(
+            f"the budget of {budget:.0f} s leaves {steps} steps a member, fewer than the {LEAST_STEPS} that learn "
+            "anything",
+            where="--budget",
+            fix=f"allow at least {minutes}m",
+        )
+    preparation = plan_preparation(facts)
+    training_plan = plan_training(facts, machine)
+    planned = [
+        entry.arm.model_copy(
+            update={
+                "precision": entry.precision,
+                "step_seconds": round(entry.step, 4),
+                "why": _why_arm(entry, facts, number, steps),
+            }
+        )
+        for number, entry in enumerate(arms)
+    ]
+    return SegmentationPlan(
+        schema=1,
+        seed=wishes.seed,
+        target=SegmentTargetPlan(
+            name=facts["target"],
+            classes=facts["classes"],
+            values=facts["values"],
+            why={"task": facts["why"]},
+        ),
+        preparation=preparation,
+        arms=planned,
+        training=training_plan,
+        validation=validation,
+        members=[
+            SegmentMemberPlan(
+                name=f"fold{fold}-seed0" if fold >= 0 else "seed0",
+                fold=fold,
+                seed=member_seed(wishes.seed, 0, fold),
+                steps=steps,
+                arm=planned[0].name,
+            )
+            for fold in (range(validation.folds) if validation.scheme == "folds" else [-1])
+        ],
+        choice=ChoicePlan(
+            arm=planned[0].name if len(planned) == 1 else None,
+            why={
+                "arm": "one network only: " + planned[0].name
+                if len(planned) == 1
+                else "each arm learns for trial_share of the time; validation Dice decides which goes on"
+            },
+        ),
+        use=plan_use(training_plan.augmentation, len(facts["classes"])),
+        budget=BudgetPlan(
+            seconds=budget,
+            reserve=round(reserve, 1),
+            expected_seconds=round(budget - max(seconds, 0.0) + members * steps * 1.1 * preferred.step, 1),
+            expected_gib=round(max(entry.peak_gib for entry in arms), 2),
+            why={
+                "seconds": "asked for" if wishes.budget else "no budget was given, so 45 minutes",
+                "reserve": "export, outlines of validation and test cases, evidence, report",
+                "expected_seconds": f"{members} x {steps} steps of {preferred.step:.3f} s as measured, a tenth more "
+                f"for reading and validation, and {budget - max(seconds, 0.0):.0f} s for all else",
+            },
+        ),
+    )
+
+
+def plan_preparation(facts: dict[str, Any]) -> VolumePreparationPlan:
+    """Decide orientation, spacing and intensities from the training volumes."""
+    training = facts["training"]
+    volume = training["volume"]
+    spacing = target_spacing(facts)
+    axes = volume[volume_axes(volume)]["spacing"]
+    steady = all(axes[axis]["max"] - axes[axis]["min"] <= STEADY * axes[axis]["median"] for axis in "ijk")
+    intensity, unit, reason = plan_intensity(training)
+    images = facts["images"]
+    channels = list(images["names"]) if images["role"] == "channels" else ["image"]
+    thick = volume["thickness"]["median"]
+    return VolumePreparationPlan(
+        channels=channels,
+        units=[unit] * len(channels) if unit else None,
+        orientation="stored" if volume["anisotropic"] else "LPS",
+        spacing=None if steady else spacing,
+        intensity=[intensity],
+        why={
+            "orientation": f"slices lie {thick:.1f} times as far apart as pixels and must stay slices"
+            if volume["anisotropic"]
+            else "axes are turned to left, posterior, superior, so that one anatomy lies one way",
+            "spacing": "all training volumes have the same spacing, so nothing is interpolated"
+            if steady
+            else "the median of the training volumes in the plane; thick slices keep their own distance, since between "
+            "them anatomy would be invented"
+            if volume["anisotropic"]
+            else "the median of the training volumes along each axis",
+            "intensity": reason,
+        },
+    )
+
+
+def plan_intensity(training: dict[str, Any]) -> tuple[Intensity, str | None, str]:
+    """Return how values become numbers, the unit they must have, and why."""
+    units, cases, inside = training["unit"], training["cases"], training["foreground"]
+    for unit in ("HU", "SUVbw"):
+        if units.get(unit, 0) >= 0.9 * cases and inside.get("fg_p005"):
+            low, high = inside["fg_p005"]["p05"], inside["fg_p995"]["p95"]
+            fixed = Intensity(
+                kind="fixed",
+                low=low,
+                high=max(high, low + 1.0),
+                mean=inside["fg_mean"]["mean"],
+                std=max(inside["fg_std"]["mean"], 1e-3),
+            )
+            return (
+                fixed,
+                unit,
+                f"values are {unit}: clipped to what is seen inside the labels, and scaled the same for all",
+            )
+    return (
+        Intensity(kind="zscore", foreground="nonzero"),
+        None,
+        "values have no common unit (MR), so each volume is scaled by its own mean and standard deviation",
+    )
+
+
+def choose_arms(facts: dict[str, Any], machine: SegmentMachine, seconds: float) -> list[MeasuredArm]:
+    """Return the arms that are tried, the preferred one first, each at the width that the time affords.
+
+    Parameters
+    ----------
+    facts, machine
+        As for :func:`make_segmentation_plan`.
+    seconds
+        For one member.
+    """
+    fitting = [entry for entry in machine.measured if entry.peak_gib <= SAFE_SHARE * machine.memory_gib]
+    if not fitting:
+        raise InputError(
+            f"{machine.memory_gib:.1f} GiB of memory are free, too few for the smallest network",
+            where="this machine",
+            fix="end other programs, or use a machine with more memory",
+        )
+    first = "2d" if facts["training"]["volume"]["anisotropic"] else "3d"
+    found: list[MeasuredArm] = []
+    for name in sorted({entry.arm.name for entry in fitting}, key=lambda name: name != first):
+        widest = sorted((entry for entry in fitting if entry.arm.name == name), key=lambda e: -e.arm.network.widths[0])
+        found.append(next((e for e in widest if seconds / (1.1 * e.step) >= ENOUGH_STEPS), widest[-1]))
+    share = ChoicePlan().trial_share
+    return [
+        entry
+        for number, entry in enumerate(found)
+        if number == 0 or share * seconds / (1.1 * max(entry.step, found[0].step)) >= LEAST_TRIAL
+    ]
+
+
+def _why_arm(entry: MeasuredArm, facts: dict[str, Any], number: int, steps: int) -> dict[str, str]:
+    thick = facts["training"]["volume"]["thickness"]["median"]
+    seconds = ", ".join(f"{name} {value:.3f} s" for name, value in entry.seconds.items())
+    flat = entry.arm.network.dims == 2
+    return {
+        "name": f"slices lie {thick:.1f} times as far apart as pixels: "
+        + ("slice by slice" if flat else "volumes")
+        + (" is preferred" if number == 0 else " is tried too"),
+        "network": f"the widest of those measured for which about {ENOUGH_STEPS} steps fit; kernels and strides leave "
+        "out an axis while it is more than twice as coarse as the finest; the patch holds the median volume or as much "
+        "as is affordable" + (f"; {steps} steps are planned" if number == 0 else ""),
+        "precision": f"measured for one step: {seconds}",
+    }
+
+
+def plan_segment_validation(facts: dict[str, Any], folds: int = 0) -> SegmentValidationPlan:
+    """Use the given val cases, else folds where they are wanted, else a part of the training cases."""
+    cases, training = facts["cases"], facts["training"]
+    if not training["cases"]:
+        raise InputError("there is no training case", where="the split", fix="name some cases train, or use --no-split")
+    if facts["has_split"] and cases.get("val", 0) and not folds:
+        given = f"the table gives {cases.get('train', 0)} train and {cases['val']} val cases; they choose everything"
+        return SegmentValidationPlan(scheme="given", why={"scheme": given})
+    if training["patients"] < 4:
+        raise InputError(
+            f"{training['patients']} patients are too few to learn and to validate",
+            where="the cohort",
+            fix="bring at least 4 patients, better dozens",
+        )
+    tested = facts["has_split"] and cases.get("test", 0)
+    if folds or not tested:
+        number = min(folds or 3, training["patients"])
+        return SegmentValidationPlan(
+            scheme="folds",
+            folds=number,
+            why={
+                "scheme": "folds are wanted"
+                if folds
+                else "no test cases are given, so every case is held out once, with all cases of its patient",
+                "inner_share": "choices of a fold use an inner part of its other cases, by patient",
+            },
+        )
+    share = min(0.2, max(0.1, 12 / training["patients"]))
+    return SegmentValidationPlan(
+        scheme="holdout",
+        inner_share=round(share, 3),
+        why={
+            "scheme": f"the table gives {cases['test']} test cases and no val: a part of the training patients chooses",
+            "inner_share": f"at least 12 of {training['patients']} patients where that is a tenth to a fifth of them",
+        },
+    )
+
+
+def plan_reserve(facts: dict[str, Any], budget: float) -> float:
+    """Return seconds kept for export, outlines, evidence and report."""
+    cases = sum(facts["cases"].values()) - (facts["cases"].get("train", 0) if facts["has_split"] else 0)
+    return float(12.0 + 0.02 * budget + 0.7 * cases)
+
+
+def plan_training(facts: dict[str, Any], machine: SegmentMachine) -> SegmentTrainingPlan:
+    """Decide loss, sampling and augmentation."""
+    anisotropic = facts["training"]["volume"]["anisotropic"]
+    sided = [name for name in facts["classes"] if SAME_SIDES.search(name.replace("_", " "))]
+    flip = [] if sided else [2]
+    return SegmentTrainingPlan(
+        device="cuda" if machine.device == "cuda" else "cpu",
+        threads=machine.threads,
+        augmentation=VolumeAugmentationPlan(
+            rotation=180.0 if anisotropic else 20.0,
+            tilt=0.0 if anisotropic else 20.0,
+            flip=flip,
+            why={
+                "rotation": "a slice may lie any way in its plane"
+                if anisotropic
+                else "heads and bodies are tilted by some degrees",
+                "tilt": "thick slices are never tilted" if anisotropic else "as in the plane",
+                "flip": f"off: {sided[0]!r} names a side of the body"
+                if sided
+                else "left and right are mirrored: no label is named for a side of the body",
+            },
+        ),
+        why={
+            "foreground": "half of the patches are centred near a label, labels in turn, so that small ones count",
+            "dice": "soft Dice and cross-entropy together: one follows the figure that is weighed, the other is smooth",
+            "averaging": "averaged weights outline better than the last ones and make validation steady",
+        },
+    )
+
+
+def plan_use(augmentation: VolumeAugmentationPlan, labels: int) -> UsePlan:
+    """Return what is tried on validation cases: mirroring along trained axes, largest parts, filled holes."""
+    tried = [f"largest:{label}" for label in range(1, labels + 1)] + [f"fill:{n}" for n in range(1, labels + 1)]
+    return UsePlan(
+        mirror_tried=augmentation.flip,
+        postprocess_tried=["largest:union", *tried] if labels > 1 else tried,
+        why={
+            "mirror": "tried on validation cases; kept when it helps",
+            "postprocess": "each rule is tried on validation cases and kept when it helps",
+            "overlap": "windows overlap by half and are weighted by a Gaussian, so that borders do not show",
+        },
+    )
