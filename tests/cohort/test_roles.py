@@ -13,7 +13,16 @@ import SimpleITK as sitk
 
 from semeion.cohort.cohort import Cohort, CohortOptions, read_cohort, write_cohort
 from semeion.cohort.gather import gather
-from semeion.cohort.roles import FLAGS, image_columns, image_references, mask_columns, mask_references
+from semeion.cohort.problems import Problems
+from semeion.cohort.roles import (
+    FLAGS,
+    ImageRole,
+    find_structures,
+    image_columns,
+    image_references,
+    mask_columns,
+    mask_references,
+)
 from semeion.errors import InputError
 from support.spheres import make_spheres, write_volume
 from support.tiny import write_picture
@@ -110,3 +119,35 @@ def test_a_written_cohort_keeps_its_images_and_labels(tmp_path: Path) -> None:
     kept = read_cohort(tmp_path / "cohort.parquet")
     assert kept.target == cohort.target
     assert (kept.images, kept.target.values) == (cohort.images, (1,))
+
+
+class TestStructures:
+    """What ``--structures`` may name."""
+
+    def found(self, columns, images, task="multiclass", **structures):
+        problems = Problems("t.csv")
+        options = CohortOptions(structures=structures.get("codes", {"1": "rv", "2": "myocardium", "3": "lv"}))
+        return find_structures(columns, options, task, images, problems), problems
+
+    def test_each_frame_has_its_mask(self):
+        frames = ImageRole("volume", "frames", ("ED", "ES"))
+        found, problems = self.found(["mask.ED", "mask.ES"], frames)
+        assert found == {"rv": 1, "myocardium": 2, "lv": 3}
+        problems.raise_any()
+        _, problems = self.found(["mask.ED"], frames)
+        with pytest.raises(InputError, match=r"needs reference masks, and there is no column 'mask.ES'"):
+            problems.raise_any()
+
+    @pytest.mark.parametrize(
+        ("images", "task", "codes", "says"),
+        [
+            (ImageRole("picture"), "binary", {"1": "a"}, "the images are pictures"),
+            (ImageRole("volume"), "regression", {"1": "a"}, "the target is a regression"),
+            (ImageRole("volume"), "binary", {"0": "a"}, "masks hold whole numbers from 1 to 255"),
+            (ImageRole("volume"), "binary", {"1": "a", "2": "a"}, "names 'a' twice"),
+        ],
+    )
+    def test_what_cannot_be_measured_is_refused(self, images, task, codes, says):
+        _, problems = self.found(["mask"], images, task, codes=codes)
+        with pytest.raises(InputError, match=says):
+            problems.raise_any()

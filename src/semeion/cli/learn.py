@@ -55,6 +55,7 @@ def check(
     channels: o.Channels = None,
     frames: o.Frames = None,
     views: o.Views = None,
+    structures: o.Structures = None,
     seed: o.Seed = 0,
     jobs: o.Jobs = None,
     quiet: o.Quiet = False,
@@ -69,7 +70,20 @@ def check(
     from semeion.study.options import RunOptions, source_path
 
     cohort = o.cohort_options(
-        target, task, positive, labels, order, group, split, no_split, delimiter, covariates, channels, frames, views
+        target,
+        task,
+        positive,
+        labels,
+        order,
+        group,
+        split,
+        no_split,
+        delimiter,
+        covariates,
+        channels,
+        frames,
+        views,
+        structures,
     )
     options = RunOptions(cohort, seed=seed, jobs=jobs)
     found = check_source(source_path(table), options, output, for_terminal(quiet=quiet))
@@ -96,6 +110,7 @@ def plan(
     channels: o.Channels = None,
     frames: o.Frames = None,
     views: o.Views = None,
+    structures: o.Structures = None,
     budget: o.Budget = None,
     seed: o.Seed = 0,
     operating_point: o.OperatingPoint = "youden",
@@ -112,7 +127,20 @@ def plan(
     from semeion.study.planning import write_planned
 
     cohort = o.cohort_options(
-        target, task, positive, labels, order, group, split, no_split, delimiter, covariates, channels, frames, views
+        target,
+        task,
+        positive,
+        labels,
+        order,
+        group,
+        split,
+        no_split,
+        delimiter,
+        covariates,
+        channels,
+        frames,
+        views,
+        structures,
     )
     options = RunOptions(
         cohort, parse_duration(budget), seed, operating_point, skip_bad, tuple(accept or ()), jobs=jobs
@@ -138,6 +166,7 @@ def train(
     channels: o.Channels = None,
     frames: o.Frames = None,
     views: o.Views = None,
+    structures: o.Structures = None,
     budget: o.Budget = None,
     plan_file: Annotated[Path | None, typer.Option("--plan", help="Follow this plan instead of planning.")] = None,
     seed: o.Seed = 0,
@@ -158,7 +187,20 @@ def train(
     from semeion.study.road import start_run
 
     cohort = o.cohort_options(
-        target, task, positive, labels, order, group, split, no_split, delimiter, covariates, channels, frames, views
+        target,
+        task,
+        positive,
+        labels,
+        order,
+        group,
+        split,
+        no_split,
+        delimiter,
+        covariates,
+        channels,
+        frames,
+        views,
+        structures,
     )
     options = RunOptions(
         cohort,

@@ -42,6 +42,10 @@ Frames = Annotated[
 Views = Annotated[
     str | None, typer.Option(help="Columns image.NAME that are other planes, for example axial,coronal; or all.")
 ]
+Structures = Annotated[
+    str | None,
+    typer.Option(help="Diagnose from measurements of what the masks show, for example 1=rv,2=myocardium,3=lv."),
+]
 Covariates = Annotated[
     str | None, typer.Option(help="Columns that are inputs: age,sex (audited by check; not learned from yet).")
 ]
@@ -73,7 +77,7 @@ def image_names(text: str | None) -> tuple[str, ...]:
     return (ALL,) if found == ("all",) else found
 
 
-def code_names(text: str | None) -> dict[str, str]:
+def code_names(text: str | None, option: str = "--labels") -> dict[str, str]:
     """Return ``{"0": "malignant", "1": "benign"}`` of ``0=malignant,1=benign``.
 
     Raises
@@ -85,11 +89,9 @@ def code_names(text: str | None) -> dict[str, str]:
     for part in names(text):
         code, equals, name = part.partition("=")
         if not equals or not code.strip() or not name.strip():
-            raise InputError(
-                f"{part!r} is not CODE=NAME", where="--labels", fix="write for example 0=malignant,1=benign"
-            )
+            raise InputError(f"{part!r} is not CODE=NAME", where=option, fix="write for example 0=malignant,1=benign")
         if code.strip() in found:
-            raise InputError(f"the code {code.strip()!r} is named twice", where="--labels", fix="name it once")
+            raise InputError(f"the code {code.strip()!r} is named twice", where=option, fix="name it once")
         found[code.strip()] = name.strip()
     return found
 
@@ -108,6 +110,7 @@ def cohort_options(
     channels: str | None = None,
     frames: str | None = None,
     views: str | None = None,
+    structures: str | None = None,
 ) -> CohortOptions:
     """Collect the options of the panel `COHORT`.
 
@@ -140,4 +143,5 @@ def cohort_options(
         channels=image_names(channels),
         frames=image_names(frames),
         views=image_names(views),
+        structures=code_names(structures, "--structures"),
     )

@@ -103,6 +103,8 @@ class Cohort:
         Whether the images were generated.
     images
         Whether they are pictures or volumes, and what several images of a case are to one another.
+    structures
+        Of a diagnosis from measurements: what the masks show, name to whole number, in the order asked for.
     """
 
     table: pd.DataFrame
@@ -115,6 +117,7 @@ class Cohort:
     source: str = ""
     synthetic: bool = False
     images: ImageRole = field(default_factory=ImageRole)
+    structures: dict[str, int] = field(default_factory=dict)
 
     @property
     def has_split(self) -> bool:
@@ -146,6 +149,8 @@ class CohortOptions:
     """Names of the ``image.<name>`` columns that are channels of one grid; ``("*",)`` for all, as for the next two."""
     frames: tuple[str, ...] = ()
     views: tuple[str, ...] = ()
+    structures: dict[str, str] = field(default_factory=dict)
+    """Number in the masks (as text) to the name of the structure that is outlined and measured for a diagnosis."""
 
 
 def write_cohort(cohort: Cohort, path: Path) -> None:
@@ -171,6 +176,7 @@ def write_cohort(cohort: Cohort, path: Path) -> None:
         "source": cohort.source,
         "synthetic": cohort.synthetic,
         "images": {"kind": cohort.images.kind, "role": cohort.images.role, "names": list(cohort.images.names)},
+        "structures": cohort.structures,
     }
     table = pa.Table.from_pandas(cohort.table, preserve_index=False)
     metadata = {**(table.schema.metadata or {}), b"semeion": json.dumps(facts).encode()}
@@ -214,4 +220,5 @@ def read_cohort(path: Path) -> Cohort:
         source=facts["source"],
         synthetic=facts["synthetic"],
         images=ImageRole(images["kind"], images["role"], tuple(images["names"])),
+        structures=dict(facts.get("structures", {})),
     )

@@ -17,7 +17,7 @@ from semeion.cohort.kinds import cohort_kind
 from semeion.cohort.medmnist import LABEL, read_medmnist
 from semeion.cohort.problems import Problems, listed
 from semeion.cohort.question import Question
-from semeion.cohort.roles import ImageRole, find_image_role
+from semeion.cohort.roles import ImageRole, find_image_role, find_structures
 from semeion.cohort.table import read_table
 from semeion.cohort.target import ask, rename_target
 from semeion.cohort.tree import CLASS, read_tree, unmatched_note
@@ -193,6 +193,8 @@ def _cohort(
         images = find_image_role(frame, roles.images, options, kind, problems)
         if question is not None and question.target.task == "segmentation":
             _refuse_unsegmentable(images, problems)
+    task = question.target.task if question is not None else None
+    structures = find_structures([str(name) for name in frame.columns], options, task, images, problems)
     problems.raise_any()
     if question is None:
         raise InputError("the target cannot be understood", where=source, fix="name another --target")
@@ -210,6 +212,7 @@ def _cohort(
         notes=(*notes, *question.notes),
         source=source,
         images=images,
+        structures=structures,
     )
 
 

@@ -206,3 +206,52 @@ def _compare(references: tuple[str, ...], kind: Kind) -> bool | None:
         return False
     # Equal size and plane but shifted: neither one grid nor surely another view.
     return None
+
+
+def find_structures(
+    columns: Sequence[str], options: CohortOptions, task: str | None, images: ImageRole, problems: Problems
+) -> dict[str, int]:
+    """Return the structures that ``--structures`` names in the masks, name to number; empty when none are named.
+
+    Parameters
+    ----------
+    columns
+        Of the cohort's table.
+    options
+        ``structures`` is used: number (as text) to name.
+    task
+        Of the target; None when it is not known.
+    images
+        What the images of a case are: frames and views have a mask each, others one a case.
+    problems
+        Takes what is wrong: numbers that are none, a task or images that are not diagnosed from measurements, or a
+        column of masks that is missing.
+    """
+    if not options.structures:
+        return {}
+    found: dict[str, int] = {}
+    for code, name in options.structures.items():
+        if not code.isdigit() or not 1 <= int(code) <= 255:
+            problems.add(
+                f"--structures names {code!r}, and masks hold whole numbers from 1 to 255", "correct the number"
+            )
+        elif name in found:
+            problems.add(f"--structures names {name!r} twice", "give each number a name of its own")
+        else:
+            found[name] = int(code)
+    if task not in (None, "binary", "multiclass", "ordinal"):
+        problems.add(
+            f"--structures measures for a diagnosis of classes, and the target is a {task}", "leave --structures out"
+        )
+    if images.kind != "volume":
+        problems.add("--structures measures volumes, and the images are pictures", "leave --structures out")
+        return found
+    several = images.role in ("frames", "views")
+    wanted = [f"mask.{name}" for name in images.names] if several else ["mask"]
+    lacking = [name for name in wanted if name not in columns]
+    if lacking:
+        problems.add(
+            f"--structures needs reference masks, and there is no column {listed(map(repr, lacking))}",
+            "add the column, or leave --structures out",
+        )
+    return found

@@ -115,6 +115,9 @@ class Study:
         Columns that are inputs.
     channels, frames, views
         What several images of a case are: names of their columns ``image.<name>``, or ``("*",)`` for all of them.
+    structures
+        Diagnose from measurements: names of the numbers in the masks, for example ``{"1": "rv", "2": "myocardium",
+        "3": "lv"}``.
     operating_point
         ``youden``, ``accuracy``, ``sensitivity=0.95``, ``specificity=0.95`` or ``cost=FN:FP``.
     skip_bad
@@ -156,6 +159,7 @@ class Study:
         channels: tuple[str, ...] | list[str] = (),
         frames: tuple[str, ...] | list[str] = (),
         views: tuple[str, ...] | list[str] = (),
+        structures: dict[str, str] | None = None,
         operating_point: str = "youden",
         skip_bad: bool = False,
         accept: tuple[str, ...] | list[str] = (),
@@ -181,6 +185,7 @@ class Study:
             delimiter=delimiter,
             covariates=tuple(covariates),
             channels=tuple(channels),
+            structures=dict(structures or {}),
             frames=tuple(frames),
             views=tuple(views),
         )
