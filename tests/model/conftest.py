@@ -200,9 +200,10 @@ def make_segmenter(tmp_path: Path) -> Callable[..., Path]:
         name: str = "segmenter",
         steps: dict[str, Any] | None = None,
         mirror: dict[str, tuple[int, ...]] | None = None,
+        offset: float = 0.0,
         **changes: Any,
     ) -> Path:
-        graphs = {f"m{k}": voxel_graph(len(channels) or 1, 2, patch) for k, patch in enumerate(patches)}
+        graphs = {f"m{k}": voxel_graph(len(channels) or 1, 2, patch, offset) for k, patch in enumerate(patches)}
         folder = tmp_path / name
         parts = segmentation_parts(channels, **(steps or {})) | changes
         write_model(folder, parts, graphs, "# card\n", mirror=mirror)

@@ -216,3 +216,24 @@ def test_segmenting_needs_neither_torch_nor_pandas(make_segmenter, make_volume):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "7"
+
+
+def test_a_faster_graph_is_used_by_onnx_runtime_and_checked(make_segmenter, make_volume, tmp_path, monkeypatch):
+    from semeion.model import runtime
+    from semeion.model.package import write_model
+
+    path, image = make_volume()
+    folder = make_segmenter()
+    plain = (folder / "members" / "m0.onnx").read_bytes()
+    parts = load_model(folder).manifest.model_dump(exclude={"schema_version", "members", "card", "files"})
+    write_model(tmp_path / "fast", parts, {"m0": plain}, "card", fast={"m0": plain})
+    opened = []
+    real = runtime.open_engine
+    monkeypatch.setattr(runtime, "open_engine", lambda *a, **k: opened.append(k["where"]) or real(*a, **k))
+    np.testing.assert_array_equal(load_model(tmp_path / "fast").segment(path).plane, wanted(image))
+    pytest.importorskip("openvino")
+    np.testing.assert_array_equal(load_model(tmp_path / "fast", engine="openvino").segment(path).plane, wanted(image))
+    assert [where.rsplit("/", 1)[1] for where in opened] == ["m0.fast.onnx", "m0.onnx"]
+    other = (make_segmenter(name="other", offset=0.01) / "members" / "m0.onnx").read_bytes()
+    with pytest.raises(ModelRefused, match=r"the faster graph differs by 0\.\d+ in probability; at most 0.0001"):
+        write_model(tmp_path / "wrong", parts, {"m0": plain}, "card", fast={"m0": other})

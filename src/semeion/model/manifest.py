@@ -242,7 +242,8 @@ class Manifest(Part):
         return problems
 
     def _file_problems(self) -> list[str]:
-        named = [*(member.file for member in self.members), self.card]
+        fast = [member.fast for member in self.members if member.fast is not None]
+        named = [*(member.file for member in self.members), *fast, self.card]
         problems = [f"{path!r} is used but not listed in files" for path in named if path not in self.files]
         if len({member.name for member in self.members}) != len(self.members):
             problems.append("two members have the same name")
@@ -259,6 +260,8 @@ def manifest_json(manifest: Manifest) -> str:
     if manifest.segmentation is None:
         unused["segmentation"] = True
         unused["members"]["__all__"].add("mirror")
+    if all(member.fast is None for member in manifest.members):
+        unused["members"]["__all__"].add("fast")
     if not manifest.volumes and manifest.inputs.role == "single":
         unused["inputs"] |= {"names", "role", "volumes_seen"}
     return manifest.model_dump_json(by_alias=True, indent=1, exclude=unused) + "\n"

@@ -55,7 +55,15 @@ class Member(Part):
     mirror: Annotated[list[Annotated[int, Field(ge=0, le=2)]], Field(max_length=3)] = []
     """Of a segmentation: axes of the network's window along which it also looks mirrored."""
 
+    fast: str | None = None
+    """Path of the same network written so that ONNX Runtime runs it faster; other engines take `file`."""
+
     _inside = field_validator("file")(check_path)
+
+    @field_validator("fast")
+    @classmethod
+    def _fast_inside(cls, path: str | None) -> str | None:
+        return None if path is None else check_path(path)
 
 
 class Intensity(Part):

@@ -26,7 +26,7 @@ from semeion.model.combine import Floats, calibrate, called, combine_members, fr
 from semeion.model.engine import Engine, Kind, open_engine
 from semeion.model.findings import Finding, columns, frame, reason
 from semeion.model.gate import remarks, volume_remarks, why_unread
-from semeion.model.manifest import Manifest, Task
+from semeion.model.manifest import Manifest, Member, Task
 from semeion.model.mask_findings import mask_findings, read_volumes
 from semeion.model.masks import Format, prepare_folder
 from semeion.model.package import check_engine_fits, open_folder, read_listed, takes
@@ -276,14 +276,15 @@ class Model:
     def _open(self) -> list[Engine]:
         with self._opening:
             if self._engines is None:
-                self._engines = [self._open_member(member.name, member.file) for member in self.manifest.members]
+                self._engines = [self._open_member(member) for member in self.manifest.members]
             return self._engines
 
-    def _open_member(self, name: str, file: str) -> Engine:
+    def _open_member(self, member: Member) -> Engine:
+        file = member.fast if member.fast is not None and self._kind == "onnxruntime" else member.file
         data = read_listed(self.path, file, self.manifest.files[file])
         where = str(self.path / file)
         engine = open_engine(data, self._threads, where=where, kind=self._kind, takes=takes(self.manifest))
-        check_engine_fits(self.manifest, name, engine)
+        check_engine_fits(self.manifest, member.name, engine)
         return engine
 
     def _run(self, cases: Sequence[Case], jobs: int, progress: Progress) -> Iterator[Finding]:
