@@ -71,7 +71,7 @@ def _renamed(uid: str, copy: int) -> str:
 
 def index() -> None:
     """Measure at 20,000 files, or at the number named by BENCH_FILES to try it out without recording."""
-    from semeion.cohort.series.parse import WANTED
+    from semeion.cohort.series.values import WANTED
 
     files = int(os.environ.get("BENCH_FILES", FILES))
     with tempfile.TemporaryDirectory() as folder:
