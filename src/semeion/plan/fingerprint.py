@@ -48,6 +48,7 @@ def fingerprint(cohort: Cohort, facts: pd.DataFrame) -> dict[str, Any]:
         "task": cohort.target.task,
         "why": cohort.target.why,
         "classes": list(cohort.target.classes),
+        "values": list(cohort.target.values),
         "positive": cohort.target.positive,
         "cases": {str(name): int(count) for name, count in splits.value_counts(sort=False).items()},
         "has_split": cohort.has_split,

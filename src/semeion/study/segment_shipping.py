@@ -1,0 +1,99 @@
+"""Makes the model folder of a segmentation run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from semeion.cohort.cohort import Cohort
+from semeion.model.card import render_card
+from semeion.model.manifest import Figure
+from semeion.model.package import write_model
+from semeion.plan.segment_schema import SegmentationPlan
+from semeion.study.folder import RunFolder
+
+
+def ship_segmentation(
+    run: RunFolder,
+    plan: SegmentationPlan,
+    graphs: Mapping[str, bytes],
+    evidence: dict[str, Any],
+    cohort: Cohort,
+    seen: pd.DataFrame,
+) -> str:
+    """Write ``model/`` and return its hash. Nothing of any single case goes in.
+
+    Parameters
+    ----------
+    run, plan
+        Where, and the plan as it was executed: its choices are what ships.
+    graphs
+        ONNX bytes by member.
+    evidence
+        The content of ``evidence.json``.
+    cohort, seen
+        The cases, and the scan of those that were learned from.
+    """
+    parts = {
+        "synthetic": cohort.synthetic,
+        "task": "segmentation",
+        "target": plan.target.name,
+        "classes": plan.target.classes,
+        "inputs": volume_inputs(cohort, seen),
+        "preparation": plan.preparation.spec(),
+        "segmentation": segmentation_part(plan),
+        "evidence": dice_figures(evidence["metrics"]),
+    }
+    mirror = dict.fromkeys(graphs, plan.use.mirror)
+    return write_model(run / "model", parts, graphs, render_card(parts, evidence), mirror=mirror)
+
+
+def segmentation_part(plan: SegmentationPlan) -> dict[str, Any]:
+    """Return how labels are found, as the manifest states it."""
+    return {
+        "values": plan.target.values,
+        "overlap": plan.use.overlap,
+        "postprocess": plan.use.postprocess,
+    }
+
+
+def volume_inputs(cohort: Cohort, seen: pd.DataFrame) -> dict[str, Any]:
+    """Return what the training volumes were, as the manifest states it."""
+
+    def span(name: str, kind: type[int] | type[float]) -> tuple[Any, Any]:
+        return kind(seen[name].min()), kind(seen[name].max())
+
+    role, names = cohort.images.role, list(cohort.images.names)
+    units = seen["unit"].dropna().unique()
+    return {
+        "images": len(names) if role != "single" else 1,
+        "names": names if role != "single" else [],
+        "role": role,
+        "modality": sorted(set(seen["modality"].dropna()) - {""}),
+        "unit": str(units[0]) if len(units) == 1 and units[0] else None,
+        "volumes_seen": {
+            "spacing": tuple(span(f"spacing_{axis}", float) for axis in "ijk"),
+            "size": tuple(span(f"size_{axis}", int) for axis in "ijk"),
+        },
+    }
+
+
+def dice_figures(metrics: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return the figures that travel with the model: Dice and the errors of volume."""
+    return {
+        split: {
+            name: {key: figure[key] for key in Figure.model_fields if key in figure}
+            for name, figure in figures.items()
+            if name.startswith(("dice", "volume_error"))
+        }
+        for split, figures in metrics.items()
+    }
+
+
+def learned_rows(learned: Sequence[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
+    """Return every row that some network learned from."""
+    return np.unique(np.concatenate(list(learned)))
