@@ -12,11 +12,13 @@ import pytest
 from semeion.artefacts import read_json
 from semeion.cohort.cohort import CohortOptions
 from semeion.errors import InputError
+from semeion.model.runtime import load_model
 from semeion.plan.files import read_plan, write_plan
 from semeion.plan.schema import Plan
 from semeion.prepare.store import open_store
 from semeion.progress import Silent
 from semeion.study.checking import check_source
+from semeion.study.evaluating import evaluate_model
 from semeion.study.options import RunOptions
 from semeion.study.road import start_run
 from support.spheres import BENIGN, MALIGNANT, make_spheres, write_volume
@@ -71,6 +73,13 @@ def auroc(run: Path) -> float:
     return float(read_json(run / "evidence.json")["metrics"]["test"]["auroc"]["value"])
 
 
+def assert_shipped_as_weighed(run: Path, table: Path) -> None:
+    """The shipped model, reading the same files, says what the evidence stands on."""
+    weighed = pd.read_parquet(run / "predictions.parquet").query("member == 'ensemble' and split == 'test'")
+    findings = load_model(run / "model").predict(table).set_index("case_id").loc[weighed["case_id"]]
+    np.testing.assert_allclose(findings["p_malignant"], weighed["p_malignant"], atol=1e-6)
+
+
 @pytest.fixture(scope="module", name="spheres")
 def _spheres(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_spheres(tmp_path_factory.mktemp("spheres"), n=32)
@@ -88,6 +97,7 @@ def test_volumes_are_learned(spheres: Path, tmp_path: Path, network: dict[str, A
     assert read_json(run / "model" / "model.json")["inputs"]["volumes_seen"]["spacing"] == [[1, 1], [1, 1], [1.5, 1.5]]
     assert read_json(run / "gallery" / "gallery.json")["cases"]
     assert (run / "report.html").stat().st_size > 10_000
+    assert_shipped_as_weighed(run, spheres)
 
 
 def test_the_same_plan_repeats_the_weights(spheres: Path, tmp_path: Path) -> None:
@@ -115,6 +125,22 @@ def test_several_volumes_a_case(
     assert auroc(run) > 0.8
     inputs = read_json(run / "model" / "model.json")["inputs"]
     assert (inputs["images"], inputs["names"], inputs["role"]) == (2, list(names), role)
+    assert_shipped_as_weighed(run, table)
+    evaluated = evaluate_model(
+        run / "model", table, tmp_path / "ev", CohortOptions(), skip_bad=False, jobs=1, progress=Silent()
+    )
+    assert evaluated["metrics"]["external"]["auroc"]["value"] == pytest.approx(auroc(run))
+    # A missing image is told by its name, and the other cases are read.
+    rows = pd.read_csv(table)
+    rows.loc[0, f"image.{names[1]}"] = "volumes/gone.nii.gz"
+    rows.to_csv(table, index=False)
+    findings = load_model(run / "model").predict(table)
+    assert findings["status"].tolist() == ["failed"] + ["called"] * 31
+    assert "image" in findings["reasons"][0]
+    assert findings["reasons"][0].endswith("does not exist")
+    rows.drop(columns=f"image.{names[1]}").to_csv(table, index=False)
+    with pytest.raises(InputError, match=f"image.{names[1]}"):
+        load_model(run / "model").predict(table)
 
 
 def test_views_of_pictures_are_never_stacked(tmp_path: Path) -> None:

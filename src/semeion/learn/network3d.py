@@ -16,8 +16,8 @@ Triple = tuple[int, int, int]
 def strides_of(size: Triple, stem: int, stages: int) -> list[Triple]:
     """Return the stride of the stem and of each stage: an axis is halved while it is long beside the longest.
 
-    An axis of half the longest or less, or of fewer than 4 voxels, keeps its length, so that maps become cubes and thick
-    slices are not merged before thin rows and columns are.
+    An axis of half the longest or less, or of fewer than 4 voxels, keeps its length, so that maps become cubes and
+    thick slices are not merged before thin rows and columns are.
     """
     size = tuple(int(side) for side in size)  # type: ignore[assignment]
     found: list[Triple] = []

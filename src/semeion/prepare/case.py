@@ -50,27 +50,46 @@ def case_shape(spec: Spec, images: int = 1, groups: int = 1) -> tuple[int, ...]:
 
 
 def read_case(
-    references: Sequence[str], spec: Spec, groups: int = 1, *, limits: ReadLimits = _LIMITS
+    references: Sequence[str],
+    spec: Spec,
+    groups: int = 1,
+    *,
+    names: Sequence[str] = (),
+    limits: ReadLimits = _LIMITS,
 ) -> list[Image] | list[Volume]:
     """Read the images of a case; one file may hold all its channels, or (`groups` above 1) all its frames.
+
+    `names` are of the images, for messages.
 
     Raises
     ------
     ImageError
         When one cannot be read, or is a picture where volumes are meant.
     """
+    several: Literal["channel", "time"] | None = None
+    if len(references) == 1 and isinstance(spec, VolumePreparation) and (groups > 1 or len(spec.channels) > 1):
+        several = "time" if groups > 1 else "channel"
+    found: list[Image] | list[Volume] = []
+    for number, reference in enumerate(references):
+        try:
+            found.append(_read(reference, spec, limits, several))  # type: ignore[arg-type]
+        except ImageError as error:
+            if len(references) == 1:
+                raise
+            name = repr(names[number]) if names else f"{number + 1} of {len(references)}"
+            raise ImageError(f"image {name} {error.what}", where=error.where, fix=error.fix) from error
+    return found
+
+
+def _read(reference: str, spec: Spec, limits: ReadLimits, several: Literal["channel", "time"] | None) -> Image | Volume:
     if isinstance(spec, Preparation):
-        return [read_image(reference, limits=limits) for reference in references]
+        return read_image(reference, limits=limits)
     from semeion.cohort.volumes.read import is_volume, read_volume
 
-    for reference in references:
-        if "#" not in reference and not is_volume(reference):
-            read_image(reference, limits=limits)  # what is missing or damaged says so itself
-            raise ImageError("is a picture, and volumes are meant", where=reference, fix="give the volume")
-    several: Literal["channel", "time"] | None = None
-    if len(references) == 1 and (groups > 1 or len(spec.channels) > 1):
-        several = "time" if groups > 1 else "channel"
-    return [read_volume(reference, limits=limits, several=several) for reference in references]
+    if "#" not in reference and not is_volume(reference):
+        read_image(reference, limits=limits)  # what is missing or damaged says so itself
+        raise ImageError("is a picture, and volumes are meant", where=reference, fix="give the volume")
+    return read_volume(reference, limits=limits, several=several)
 
 
 def prepare_case(images: Sequence[Image] | Sequence[Volume], spec: Spec, groups: int = 1) -> Pixels:

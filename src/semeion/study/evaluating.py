@@ -14,6 +14,7 @@ from semeion.artefacts import whole_file, write_json
 from semeion.audit.checks import NAMES as AUDITS
 from semeion.cohort.cohort import Cohort, CohortOptions, Flow
 from semeion.cohort.gather import gather
+from semeion.cohort.roles import image_columns
 from semeion.errors import InputError
 from semeion.evidence.operating import OperatingPoints
 from semeion.evidence.question import Question
@@ -67,7 +68,7 @@ def evaluate_model(
     cohort = gather(source, options_for(manifest, options), expected=expected_target(manifest, options))
     cohort = _test_cases(cohort)
     findings: dict[str, list[Finding]] = {}
-    table = pd.DataFrame({"case_id": cohort.table["case_id"], "image": cohort.table["image"]})
+    table = cohort.table[["case_id", *image_columns(cohort)]]
     for finding in model.findings(table, jobs=jobs, progress=progress):
         findings.setdefault(finding.case_id, []).append(finding)
     cohort = _without_failed(cohort, findings, skip_bad)
@@ -84,7 +85,10 @@ def options_for(manifest: Manifest, options: CohortOptions) -> CohortOptions:
     """Return the gathering options with the model's own target where the user named none."""
     from dataclasses import replace
 
-    return replace(options, target=options.target or manifest.target, task=manifest.task)
+    own = replace(options, target=options.target or manifest.target, task=manifest.task)
+    role = manifest.inputs.role
+    # What the images of a case are is the model's to say, and is not inferred again.
+    return own if role == "single" else replace(own, **{role: tuple(manifest.inputs.names)})
 
 
 def expected_target(manifest: Manifest, options: CohortOptions) -> Any:
