@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pydicom
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
@@ -384,6 +384,8 @@ SOURCES = {"plain": packed(dataset(RAMP)), **{name: (SHIPPED / f"{name}.dcm").re
 def test_a_truncated_file_is_refused_or_identical(name: str, share: float, tail: bytes) -> None:
     whole = SOURCES[name]
     data = whole[: int(len(whole) * share)] + tail
+    # Uncompressed pixels that are replaced by as many others are another image, which nothing can tell.
+    assume(name != "plain" or len(data) < len(whole))
     expected = read(whole)
     try:
         image = read(data)

@@ -7,6 +7,7 @@ groups); PS3.5 section 8 (encoding of pixels).
 from __future__ import annotations
 
 import io
+import struct
 import warnings
 from functools import lru_cache
 from typing import Any
@@ -20,6 +21,11 @@ from semeion.cohort.image import Image
 from semeion.cohort.limits import ReadLimits
 from semeion.errors import ImageError
 
+_CONVERSION = (
+    *(ArithmeticError, AttributeError, EOFError, LookupError, RuntimeError, TypeError, ValueError),
+    struct.error,
+)
+"""What pydicom raises at an element that holds something else than it should."""
 _GREY = ("MONOCHROME1", "MONOCHROME2")
 
 
@@ -56,7 +62,16 @@ def read_dicom(data: bytes, where: str, limits: ReadLimits) -> Image:
     except ImageError:
         raise
     # A header element may hold anything; pydicom converts it only when it is asked for.
-    except (ValueError, TypeError, AttributeError, KeyError, IndexError, OverflowError, NotImplementedError) as error:
+    except (
+        ArithmeticError,
+        AttributeError,
+        EOFError,
+        LookupError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+        struct.error,
+    ) as error:
         raise ImageError(
             f"a DICOM header element cannot be understood ({error})", where=where, fix="export the image again"
         ) from error

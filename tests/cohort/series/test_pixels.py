@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pydicom
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pydicom.data import get_testdata_file
@@ -29,7 +29,7 @@ from semeion.cohort.limits import ReadLimits
 from semeion.cohort.series.assemble import read_folder, read_series
 from semeion.cohort.series.coding import Coding, common_type, read_coding
 from semeion.cohort.series.pixels import TooNarrow, mark, place
-from semeion.errors import ImageError
+from semeion.errors import ImageError, InputError
 from support.series import ct_slices, headers_in, save, stored
 
 
@@ -296,3 +296,34 @@ def test_explicit_big_endian_is_read_like_little(tmp_path: Path) -> None:
     coding = read_coding(get_testdata_file("MR_small_bigendian.dcm"), ReadLimits())
     assert coding.offset is None
     assert (coding.rows, coding.cols, coding.signed) == (64, 64, True)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 1 << 32), kind=st.sampled_from(["plain", "rle", "deflated"]))
+def test_a_changed_byte_never_raises_anything_but_our_own_error(tmp_path: Path, seed: int, kind: str) -> None:
+    folder = tmp_path / kind
+    if not folder.exists():
+        slices = ct_slices(2)
+        for dataset in slices:
+            dataset.PixelData = dataset.pixel_array[:16, :16].tobytes()
+            dataset.Rows = dataset.Columns = 16
+            if kind == "rle":
+                dataset.compress(RLELossless, generate_instance_uid=False)
+            elif kind == "deflated":
+                dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+        save(slices, folder)
+    rng = np.random.default_rng(seed)
+    victim = sorted(folder.iterdir())[0]
+    whole = victim.read_bytes()
+    changed = bytearray(whole)
+    for at in rng.integers(132, len(whole), rng.integers(1, 4)):
+        changed[at] = rng.integers(0, 256)
+    victim.write_bytes(changed)
+    try:
+        volume = read_folder(folder)
+    except InputError as error:
+        assert error.fix is not None
+    else:
+        assert volume.grid.shape == volume.voxels.shape[1:]
+    finally:
+        victim.write_bytes(whole)

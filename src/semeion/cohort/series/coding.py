@@ -5,7 +5,9 @@ Sources: DICOM PS3.3 C.7.6.3 (image pixel), C.11.1 (modality LUT), C.7.5.1.1.2 (
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import struct
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -122,11 +124,30 @@ def open_dataset(path: str, limits: ReadLimits) -> Any:
     return parse_dataset(read_file(path, limits=WalkLimits(max_member_bytes=limits.max_bytes)), Path(path).name, limits)
 
 
+@contextmanager
+def understood(where: str) -> Iterator[None]:
+    """Turn what pydicom raises at a header element that it converts, on being asked for it, into our own error.
+
+    Raises
+    ------
+    ImageError
+        Naming the file and what pydicom said.
+    """
+    try:
+        yield
+    except (ArithmeticError, AttributeError, EOFError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise not_understood(where, error) from error
+    except struct.error as error:
+        raise not_understood(where, error) from error
+
+
 def dataset_coding(dataset: Any, where: str, limits: ReadLimits) -> Coding:
     """Say how a parsed dataset stores its pixels; bounds are checked first."""
     frames = require_image(dataset, where, limits)
-    try:
+    with understood(where):
         bits = int(dataset.BitsAllocated)
+        if bits not in (1, 8, 16, 32, 64):
+            raise ValueError(f"BitsAllocated (0028,0100) is {bits}")
         stored = int(dataset.get("BitsStored") or bits)
         stored = stored if 0 < stored <= bits else bits
         signed = bool(int(dataset.get("PixelRepresentation") or 0))
@@ -153,9 +174,6 @@ def dataset_coding(dataset: Any, where: str, limits: ReadLimits) -> Coding:
             unit=value_unit(dataset, modality, rescaled or bool(lut)),
             floats="FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset,
         )
-    # A header element may hold anything; pydicom converts it only when it is asked for.
-    except (ValueError, TypeError, AttributeError, KeyError, IndexError, OverflowError) as error:
-        raise not_understood(where, error) from error
 
 
 def rescale_of(holder: Any) -> tuple[float, float, bool]:

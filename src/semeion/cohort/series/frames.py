@@ -14,7 +14,7 @@ import numpy as np
 
 from semeion.cohort.dicom import pixel_spacing
 from semeion.cohort.limits import ReadLimits
-from semeion.cohort.series.coding import Coding, dataset_coding, open_dataset, read_coding, rescale_of
+from semeion.cohort.series.coding import Coding, dataset_coding, open_dataset, read_coding, rescale_of, understood
 from semeion.cohort.series.geometry import INSTANCE, Layout, Plane
 from semeion.cohort.series.header import Header
 from semeion.cohort.series.mosaic import is_mosaic, mosaic_planes
@@ -55,12 +55,14 @@ def _planes(header: Header, source: int, limits: ReadLimits) -> Planes:
     if header.frames > 1 or header.frame_positions or (header.enhanced and header.position is None):
         dataset = open_dataset(header.path, limits)
         coding = dataset_coding(dataset, name, limits)
-        return _grouped(dataset, coding, header, source, name)
+        with understood(name):
+            return _grouped(dataset, coding, header, source, name)
     coding = read_coding(header.path, limits)
     if (coding.rows, coding.cols) != (header.rows, header.cols):
         raise ImageError("has changed since its header was read", where=name, fix="read the folder again")
     if is_mosaic(header):
-        planes = mosaic_planes(header, open_dataset(header.path, limits), source, name, _moment(header))
+        with understood(name):
+            planes = mosaic_planes(header, open_dataset(header.path, limits), source, name, _moment(header))
         return Planes(tuple(planes), (coding,) * len(planes))
     plane = Plane(
         name=name,
@@ -110,35 +112,29 @@ def _grouped(dataset: Any, coding: Coding, header: Header, source: int, name: st
             fix="export it again",
         )
     planes, codings = [], []
-    try:
-        for n, item in enumerate(frames):
-            groups = _Groups(item, shared)
-            slope, intercept, rescaled = rescale_of(groups.item("PixelValueTransformationSequence"))
-            codings.append(
-                replace(coding, slope=slope, intercept=intercept, rescaled=True)
-                if rescaled and not coding.lut_bits
-                else coding
+    for n, item in enumerate(frames):
+        groups = _Groups(item, shared)
+        slope, intercept, rescaled = rescale_of(groups.item("PixelValueTransformationSequence"))
+        codings.append(
+            replace(coding, slope=slope, intercept=intercept, rescaled=True)
+            if rescaled and not coding.lut_bits
+            else coding
+        )
+        planes.append(
+            Plane(
+                name=f"{name} frame {n + 1}",
+                source=source,
+                frame=n,
+                rows=coding.rows,
+                cols=coding.cols,
+                position=groups.numbers("PlanePositionSequence", "ImagePositionPatient", 3),
+                orientation=groups.numbers("PlaneOrientationSequence", "ImageOrientationPatient", 6),
+                spacing=groups.numbers("PixelMeasuresSequence", "PixelSpacing", 2),
+                thickness=groups.number("PixelMeasuresSequence", "SliceThickness"),
+                moment=_group_moment(groups),
+                contrast=_group_contrast(groups),
             )
-            planes.append(
-                Plane(
-                    name=f"{name} frame {n + 1}",
-                    source=source,
-                    frame=n,
-                    rows=coding.rows,
-                    cols=coding.cols,
-                    position=groups.numbers("PlanePositionSequence", "ImagePositionPatient", 3),
-                    orientation=groups.numbers("PlaneOrientationSequence", "ImageOrientationPatient", 6),
-                    spacing=groups.numbers("PixelMeasuresSequence", "PixelSpacing", 2),
-                    thickness=groups.number("PixelMeasuresSequence", "SliceThickness"),
-                    moment=_group_moment(groups),
-                    contrast=_group_contrast(groups),
-                )
-            )
-    except (ValueError, TypeError, AttributeError, IndexError) as error:
-        text = " ".join(str(error).split())[:160]
-        raise ImageError(
-            f"a functional group cannot be understood ({text})", where=name, fix="export it again"
-        ) from error
+        )
     return Planes(tuple(planes), tuple(codings))
 
 
@@ -262,7 +258,8 @@ def film_layout(
     """
     name = Path(header.path).name
     dataset = open_dataset(header.path, limits)
-    spacing, notes = _film_spacing(dataset, name)
+    with understood(name):
+        spacing, notes = _film_spacing(dataset, name)
     if spacing is None and missing_spacing == "refuse":
         raise ImageError(
             "does not say how large a pixel is: no PixelSpacing (0028,0030), ImagerPixelSpacing (0018,1164) or "
@@ -272,8 +269,9 @@ def film_layout(
         )
     if spacing is None:
         spacing, notes = (1.0, 1.0), ("no-spacing: 1 x 1 mm stands for an unknown pixel",)
-    thickness = header.thickness if header.thickness else 1.0
-    if not header.thickness:
+    thickness = header.thickness
+    if thickness is None or not np.isfinite(thickness) or thickness <= 0:
+        thickness = 1.0
         notes = (*notes, "one-slice: 1 mm stands for an unknown thickness")
     grid = Grid((planes[0].cols, planes[0].rows, 1), (spacing[1], spacing[0], thickness))
     times = tuple(dict(plane.moment).get("frame time", np.nan) for plane in planes)
@@ -286,21 +284,18 @@ def film_layout(
 
 def _film_spacing(dataset: Any, where: str) -> tuple[tuple[float, float] | None, tuple[str, ...]]:
     """Return row and column spacing in mm, of the header or of the ultrasound regions."""
-    try:
-        found = set()
-        for region in dataset.get("SequenceOfUltrasoundRegions") or []:
-            units = int(region.get("PhysicalUnitsXDirection", 0)), int(region.get("PhysicalUnitsYDirection", 0))
-            if units == (_CENTIMETRES, _CENTIMETRES):
-                row, col = abs(float(region.PhysicalDeltaY)) * 10, abs(float(region.PhysicalDeltaX)) * 10
-                found.add((round(row, 9), round(col, 9)))
-        if len(found) > 1:
-            raise ImageError(
-                f"shows {len(found)} ultrasound regions of different scale (0018,6011)",
-                where=where,
-                fix="export one region, or read it without millimetres",
-            )
-        if found and min(min(found)) > 0:
-            return found.pop(), ()
-        return pixel_spacing(dataset)
-    except (TypeError, ValueError, AttributeError) as error:
-        raise ImageError("the size of a pixel cannot be understood", where=where, fix="export it again") from error
+    found = set()
+    for region in dataset.get("SequenceOfUltrasoundRegions") or []:
+        units = int(region.get("PhysicalUnitsXDirection", 0)), int(region.get("PhysicalUnitsYDirection", 0))
+        if units == (_CENTIMETRES, _CENTIMETRES):
+            row, col = abs(float(region.PhysicalDeltaY)) * 10, abs(float(region.PhysicalDeltaX)) * 10
+            found.add((round(row, 9), round(col, 9)))
+    if len(found) > 1:
+        raise ImageError(
+            f"shows {len(found)} ultrasound regions of different scale (0018,6011)",
+            where=where,
+            fix="export one region, or read it without millimetres",
+        )
+    if found and min(min(found)) > 0:
+        return found.pop(), ()
+    return pixel_spacing(dataset)

@@ -16,7 +16,7 @@ from semeion.cohort.channels import Pixels
 from semeion.cohort.dicom import clear_unused_bits, functional_group
 from semeion.cohort.dicom_pixels import stored_frame
 from semeion.cohort.limits import cut_short
-from semeion.cohort.series.coding import GREY, Coding, not_understood, unreadable
+from semeion.cohort.series.coding import GREY, Coding, understood, unreadable
 from semeion.errors import ImageError
 
 _LUMA = np.array((0.299, 0.587, 0.114))
@@ -75,7 +75,7 @@ def read_decoded(dataset: Any, coding: Coding, frame: int, out: npt.NDArray[Any]
     Colour goes into three channels, or is made grey by ITU-R BT.601 when `out` has one.
     """
     pixels = stored_frame(dataset, frame, where)
-    try:
+    with understood(where):
         if coding.photometric == "PALETTE COLOR":
             pixels = _coloured(pixels, dataset, where)
         if pixels.ndim == 3:
@@ -98,8 +98,6 @@ def read_decoded(dataset: Any, coding: Coding, frame: int, out: npt.NDArray[Any]
             out[0] = apply_modality_lut(pixels, group if group is not None else dataset)
             return NOT_PADDED
         return place(pixels, coding, out[0])
-    except (ValueError, TypeError, AttributeError, KeyError, IndexError, OverflowError) as error:
-        raise not_understood(where, error) from error
 
 
 def place(stored: npt.NDArray[Any], coding: Coding, out: npt.NDArray[Any]) -> Padded:
