@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import accuracy, demo, memory, nnunet, reading, segmentation
+from benchmarks import accuracy, demo, index, memory, nnunet, reading, segmentation, series, stenosis
 from benchmarks.record import newest
 
-ROWS = {**reading.ROWS, **accuracy.ROWS, **memory.ROWS, **demo.ROWS, **segmentation.ROWS, **nnunet.ROWS}
+ROOMS = (reading, accuracy, memory, demo, index, series, segmentation, nnunet, stenosis)
+ROWS = {row: work for room in ROOMS for row, work in room.ROWS.items()}
 
 
 def main(names: list[str]) -> None:

@@ -7,7 +7,7 @@ import traceback
 
 import typer
 
-from semeion.cli import learn, use
+from semeion.cli import index, learn, use
 from semeion.errors import SemeionError
 
 app = typer.Typer(
@@ -78,5 +78,5 @@ def _main(
     """Take the options that stand before a command."""
 
 
-for command in (*learn.COMMANDS, *use.COMMANDS):
+for command in (*index.COMMANDS, *learn.COMMANDS, *use.COMMANDS):
     app.command()(command)
