@@ -22,7 +22,7 @@ from semeion.cohort.limits import ReadLimits
 from semeion.errors import ImageError
 
 _CONVERSION = (
-    *(ArithmeticError, AttributeError, EOFError, LookupError, RuntimeError, TypeError, ValueError),
+    *(ArithmeticError, AttributeError, EOFError, LookupError, OSError, RuntimeError, TypeError, ValueError),
     struct.error,
 )
 """What pydicom raises at an element that holds something else than it should."""

@@ -135,7 +135,16 @@ def understood(where: str) -> Iterator[None]:
     """
     try:
         yield
-    except (ArithmeticError, AttributeError, EOFError, LookupError, RuntimeError, TypeError, ValueError) as error:
+    except (
+        ArithmeticError,
+        AttributeError,
+        EOFError,
+        LookupError,
+        OSError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
         raise not_understood(where, error) from error
     except struct.error as error:
         raise not_understood(where, error) from error
