@@ -6,7 +6,6 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable
-from pathlib import Path
 
 from benchmarks.processes import Measured, run
 from benchmarks.record import record
@@ -22,7 +21,8 @@ from semeion.prepare.volume_store import build_volume_store
 from semeion.progress import Silent
 
 data, n, folder = Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
-images = sorted((data / "acdc" / "images").glob("*.nii.gz"))[:n]
+# The largest first, so that more volumes are no larger ones.
+images = sorted((data / "acdc" / "images").glob("*.nii.gz"), key=lambda path: (-path.stat().st_size, path.name))[:n]
 assert len(images) == n, f"{len(images)} of {n} volumes are there"
 masks = [data / "acdc" / "masks" / image.name for image in images]
 spec = VolumePreparation(spacing=(1.5, 1.5, None), crop="body", margin_mm=10)
@@ -39,7 +39,7 @@ print(sum(int(store.image(row).nbytes) for row in range(store.n)))
 
 
 def prepared(n: int) -> Measured:
-    """Prepare the first `n` volumes in a process of its own."""
+    """Prepare the `n` largest volumes in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
         done = run([sys.executable, "-c", _WORK, os.environ.get("SEMEION_DATA", "../shared/data"), str(n), folder])
     if done.status:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from semeion.cohort.cohort import Cohort, Target
 from semeion.cohort.roles import ImageRole
 from semeion.cohort.volumes.read import read_volume
+from semeion.prepare import volume_scan as module
 from semeion.prepare.volume_scan import COLUMNS, describe, scan_volumes
 from support.volumes import AFFINE, blob, save_nifti
 
@@ -149,6 +151,21 @@ def test_four_dimensions_where_three_are_meant_are_told_and_named_ones_read(tmp_
         round(float(VALUES.max())),
         round(float((100 - VALUES).max())),
     ]
+
+
+def test_other_numbers_of_channels_or_frames_are_told(tmp_path: Path) -> None:
+    both = save_nifti(tmp_path / "b.nii", np.stack([VALUES, 100 - VALUES]))
+    three = ImageRole("volume", "channels", ("T1", "T2", "FLAIR"))
+    assert problem(both, None, role=three) == "holds 2 channels, and --channels names 3"
+    one = ImageRole("volume", "frames", ("ED",))
+    assert problem(both, None, role=one) == "holds 2 frames, and --frames names 1"
+
+
+def test_a_film_where_one_volume_is_meant_is_told(image: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = read_volume(image)
+    film = replace(whole, voxels=np.concatenate([whole.voxels] * 3), names=("0", "1", "2"), axis="time")
+    monkeypatch.setattr(module, "read_volume", lambda *_, **__: film)
+    assert problem(image, None) == "holds 3 frames where one volume is meant"
 
 
 def test_channels_are_aligned_when_on_one_grid_and_doubted_when_shifted(image: str, tmp_path: Path) -> None:

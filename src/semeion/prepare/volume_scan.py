@@ -76,7 +76,7 @@ def scan_volumes(cohort: Cohort, *, jobs: int | None = None, progress: Progress 
     allowed = set(cohort.target.values) if cohort.target.task == "segmentation" and cohort.target.values else None
 
     def facts(row: int) -> dict[str, Any]:
-        return _facts_of(images[row], masks[row], several, role.role == "channels", allowed)
+        return _facts_of(images[row], masks[row], several, role.role == "channels", allowed, len(role.names))
 
     found: list[dict[str, Any]] = []
     progress.start("reading volumes", max(len(case_ids), 1))
@@ -110,11 +110,13 @@ def _facts_of(
     several: Literal["channel", "time"] | None,
     channels: bool,
     allowed: set[int] | None,
+    planes: int,
 ) -> dict[str, Any]:
     """Return the facts of one case, whatever happens to its files."""
     missing = [ref for ref in (*images, *masks) if ref is not None and not _there(ref)]
     try:
         volumes = [read_volume(reference, several=several) for reference in images]
+        _refuse_other_planes(volumes, several, planes)
         drawn = [read_volume(reference) if reference is not None else None for reference in masks]
         facts = describe(volumes, drawn, masks, channels=channels, allowed=allowed)
     except Exception as error:  # one bad file, whatever a decoder makes of it, must not end the reading of the others
@@ -124,6 +126,19 @@ def _facts_of(
             problem = f"{named}: {error.what}" if named and len(images) + len(masks) > 1 else error.what
         return {"status": "missing" if missing else "unreadable", "problem": problem}
     return facts | {"status": "ok", "problem": ""}
+
+
+def _refuse_other_planes(volumes: Sequence[Volume], several: Literal["channel", "time"] | None, planes: int) -> None:
+    """Refuse a file with other planes than the cohort's role names, and a film where one volume is meant."""
+    if several is not None:
+        found = len(volumes[0].voxels)
+        if found != planes:
+            word = "frames" if several == "time" else "channels"
+            raise ImageError(f"holds {found} {word}, and --{word} names {planes}", fix="leave the case out")
+        return
+    for volume in volumes:
+        if volume.axis == "time" and len(volume.voxels) > 1:
+            raise ImageError(f"holds {len(volume.voxels)} frames where one volume is meant", fix="say --frames")
 
 
 def describe(
