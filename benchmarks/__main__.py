@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import accuracy, demo, index, memory, nnunet, reading, segmentation, series, stenosis
+from benchmarks import accuracy, demo, index, memory, nnunet, prepare, reading, segmentation, series, sliding, stenosis
 from benchmarks.record import newest
 
-ROOMS = (reading, accuracy, memory, demo, index, series, segmentation, nnunet, stenosis)
+ROOMS = (reading, accuracy, memory, demo, index, series, prepare, segmentation, sliding, nnunet, stenosis)
 ROWS = {row: work for room in ROOMS for row, work in room.ROWS.items()}
 
 

@@ -1,0 +1,236 @@
+"""From outlined cases to tables of measurements: of every network alone, of all that may look, and of the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from semeion.artefacts import read_json, write_json
+from semeion.cohort.cohort import Cohort, Target
+from semeion.cohort.roles import ImageRole, image_references, mask_references
+from semeion.cohort.volume import Volume
+from semeion.evidence.overlap import measure_case as compare_masks
+from semeion.measure.features import measure_case
+from semeion.measure.spec import Measurements
+from semeion.model.masks import write_mask
+from semeion.model.segment import Segmenter, as_values
+from semeion.plan.crossfit import CrossFit
+from semeion.prepare.volume import prepare_volume, restore_labels
+from semeion.progress import Progress
+from semeion.study.folder import RunFolder
+from semeion.study.outlining import read_reference, read_volumes
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class MeasuredCases:
+    """Measurements of every case, rows in cohort order, columns as `features`.
+
+    Attributes
+    ----------
+    features
+        Names of the columns.
+    joint
+        ``(cases, features)``: of the mask that all networks drew together which had not seen the patient.
+    alone
+        The same of each network's own mask, by number of its pair; NaN rows for cases that it learned from.
+    reference
+        Of the reference masks; NaN rows for cases without.
+    overlap
+        How the joint masks fit the references: the columns of :data:`semeion.evidence.segmentation.COLUMNS`.
+    """
+
+    features: tuple[str, ...]
+    joint: Floats
+    alone: dict[int, Floats]
+    reference: Floats
+    overlap: pd.DataFrame
+
+
+def one_row_a_volume(cohort: Cohort) -> Cohort:
+    """Return the cohort of a segmentation: a row for each frame or view, or for each case whose images share a grid.
+
+    A case's volumes stand one after the other, so that volume ``n`` of case ``row`` has the row
+    ``row * volumes_a_case + n``.
+    """
+    images = cohort.images
+    several = images.role in ("frames", "views")
+    names = images.names if several else ("",)
+    references, masks = image_references(cohort), mask_references(cohort)
+    rows: list[dict[str, Any]] = []
+    for number, case in enumerate(cohort.table.itertuples(index=False)):
+        for at, name in enumerate(names):
+            row = {
+                "case_id": f"{case.case_id} {name}".rstrip(),
+                "patient_id": case.patient_id,
+                "site": case.site,
+                "split": case.split,
+                "image": references[number][at],
+                "mask": masks[number][at] if masks[number] else None,
+            }
+            if images.role == "channels":
+                row |= {f"image.{n}": ref for n, ref in zip(images.names, references[number], strict=True)}
+            rows.append(row)
+    table = pd.DataFrame(rows)
+    for column in ("case_id", "patient_id", "site", "split", "image", "mask"):
+        table[column] = table[column].astype("str") if table[column].notna().all() else table[column]
+    target = Target(
+        "mask",
+        "segmentation",
+        tuple(cohort.structures),
+        why="named by --structures",
+        values=tuple(cohort.structures.values()),
+    )
+    role = ImageRole("volume", "channels", images.names) if images.role == "channels" else ImageRole("volume")
+    return Cohort(
+        table=table,
+        target=target,
+        flow=cohort.flow,
+        has_patients=cohort.has_patients,
+        notes=cohort.notes,
+        source=cohort.source,
+        synthetic=cohort.synthetic,
+        images=role,
+    )
+
+
+def measure_cases(
+    run: RunFolder,
+    cohort: Cohort,
+    volumes: Cohort,
+    take: Measurements,
+    fit: CrossFit,
+    networks: Sequence[Segmenter],
+    for_new_cases: Sequence[int],
+    progress: Progress,
+) -> MeasuredCases:
+    """Outline and measure every case; what an earlier process measured is read from ``measured/``.
+
+    Parameters
+    ----------
+    run
+        Where masks and measurements are kept.
+    cohort, volumes
+        Cases, and one row a volume of them (:func:`one_row_a_volume`).
+    take
+        What is measured.
+    fit
+        Folds and pairs of the cases.
+    networks
+        One a pair, each a segmenter of a single network.
+    for_new_cases
+        Numbers of the networks that outline cases outside every fold (test cases): those that ship.
+    progress
+        For the bar.
+    """
+    cases = len(cohort.table)
+    progress.start("outlining and measuring", cases)
+    records = []
+    for row in range(cases):
+        file = run / "measured" / f"{row:06d}.json"
+        if not file.exists():
+            fold = int(fit.fold[row])
+            who = fit.without(fold) if fold >= 0 else tuple(for_new_cases)
+            found = _measure_one(run, cohort, volumes, row, take, {n: networks[n] for n in who}, alone=fold >= 0)
+            write_json(file, found)
+        records.append(read_json(file))
+        progress.advance()
+    progress.finish()
+    features = tuple(records[0]["joint"])
+    alone = {}
+    for number in range(len(networks)):
+        alone[number] = np.array([_values(record["alone"].get(str(number)), features) for record in records])
+    overlap = [one for record in records for one in record["overlap"]]
+    return MeasuredCases(
+        features=features,
+        joint=np.array([_values(record["joint"], features) for record in records]),
+        alone=alone,
+        reference=np.array([_values(record["reference"], features) for record in records]),
+        overlap=_overlap_table(overlap, volumes, fit, len(take.images)),
+    )
+
+
+def _measure_one(
+    run: RunFolder,
+    cohort: Cohort,
+    volumes: Cohort,
+    row: int,
+    take: Measurements,
+    networks: dict[int, Segmenter],
+    *,
+    alone: bool,
+) -> dict[str, Any]:
+    """Return the measurements of one case as plain JSON values."""
+    where = f"case {cohort.table['case_id'].iloc[row]}"
+    images, masks = image_references(volumes), mask_references(volumes)
+    each: dict[int, list[Volume]] = {number: [] for number in networks}
+    joint: list[Volume] = []
+    references: list[Volume] = []
+    overlap: list[dict[str, Any]] = []
+    for at in range(row * len(take.images), (row + 1) * len(take.images)):
+        first = next(iter(networks.values()))
+        prepared = prepare_volume(read_volumes(images[at], volumes, at), first.preparation)
+        total: npt.NDArray[np.float32] | None = None
+        for number, network in networks.items():
+            p = network.probabilities(prepared.array)
+            if alone:
+                drawn = network.finished(restore_labels(p, prepared))
+                each[number].append(as_values(drawn, volumes.target.values))
+            total = np.float32(1 / len(networks)) * p if total is None else total + np.float32(1 / len(networks)) * p
+        if total is None:
+            raise ValueError("no network may look at the case")
+        found = as_values(first.finished(restore_labels(total, prepared)), volumes.target.values)
+        joint.append(found)
+        write_mask(run / "masks" / f"{at:06d}.nii.gz", found)
+        mask = masks[at][0] if masks[at] else None
+        if mask is not None:
+            true = read_reference(mask, found, volumes, at)
+            references.append(Volume(true[np.newaxis], found.grid))
+            labels = dict(zip(volumes.target.classes, volumes.target.values, strict=True))
+            overlap += [
+                {"row": at, **one} for one in compare_masks(true, found.plane, labels, found.grid.spacing[::-1])
+            ]
+    whole = len(references) == len(take.images)
+    return {
+        "joint": measure_case(joint, take, where=where),
+        "alone": {str(n): measure_case(drawn, take, where=where) for n, drawn in each.items()} if alone else {},
+        "reference": measure_case(references, take, where=where) if whole else None,
+        "overlap": overlap,
+    }
+
+
+def _values(record: dict[str, Any] | None, features: Sequence[str]) -> list[float]:
+    """Return the values of a record in the order of `features`; JSON has null where a number is not defined."""
+    if record is None:
+        return [float("nan")] * len(features)
+    return [float("nan") if record[name] is None else float(record[name]) for name in features]
+
+
+def _overlap_table(overlap: list[dict[str, Any]], volumes: Cohort, fit: CrossFit, each: int) -> pd.DataFrame:
+    rows = []
+    for one in overlap:
+        case = volumes.table.iloc[one["row"]]
+        fold = int(fit.fold[one["row"] // each])
+        # JSON has null where a label is absent in both masks, and for the infinite distance where it is in one.
+        far = float("nan") if one["dice"] is None else float("inf")
+        distances = {name: far if one[name] is None else one[name] for name in ("hd95_mm", "assd_mm")}
+        rows.append(
+            {
+                **one,
+                **distances,
+                "dice": float("nan") if one["dice"] is None else one["dice"],
+                "case_id": case["case_id"],
+                "patient_id": case["patient_id"],
+                "site": case["site"],
+                "split": "oof" if fold >= 0 else "test",
+                "fold": fold,
+                "mask": f"{one['row']:06d}.nii.gz",
+            }
+        )
+    return pd.DataFrame(rows)
