@@ -96,3 +96,26 @@ def test_headline_fits_the_manifest(parts):
 
 def test_plain_text_cannot_become_markup():
     assert plain("a|b\n# <img>*") == "a\\|b # \\<img\\>\\*"
+
+
+def test_a_segmentation_card_says_what_is_outlined_and_how_well():
+    figure = {"value": 0.9, "low": 0.85, "high": 0.93, "n": 20, "n_patients": 10, "method": "m", "infinite": 1}
+    names = ["dice", "dice_left%20part", "hd95_mm_left%20part", "assd_mm_left%20part", "volume_error_ml_left%20part"]
+    evidence = {"metrics": {"test": dict.fromkeys(names, figure)}}
+    parts = {
+        "task": "segmentation",
+        "target": "mask",
+        "classes": ["left part"],
+        "inputs": {"names": ["T1", "FLAIR"], "role": "channels", "images": 2},
+        "preparation": {"channels": ["T1", "FLAIR"]},
+        "segmentation": {"values": [2], "overlap": 0.5, "postprocess": ["largest:1"]},
+    }
+    card = render_card(parts, evidence)
+    assert "# mask: a segmentation model" in card
+    assert "2 volumes (T1, FLAIR; channels of one grid) a case" in card
+    assert "| Dice of left part | 0.900 | 0.850 to 0.930 | 20 |" in card
+    assert "| 95 % Hausdorff distance of left part, mm |" in card
+    assert "Windows overlap by 50%" in card
+    assert "Post-processing: largest:1. Values in the mask: 2 left part" in card
+    assert "--masks masks" in card
+    assert "infinite" not in headline(evidence["metrics"])["test"]["dice"]

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from semeion.model.manifest import Figure
+from semeion.naming import decode_class
 
 _SPLITS = {
     "test": "held-out test cases, read once",
@@ -27,7 +28,15 @@ _NAMES = {
     "mae": "Mean absolute error",
     "rmse": "Root mean squared error",
     "r2": "R2",
+    "dice": "Dice, mean of the labels",
 }
+_OF_LABELS = {
+    "dice": "Dice of {}",
+    "hd95_mm": "95 % Hausdorff distance of {}, mm",
+    "assd_mm": "Average surface distance of {}, mm",
+    "volume_error_ml": "Volume error of {}, ml",
+}
+"""Figures of a segmentation that travel with the model for each label."""
 HEADLINE = (
     "auroc",
     "auprc",
@@ -44,8 +53,10 @@ HEADLINE = (
     "mae",
     "rmse",
     "r2",
+    "dice",
 )
-"""Figures that travel with the model, in this order."""
+"""Figures that travel with the model, in this order; after them those of each label of a segmentation."""
+_MOST_LABELS = 50
 
 
 def headline(metrics: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, dict[str, dict[str, Any]]]:
@@ -59,16 +70,31 @@ def headline(metrics: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str
     Returns
     -------
     dict
-        The same with the names of `HEADLINE` and the keys of :class:`~semeion.model.manifest.Figure` only.
+        The same with the names of `HEADLINE`, those of each label of a segmentation, and the keys of
+        :class:`~semeion.model.manifest.Figure` only.
     """
     return {
         split: {
             name: {key: figures[name][key] for key in Figure.model_fields if key in figures[name]}
-            for name in HEADLINE
-            if name in figures
+            for name in [*(name for name in HEADLINE if name in figures), *_label_figures(figures)]
         }
         for split, figures in metrics.items()
     }
+
+
+def _label_figures(figures: Mapping[str, Any]) -> list[str]:
+    """Return the names of figures of single labels, label by label."""
+    labels = [name.removeprefix("dice_") for name in figures if name.startswith("dice_")][:_MOST_LABELS]
+    return [f"{kind}_{label}" for label in labels for kind in _OF_LABELS if f"{kind}_{label}" in figures]
+
+
+def _title(name: str) -> str:
+    if name in _NAMES:
+        return _NAMES[name]
+    for kind, words in _OF_LABELS.items():
+        if name.startswith(f"{kind}_"):
+            return words.format(plain(decode_class(name.removeprefix(f"{kind}_"))))
+    return name.replace("_", " ").capitalize()
 
 
 def render_card(parts: Mapping[str, Any], evidence: Mapping[str, Any]) -> str:
@@ -94,7 +120,8 @@ def render_card(parts: Mapping[str, Any], evidence: Mapping[str, Any]) -> str:
 
 
 def _opening(parts: Mapping[str, Any], evidence: Mapping[str, Any]) -> list[str]:
-    lines = [f"# {plain(parts['target'])}: a diagnosis model", ""]
+    kind = "segmentation" if parts["task"] == "segmentation" else "diagnosis"
+    lines = [f"# {plain(parts['target'])}: a {kind} model", ""]
     if parts.get("synthetic") or evidence.get("synthetic"):
         lines += ["**Trained on synthetic images. It says nothing about any patient.**", ""]
     lines += ["**Research use only. Not a medical device; not for decisions about patients.**"]
@@ -111,12 +138,13 @@ def _use(parts: Mapping[str, Any]) -> list[str]:
         asked = {
             "binary": f"It tells {names} apart; the positive class is {plain(parts.get('positive') or '')}.",
             "multilabel": f"It says of each of these whether it is present: {names}.",
+            "segmentation": f"It outlines in every voxel: {names}. It tells no disease from health.",
             "ordinal": f"It grades, from lowest to highest: {names}.",
         }.get(task, f"It tells these classes apart: {names}.")
     inputs = parts.get("inputs") or {}
     get = inputs.get if isinstance(inputs, Mapping) else lambda key, other=None: getattr(inputs, key, other)
     modality = " ".join(plain(name) for name in get("modality") or ())
-    image = f"One {'grey' if get('photometry') == 'grey' else 'colour'} two-dimensional image a case"
+    image = f"{_images(get)} a case"
     return [
         "## Intended use",
         "",
@@ -124,6 +152,18 @@ def _use(parts: Mapping[str, Any]) -> list[str]:
         f"{image}{', modality ' + modality if modality else ''}.",
         "A finding warns when an image is unlike the training images.",
     ]
+
+
+def _images(get: Any) -> str:
+    """Return what a case consists of, in words."""
+    names = [plain(name) for name in get("names") or ()]
+    kind = {"grey": "grey two-dimensional image", "colour": "colour two-dimensional image"}.get(
+        str(get("photometry")), "volume"
+    )
+    if not names:
+        return f"One {kind}"
+    role = {"channels": "channels of one grid", "frames": "frames of one anatomy", "views": "views"}
+    return f"{len(names)} {kind}s ({', '.join(names)}; {role.get(str(get('role')), 'images')})"
 
 
 def _training(parts: Mapping[str, Any], evidence: Mapping[str, Any]) -> list[str]:
@@ -160,8 +200,7 @@ def _figures(evidence: Mapping[str, Any]) -> list[str]:
             "|---|---|---|---|",
         ]
         for name, figure in figures.items():
-            title = _NAMES.get(name, name.replace("_", " ").capitalize())
-            lines.append(f"| {title} | {_value(figure)} | {_interval(figure)} | {figure.get('n') or ''} |")
+            lines.append(f"| {_title(name)} | {_value(figure)} | {_interval(figure)} | {figure.get('n') or ''} |")
         lines.append("")
     if not found:
         lines.append("No figures were measured.")
@@ -185,6 +224,8 @@ def _number(value: float) -> str:
 
 
 def _decision(parts: Mapping[str, Any], evidence: Mapping[str, Any]) -> list[str]:
+    if parts["task"] == "segmentation":
+        return _looking(parts)
     if parts["task"] == "regression":
         return []
     point = _plain_dict(parts.get("operating_point"))
@@ -205,6 +246,23 @@ def _decision(parts: Mapping[str, Any], evidence: Mapping[str, Any]) -> list[str
         fitted = (evidence.get("calibration") or {}).get("fitted_on")
         lines.append(f"Probabilities are scaled by a temperature{' fitted on ' + plain(fitted) if fitted else ''}.")
     return lines
+
+
+def _looking(parts: Mapping[str, Any]) -> list[str]:
+    how = _plain_dict(parts.get("segmentation"))
+    rules = ", ".join(plain(rule) for rule in how.get("postprocess") or ()) or "none"
+    values = ", ".join(
+        f"{value} {plain(name)}" for name, value in zip(parts["classes"], how.get("values") or (), strict=False)
+    )
+    return [
+        "## How it outlines",
+        "",
+        (
+            f"Windows overlap by {how.get('overlap', 0.5):.0%} and are averaged with Gaussian weights; the most probable "
+            "label of each voxel is written."
+        ),
+        f"Post-processing: {rules}. Values in the mask: {values}; 0 is the background.",
+    ]
 
 
 def _plain_dict(value: Any) -> dict[str, Any]:
@@ -229,17 +287,28 @@ def _limits(evidence: Mapping[str, Any]) -> list[str]:
 
 
 def _how(parts: Mapping[str, Any]) -> list[str]:
-    call = "the measured value" if parts["task"] == "regression" else "the call, and calibrated probabilities"
+    outlines = parts["task"] == "segmentation"
+    steps = parts.get("preparation")
+    volumes = isinstance(_plain_dict(steps).get("channels"), list | tuple)
+    image = "image.nii.gz" if volumes else "image.png"
+    call = "the call, and calibrated probabilities"
+    if parts["task"] == "regression":
+        call = "the measured value"
+    row = f"One row a case with a status, {call}, and coded reasons."
+    graph = "input `image` uint8 (N, C, H, W)" if not volumes else "input `image` uint8 (N, C, D, H, W)"
+    if outlines:
+        row = "One row a case and label with a status, the volume in ml, the mask's path, and coded reasons."
+        graph = "input `image` float32 (N, C, D, H, W) or slice by slice (N, C, H, W)"
     return [
         "## How to use",
         "",
         "```",
-        "semeion predict MODEL_FOLDER image.png -o findings.csv",
+        f"semeion predict MODEL_FOLDER {image} -o findings.csv{' --masks masks' if outlines else ''}",
         "```",
         "",
-        f"One row a case with a status, {call}, and coded reasons.",
+        row,
         "`model.json` lists every file with its sha256, which shows damage, not forgery.",
-        "The networks are ONNX: input `image` uint8 (N, C, H, W), prepared as `model.json` says; output `logits`.",
+        f"The networks are ONNX: {graph}, prepared as `model.json` says; output `logits`.",
     ]
 
 
