@@ -24,14 +24,14 @@ def test_attention_weights_sum_to_one_and_shape_the_mean():
 def test_recurrent_cells_are_those_of_torch(kind, reference):
     torch.manual_seed(0)
     pool = RecurrentPool(8, kind)
-    other = reference(8, pool.half, batch_first=True, bidirectional=True)
+    other = reference(8, pool.each, batch_first=True, bidirectional=True)
     with torch.no_grad():
         for way, suffix in enumerate(("", "_reverse")):
             getattr(other, f"weight_ih_l0{suffix}").copy_(pool.inputs[way].weight)
             getattr(other, f"weight_hh_l0{suffix}").copy_(pool.states[way].weight)
             bias = pool.inputs[way].bias.clone()
             if kind == "lstm":
-                bias[pool.half : 2 * pool.half] += 1  # the forget gate begins open
+                bias[pool.each : 2 * pool.each] += 1  # the forget gate begins open
             getattr(other, f"bias_ih_l0{suffix}").copy_(bias)
             getattr(other, f"bias_hh_l0{suffix}").copy_(pool.states[way].bias)
     x = torch.randn(4, 7, 8)

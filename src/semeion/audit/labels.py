@@ -88,15 +88,14 @@ def mask_counts(cohort: Cohort, facts: pd.DataFrame) -> Audit:
     ok = (facts["status"] == "ok").to_numpy()
     figures: dict[str, Any] = {"cases": int(ok.sum())}
     figures["empty_masks"] = int(sum(not labels for labels, usable in zip(held, ok, strict=True) if usable))
-    splits = cohort.table["split"].to_numpy(dtype=object) if cohort.has_split else None
     problems = []
     for name, value in zip(cohort.target.classes, cohort.target.values, strict=True):
         rows = np.array([str(value) in labels for labels in held], dtype=np.bool_) & ok
         figures[f"cases_{name}"] = int(rows.sum())
         if rows.sum() < FEW:
             problems.append(f"label {name!r} is in the masks of {counted(int(rows.sum()), 'case')}")
-        for split in SPLITS if splits is not None else ():
-            inside = splits == split
+        for split in SPLITS if cohort.has_split else ():
+            inside = (cohort.table["split"] == split).to_numpy(dtype=np.bool_)
             figures[f"{split}_{name}"] = int((rows & inside).sum())
             if rows.any() and inside.any() and not (rows & inside).any():
                 problems.append(f"no mask in {split} holds label {name!r}")

@@ -8,6 +8,7 @@ import traceback
 import typer
 
 from semeion.cli import index, learn, use
+from semeion.cli.options import with_bare_roles
 from semeion.errors import SemeionError
 
 app = typer.Typer(
@@ -26,7 +27,7 @@ USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[2]
 def run(arguments: list[str], began: float) -> int:
     """Run one command and return its exit status; an error prints one message, with ``--debug`` its traceback."""
     debug = "--debug" in arguments
-    arguments = [argument for argument in arguments if argument != "--debug"]
+    arguments = with_bare_roles([argument for argument in arguments if argument != "--debug"])
     try:
         status = int(app(arguments, standalone_mode=False, obj=began) or 0)
         if status == 130:  # typer turns Ctrl-C into this status without a word

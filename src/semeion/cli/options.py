@@ -69,6 +69,17 @@ def names(text: str | None) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip()) if text else ()
 
 
+def with_bare_roles(arguments: list[str]) -> list[str]:
+    """Return a command line in which ``--channels``, ``--frames`` or ``--views`` without names says ``all``."""
+    out: list[str] = []
+    for place, argument in enumerate(arguments):
+        out.append(argument)
+        following = arguments[place + 1] if place + 1 < len(arguments) else "-"
+        if argument in ("--channels", "--frames", "--views") and following.startswith("-"):
+            out.append("all")
+    return out
+
+
 def image_names(text: str | None) -> tuple[str, ...]:
     """Return the parts of ``FLAIR,T1``, or what stands for all of ``all``."""
     from semeion.cohort.roles import ALL

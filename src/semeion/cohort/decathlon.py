@@ -209,7 +209,8 @@ def _found_cases(facts: dict[str, Any], folder: Path, problems: Problems) -> lis
         case, underscore, number = stem.rpartition("_")
         if path.name.endswith(ending) and underscore and len(number) == 4 and number.isdigit():
             by_case.setdefault(case, []).append(path)
-    cases, without = [], []
+    cases: list[tuple[str, list[Path], Path]] = []
+    without: list[str] = []
     for path in sorted(masks.iterdir()):
         if not path.name.endswith(ending) or path.name.startswith("."):
             continue

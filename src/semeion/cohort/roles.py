@@ -80,11 +80,12 @@ def mask_references(cohort: Cohort) -> list[tuple[str | None, ...]]:
 
 def asked_role(options: CohortOptions, problems: Problems) -> tuple[Role, tuple[str, ...]] | None:
     """Return the role that an option names with its names; None when none was given."""
-    asked: list[tuple[Role, tuple[str, ...]]] = [
-        (role, names)
-        for role, names in (("channels", options.channels), ("frames", options.frames), ("views", options.views))
-        if names
-    ]
+    given: tuple[tuple[Role, tuple[str, ...]], ...] = (
+        ("channels", options.channels),
+        ("frames", options.frames),
+        ("views", options.views),
+    )
+    asked = [(role, names) for role, names in given if names]
     if len(asked) > 1:
         flags = " and ".join(f"--{role}" for role, _ in asked)
         problems.add(f"{flags} are both given, and the images of a case have one role", "leave one out")

@@ -53,7 +53,7 @@ class RecurrentPool(nn.Module):
     def __init__(self, width: int, kind: str) -> None:
         super().__init__()
         half = max(4, width // 2)
-        self.width, self.half, self.kind = 2 * half, half, kind
+        self.width, self.each, self.kind = 2 * half, half, kind
         gates = 3 if kind == "gru" else 4
         self.inputs = nn.ModuleList([nn.Linear(width, gates * half) for _ in range(2)])
         self.states = nn.ModuleList([nn.Linear(half, gates * half) for _ in range(2)])
@@ -64,7 +64,7 @@ class RecurrentPool(nn.Module):
         ends = []
         for way, (inputs, states) in enumerate(zip(self.inputs, self.states, strict=True)):
             given = inputs(x)
-            state = torch.zeros_like(given[:, 0, : self.half])
+            state = torch.zeros_like(given[:, 0, : self.each])
             memory = state
             for step in range(parts):
                 part = given[:, step if way == 0 else parts - 1 - step]

@@ -94,7 +94,7 @@ def volume_candidates(facts: dict[str, Any]) -> list[Candidate]:
         if not volume["anisotropic"]:
             ladder += [_volume_candidate(size, "residual3d", width, members) for width in (16, 8)]
         ladder.append(_volume_candidate(size, "slices", 16, members))
-    ladder.append(_volume_candidate(ladder[-1].size, "slices", 8, 1.0))
+    ladder.append(_volume_candidate(volume_size(volume, VOLUME_SIDES[-1]), "slices", 8, 1.0))
     return ladder
 
 

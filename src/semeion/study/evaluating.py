@@ -88,7 +88,13 @@ def options_for(manifest: Manifest, options: CohortOptions) -> CohortOptions:
     own = replace(options, target=options.target or manifest.target, task=manifest.task)
     role = manifest.inputs.role
     # What the images of a case are is the model's to say, and is not inferred again.
-    return own if role == "single" else replace(own, **{role: tuple(manifest.inputs.names)})
+    names = tuple(manifest.inputs.names)
+    return replace(
+        own,
+        channels=names if role == "channels" else own.channels,
+        frames=names if role == "frames" else own.frames,
+        views=names if role == "views" else own.views,
+    )
 
 
 def expected_target(manifest: Manifest, options: CohortOptions) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -64,7 +65,7 @@ def with_picture_columns(facts: pd.DataFrame) -> pd.DataFrame:
     out = facts.copy()
     ok = (out["status"] == "ok").to_numpy()
     middle, whole = out["p995"] - out["p005"], out["maximum"] - out["minimum"]
-    made: dict[str, object] = {
+    made: dict[str, Any] = {
         "rows": out["size_j"],
         "cols": out["size_i"],
         "channels": out["planes"],

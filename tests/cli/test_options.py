@@ -1,0 +1,43 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from semeion.cli.app import run
+from semeion.cli.options import cohort_options, image_names, with_bare_roles
+from support.spheres import make_spheres
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        (["check", "c.csv", "--channels", "-q"], ["check", "c.csv", "--channels", "all", "-q"]),
+        (["check", "c.csv", "--frames"], ["check", "c.csv", "--frames", "all"]),
+        (["check", "c.csv", "--views", "a,b"], ["check", "c.csv", "--views", "a,b"]),
+        (["check", "c.csv", "--views=a,b", "--target", "y"], ["check", "c.csv", "--views=a,b", "--target", "y"]),
+    ],
+)
+def test_a_role_without_names_means_every_image(given: list[str], meant: list[str]) -> None:
+    assert with_bare_roles(given) == meant
+
+
+def test_names_of_images() -> None:
+    assert image_names("FLAIR, T1") == ("FLAIR", "T1")
+    assert image_names("all") == ("*",)
+    assert image_names(None) == ()
+    nothing = (None,) * 6
+    options = cohort_options("y", *nothing, False, ";", None, "a,b", None, None)
+    assert (options.channels, options.frames, options.views) == (("a", "b"), (), ())
+
+
+def test_check_says_what_the_images_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = make_spheres(tmp_path, n=8, images=("front", "side"))
+    assert run(["check", str(table), "--target", "finding", "-q", "--views"], 0.0) in (0, 1)
+    shown = capsys.readouterr().out
+    assert "volumes: 14 x 16 x 10 voxels of 1 x 1 x 1.5 mm (medians); orientation LPS 8; no unit" in shown
+    assert "images of a case: views front, side" in shown
+    assert run(["check", str(table), "--target", "finding", "-q", "--views", "--channels"], 0.0) == 2
+    assert "--channels and --views are both given" in capsys.readouterr().err
