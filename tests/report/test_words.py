@@ -38,7 +38,8 @@ def test_durations(seconds: float | None, text: str) -> None:
 def test_names_of_classes_are_decoded() -> None:
     assert words.metric_name("recall_normal%20or%20benign") == "Recall of normal or benign"
     assert words.metric_name("f1_macro") == "F1 score, mean of classes"
-    assert words.metric_name("dice") == "dice"
+    assert words.metric_name("dice_left%20part") == "Dice: left part"
+    assert words.metric_name("surprise") == "surprise"
 
 
 def test_counts_and_shares() -> None:

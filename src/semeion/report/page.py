@@ -11,6 +11,7 @@ from semeion.report.content import budget_sentence, report_content
 from semeion.report.pictures import draw
 from semeion.report.reading import Artefacts, read_artefacts
 from semeion.report.render import LARGEST_PAGE, is_small, render, spend
+from semeion.report.segmentation import segmentation_report
 
 _FOR_GALLERY = (3_000_000, 1_000_000, 0)
 """Bytes of base64 for gallery pictures, tried in turn until the page is below its limit."""
@@ -47,6 +48,8 @@ def write_report(run: Path, *, pictures: bool = True, name: str = "report") -> P
     The same artefacts give the same bytes. The page is one file below 5 MB that asks no other computer for anything.
     """
     found = read_artefacts(run, pictures=pictures)
+    if found.evidence.task == "segmentation":
+        return segmentation_report(found, run, name)
     content = report_content(found)
     page = _page(found, content)
     write_json(run / f"{name}.json", content)

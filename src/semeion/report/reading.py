@@ -66,13 +66,29 @@ class SplitFacts(BaseModel):
     """Cases of each class; of a multi-label target ``{label: {absent, present}}``."""
 
 
+class Choice(BaseModel):
+    """A decision by validation cases, with the difference that made it and its interval."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    question: str
+    options: dict[str, float | None] = Field(default_factory=dict)
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
+    chosen: str = ""
+    against: str = ""
+    why: str = ""
+
+
 class Evidence(Part):
     """What a page needs of ``evidence.json``. Unknown keys are passed over: later versions may add some."""
 
     schema_: Literal[1] = Field(alias="schema")
     semeion: str
     target: str
-    task: Literal["binary", "multiclass", "multilabel", "ordinal", "regression"]
+    task: Literal["binary", "multiclass", "multilabel", "ordinal", "regression", "segmentation"]
     positive: str | None = None
     classes: list[str] = Field(default_factory=list)
     why: str = ""
@@ -93,6 +109,10 @@ class Evidence(Part):
     budget: dict[str, Any] | None = None
     notes: list[str] = Field(default_factory=list)
     not_validated: list[str] = Field(default_factory=list)
+    agreement: dict[str, dict[str, dict[str, Any]]] = Field(default_factory=dict)
+    """Of a segmentation: bias and limits of agreement of volumes, by split and label."""
+    choice: list[Choice] = Field(default_factory=list)
+    """Of a segmentation: what validation decided."""
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ NAMES: dict[str, str] = {
     "mae": "Mean absolute error",
     "rmse": "Root mean squared error",
     "r2": "R², share of variance explained",
+    "dice": "Dice",
 }
 
 SHORT: dict[str, str] = {
@@ -71,6 +72,13 @@ MEANING: dict[str, str] = {
     "mae": "The mean distance between the predicted and the measured value, in the unit of the target.",
     "rmse": "As the mean absolute error, but large misses weigh more; in the unit of the target.",
     "r2": "The share of the differences between cases that the prediction explains; 0 is no better than the mean.",
+    "dice": "Twice the voxels that both masks share over the voxels of both; 1 is perfect, 0 shares nothing.",
+    "hd95_mm": "95 of 100 points of either border lie at most this far from the other border, in mm.",
+    "assd_mm": "The mean distance between both borders, in mm.",
+    "volume_error_ml": "The mean distance between the outlined and the true volume, in ml.",
+    "lesion_sensitivity": "Of all lesions of the reference, the share that the model touched.",
+    "lesion_precision": "Of all lesions that the model drew, the share that touches a lesion of the reference.",
+    "lesion_f1": "Found and true lesions over all lesions of both masks: high only when both shares are.",
 }
 
 _OF_SEVERAL = {
@@ -124,6 +132,7 @@ TASKS: dict[str, str] = {
     "multilabel": "several findings, each present or absent",
     "ordinal": "an ordered grade",
     "regression": "a measured value",
+    "segmentation": "the outlines of structures",
 }
 
 VERDICTS: dict[str, str] = {
@@ -142,16 +151,31 @@ HEADLINE: dict[str, tuple[str, ...]] = {
     "multilabel": ("auroc", "auprc", "recall", "specificity"),
     "ordinal": ("kappa_quadratic", "accuracy", "balanced_accuracy", "auroc"),
     "regression": ("mae", "rmse", "r2"),
+    "segmentation": ("dice",),
 }
 
 _PER_CLASS = {"precision": "Precision", "recall": "Recall", "f1": "F1 score", "auroc": "AUROC", "auprc": "AUPRC"}
-_IN_UNITS = {"mae", "rmse"}
+_OF_LABELS = {
+    "dice": "Dice",
+    "hd95_mm": "95 % Hausdorff distance, mm",
+    "assd_mm": "Average surface distance, mm",
+    "volume_error_ml": "Volume error, ml",
+    "lesion_sensitivity": "Lesions found",
+    "lesion_precision": "Lesions that are true",
+    "lesion_f1": "F1 of lesions",
+}
+_IN_UNITS = ("mae", "rmse", "hd95_mm", "assd_mm", "volume_error_ml")
 
 
 def metric_name(key: str) -> str:
     """Return the full name of a metric, for example ``recall_benign`` as 'Recall of benign'."""
     if key in NAMES:
         return NAMES[key]
+    for kind, words in _OF_LABELS.items():
+        if key == kind:
+            return words
+        if key.startswith(f"{kind}_"):
+            return f"{words}: {unquote(key.removeprefix(f'{kind}_'))}"
     head, _, tail = key.partition("_")
     return f"{_PER_CLASS[head]} of {unquote(tail)}" if tail and head in _PER_CLASS else unquote(key).replace("_", " ")
 
@@ -163,6 +187,9 @@ def metric_meaning(key: str, task: str = "binary") -> str:
         return _OF_SEVERAL[base].format(these="labels" if task == "multilabel" else "classes")
     if key in MEANING:
         return MEANING[key]
+    for kind in _OF_LABELS:
+        if key.startswith(f"{kind}_"):
+            return MEANING[kind]
     return MEANING.get(base.partition("_")[0], "") if key not in NAMES or base != key else ""
 
 
@@ -188,12 +215,16 @@ def significant(value: float | None, digits: int = 3) -> str:
     return number(value, max(digits - 1 - size, 0))
 
 
+def _in_units(key: str) -> bool:
+    return key in _IN_UNITS or key.startswith(tuple(f"{kind}_" for kind in _IN_UNITS))
+
+
 def figure_value(key: str, figure: dict[str, Any]) -> str:
     """Return the value of one metric without its interval, or 'not defined'."""
     value = figure.get("value")
     if value is None:
         return "not defined"
-    return significant(value) if key in _IN_UNITS else number(value)
+    return significant(value) if _in_units(key) else number(value)
 
 
 def figure_interval(key: str, figure: dict[str, Any]) -> str:
@@ -201,7 +232,7 @@ def figure_interval(key: str, figure: dict[str, Any]) -> str:
     low, high = figure.get("low"), figure.get("high")
     if low is None or high is None:
         return ""
-    if key in _IN_UNITS:
+    if _in_units(key):
         return f"{significant(low)} to {significant(high)}"
     digits = 3 if high - low < 0.03 else 2
     return f"{number(low, digits)} to {number(high, digits)}"
