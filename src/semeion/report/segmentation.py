@@ -198,8 +198,8 @@ def _pictures(content: Mapping[str, Any]) -> dict[str, str]:
     for index, (name, rows) in enumerate(list(of.items())[:_MOST_PICTURES]):
         agreement = content["agreement"].get(name)
         if rows and agreement:
-            volumes = [[row[key] for row in rows] for key in ("reference_ml", "predicted_ml")]
-            pictures[f"volumes-{index}"] = bland_altman(f"volumes-{index}", name, *volumes, agreement)
+            reference, predicted = ([row[key] for row in rows] for key in ("reference_ml", "predicted_ml"))
+            pictures[f"volumes-{index}"] = bland_altman(f"volumes-{index}", name, reference, predicted, agreement)
     for index, section in enumerate(content["strata"]):
         for place, key in enumerate(section["keys"][:1]):
             rows = [(row["level"], row["figures"][key]) for row in section["rows"] if key in row["figures"]]

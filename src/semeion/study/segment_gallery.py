@@ -26,6 +26,7 @@ Labels = npt.NDArray[np.uint8]
 ORDER = ("test", "oof", "val", "external")
 SIDE = 300
 """Pixels of the longer side of one plane's picture."""
+ROOM, ROOM_MM = 0.4, 10.0
 REFERENCE, PREDICTION = (230, 159, 0), (86, 180, 233)
 """Orange and sky blue (Okabe and Ito 2008), told apart by colour-blind readers; RGB."""
 KINDS = ("best", "median", "worst")
@@ -129,7 +130,21 @@ def _facing(image: Volume, reference: Labels, prediction: Labels) -> _Three:
         for mask in (reference, prediction)
     ]
     a, b, c = turned.grid.spacing
-    return turned.plane, masks[0], masks[1], (c, b, a)
+    near = _near(masks[0] | masks[1], (c, b, a))
+    return turned.plane[near], masks[0][near], masks[1][near], (c, b, a)
+
+
+def _near(chosen: Labels, spacing: tuple[float, float, float]) -> tuple[slice, slice, slice]:
+    """Return the box of what is chosen with room around it: of `ROOM` of its extent, at least `ROOM_MM`."""
+    parts = []
+    for axis in range(3):
+        places = np.flatnonzero(chosen.any(axis=tuple(other for other in range(3) if other != axis)))
+        if not len(places):
+            return slice(None), slice(None), slice(None)
+        first, last = int(places[0]), int(places[-1])
+        room = round(max(ROOM * (last - first + 1), ROOM_MM / spacing[axis]))
+        parts.append(slice(max(first - room, 0), last + room + 1))
+    return parts[0], parts[1], parts[2]
 
 
 def _plane(case: _Three, axis: int) -> Pixels:
@@ -149,7 +164,7 @@ def _plane(case: _Three, axis: int) -> Pixels:
     size = max(1, round(extent[1] * scale)), max(1, round(extent[0] * scale))
     shown: Pixels = cv2.resize(grey, size, interpolation=cv2.INTER_LINEAR).astype(np.uint8)
     colour = np.ascontiguousarray(np.repeat(shown[..., None], 3, axis=2))
-    for labels, tint, width in ((cut[1], REFERENCE, 3), (cut[2], PREDICTION, 1)):
+    for labels, tint, width in ((cut[1], REFERENCE, 2), (cut[2], PREDICTION, 1)):
         _outline(colour, labels, tint, width, size)
     return colour
 
