@@ -125,14 +125,16 @@ def near_duplicates(cohort: Cohort, facts: pd.DataFrame) -> Audit:
 def near_pairs(facts: pd.DataFrame) -> tuple[npt.NDArray[np.int64], str]:
     """Return pairs of rows whose pixels differ and whose perceptual hashes nearly agree, and how they were compared.
 
-    Blank images, whose hash means nothing, take no part; of exact copies the first alone. At most 10,000 pairs.
+    Blank images, whose hash means nothing, and volumes, which have none, take no part; of exact copies the first alone.
+    At most 10,000 pairs.
 
     Returns
     -------
     tuple
-        Array ``(pairs, 2)`` of row numbers, and ``all`` or ``equal hashes only``.
+        Array ``(pairs, 2)`` of row numbers, and ``all``, ``equal hashes only`` or ``none``.
     """
     usable = ((facts["status"] == "ok") & ~facts["blank"]).to_numpy() & ~facts["pixel_hash"].duplicated().to_numpy()
+    usable &= (facts["thumb_hash"] != "").to_numpy()
     rows = np.flatnonzero(usable)
     hashes = np.array([int(text, 16) for text in facts["thumb_hash"].to_numpy()[rows]], dtype=np.uint64)
     order = np.argsort(hashes, kind="stable")
@@ -154,7 +156,7 @@ def near_pairs(facts: pd.DataFrame) -> tuple[npt.NDArray[np.int64], str]:
             break
     pairs = np.concatenate(found)[:10_000] if found else np.empty((0, 2), dtype=np.int64)
     pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))] if len(pairs) else pairs.reshape(0, 2)
-    return pairs, "all" if everything else "equal hashes only"
+    return pairs, ("all" if everything else "equal hashes only") if len(rows) else "none"
 
 
 def patient_overlap(cohort: Cohort) -> Audit:
