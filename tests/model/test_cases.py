@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from semeion.errors import InputError
-from semeion.model.cases import list_cases
+from semeion.model.cases import Wanted, list_cases
 
 
 @pytest.fixture
@@ -162,3 +162,42 @@ def test_a_name_that_is_no_utf8_is_shown_escaped_and_still_read(here):
     (case,) = list_cases(raw)
     assert case.image == "\\udcff.png"
     assert case.source == raw
+
+
+NIFTI = b"\x5c\x01\x00\x00" + bytes(340) + b"n+1\x00" + bytes(200)
+
+
+def test_volumes_are_found_below_a_folder(here):
+    touch("d/b.nii", "d/sub/a.nii", data=NIFTI)
+    touch("d/series/1", "d/series/2", "d/deep/er/x", data=bytes(128) + b"DICM")
+    touch("d/notes.txt", "d/.hidden.nii", "d/p.png")
+    found = list_cases("d", Wanted(volumes=True))
+    assert [case.source for case in found] == ["d/b.nii", "d/deep/er", "d/series", "d/sub/a.nii"]
+    touch("empty/notes.txt")
+    with pytest.raises(InputError, match="empty: the folder holds no volumes"):
+        list_cases("empty", Wanted(volumes=True))
+
+
+def test_several_images_a_case(here):
+    names = Wanted(volumes=True, names=("FLAIR", "T1"))
+    (case,) = list_cases(["f.nii", "t.nii"], names)
+    assert (case.case_id, case.image, case.source, case.others) == ("1", "f.nii", "f.nii", ("t.nii",))
+    (whole,) = list_cases("both.nii", names)
+    assert (whole.source, whole.others) == ("both.nii", ())
+    table = pd.DataFrame({"case_id": ["x", "y"], "image.T1": ["t", None], "image.FLAIR": ["f", "g"]})
+    assert [(case.source, case.others) for case in list_cases(table, names)] == [("./f", ("./t",)), ("./g", (None,))]
+    one = pd.DataFrame({"image": ["a", "b"]})
+    assert [(case.source, case.others) for case in list_cases(one, names)] == [("./a", ()), ("./b", ())]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["a", "b", "c"], r"a case has 2 images \(FLAIR, T1\), and 3 files were given; give the files of one case"),
+        (pd.DataFrame({"image.T1": ["t"]}), "the table has no column 'image.FLAIR'"),
+        (np.zeros((1, 8, 8), np.uint8), "an array has no geometry and no channels"),
+    ],
+)
+def test_several_images_that_do_not_fit_are_refused(here, given, message):
+    with pytest.raises(InputError, match=message):
+        list_cases(given, Wanted(volumes=True, names=("FLAIR", "T1")))
