@@ -21,7 +21,7 @@ from semeion.study.checking import check_source
 from semeion.study.evaluating import evaluate_model
 from semeion.study.options import RunOptions
 from semeion.study.road import start_run
-from support.spheres import BENIGN, MALIGNANT, make_spheres, write_volume
+from support.spheres import BENIGN, MALIGNANT, make_spheres, sphere, write_volume
 from support.tiny import picture, write_picture
 
 SIZE = [10, 16, 16]
@@ -98,6 +98,12 @@ def test_volumes_are_learned(spheres: Path, tmp_path: Path, network: dict[str, A
     assert read_json(run / "gallery" / "gallery.json")["cases"]
     assert (run / "report.html").stat().st_size > 10_000
     assert_shipped_as_weighed(run, spheres)
+    # An archive of volumes is read row by row.
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "new.npz", test_images=np.stack([sphere(rng, value)[0] for value in (0.0, 1.0)]))
+    findings = load_model(run / "model").predict(tmp_path / "new.npz")
+    assert findings["status"].tolist() == ["called", "called"]
+    assert findings["p_malignant"].is_monotonic_increasing
 
 
 def test_the_same_plan_repeats_the_weights(spheres: Path, tmp_path: Path) -> None:

@@ -134,7 +134,7 @@ def _path_cases(text: str, before: int, wanted: Wanted) -> Iterable[Case]:
         from semeion.cohort.table import read_table
 
         return _frame_cases(read_table(path)[0], text, path.parent, before, wanted.names)
-    if suffix == ".npz" and not wanted.volumes and path.is_file():
+    if suffix == ".npz" and path.is_file():
         return _loose(_npz_references(text), before)
     return _loose([text], before)
 
