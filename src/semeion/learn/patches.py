@@ -181,6 +181,9 @@ def read_patch(
     size = np.array(mask.shape)
     start = np.clip(np.floor(lowest).astype(int) - 1, 0, size - 1)
     stop = np.clip(np.ceil(highest).astype(int) + 2, start + 1, size)
+    if flat:
+        start[0] = int(np.clip(round(float(centre[0])), 0, size[0] - 1))
+        stop[0] = start[0] + 1
     box = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
     pixels = torch.from_numpy(np.asarray(image[(slice(None), *box)], dtype=np.float32))
     labels = torch.from_numpy(np.asarray(mask[box], dtype=np.float32))

@@ -164,7 +164,7 @@ def train_segmenter(
     InputError
         When the plan wants a GPU and there is none.
     TrainingFailed
-        When the training loss is not a finite number, or no validation case shows a label.
+        When the training loss is not a finite number, or no validation case shows any label.
     """
     if plan.training.device == "cuda" and not torch.cuda.is_available():
         raise InputError(
@@ -210,6 +210,12 @@ class _Loop:
         self.every = max(1, member.steps // self.settings.evaluations)
         count = min(self.settings.validation_cases, len(sides.validate))
         self.looked = sides.validate[np.linspace(0, len(sides.validate) - 1, count).astype(np.int64)]
+        if not any(np.isin(store.foreground(int(row))[:, 0], self.values).any() for row in self.looked):
+            raise TrainingFailed(
+                f"none of the {count} validation cases that are looked at shows any label",
+                where=f"member {member.name}",
+                fix="bring validation cases whose masks hold the labels",
+            )
 
     def run(self, pause: Callable[[int], bool] | None) -> Outlined:
         if self.file.exists():
@@ -279,12 +285,6 @@ class _Loop:
 
     def _evaluate(self) -> None:
         value = validation_dice(ShippedUNet(self.averaged), self.store, self.looked, self.values, self.arm, self.device)
-        if not math.isfinite(value):
-            raise TrainingFailed(
-                "no validation case shows any label",
-                where=f"member {self.member.name}",
-                fix="bring validation cases whose masks hold the labels",
-            )
         at = self.at
         at.dice.append(value)
         at.evaluated.append(at.step)

@@ -91,9 +91,6 @@ class UNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, SLOPE)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-        # A last layer of small weights: the first outlines are undecided, so the first losses are no accident.
-        for head in self.heads:
-            nn.init.normal_(head.weight, std=0.01)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Return logits ``(N, labels, ...)`` from full resolution to the coarsest supervised level."""

@@ -26,7 +26,7 @@ WIDTHS = (32, 24, 16, 8)
 """Channels of the first level, tried in this order; every further level has twice as many, up to the cap."""
 WIDEST_2D, WIDEST_3D = 12, 16
 """Widest level, in multiples of the first."""
-SMALLEST_MAP = 5
+SMALLEST_MAP = 4
 """Voxels along an axis below which it is not halved again."""
 MOST_LEVELS_2D, MOST_LEVELS_3D = 6, 5
 COARSE = 2.0
@@ -61,8 +61,10 @@ def levels(size: Sequence[float], spacing: Sequence[float], most: int) -> tuple[
     return kernels, strides
 
 
-def fit_patch(size: Sequence[float], spacing: Sequence[float], most: int, voxels: int) -> UNetPlan:
+def fit_patch(size: Sequence[float], spacing: Sequence[float], most: int, voxels: int) -> UNetPlan | None:
     """Return a U-Net (of the smallest width) whose patch holds the median volume, or as much of it as is affordable.
+
+    None where the volume is too small to be halved at all.
 
     Parameters
     ----------
@@ -78,6 +80,8 @@ def fit_patch(size: Sequence[float], spacing: Sequence[float], most: int, voxels
     wanted = [max(float(side), 2.0) for side in size]
     while True:
         kernels, strides = levels(wanted, spacing, most)
+        if len(strides) < 2:
+            return None
         totals = [math.prod(stride[axis] for stride in strides) for axis in range(len(wanted))]
         patch = [max(2, math.ceil(side / total - 1e-9)) * total for side, total in zip(wanted, totals, strict=True)]
         if math.prod(patch) <= voxels:
@@ -113,8 +117,8 @@ def unets(size_kji: Sequence[float], spacing_kji: Sequence[float]) -> list[ArmPl
         ("2d", size_kji[1:], spacing_kji[1:], MOST_LEVELS_2D, PIXELS_2D, STEP_2D, WIDEST_2D),
     ):
         shape = fit_patch(size, spacing, most, voxels)
-        if len(shape.strides) < 2:
-            continue  # a volume of a few voxels: nothing to halve
+        if shape is None:
+            continue
         batch = max(2, min(64, round(step / math.prod(shape.patch))))
         for width in WIDTHS:
             widths = [min(width * 2**level, width * widest) for level in range(len(shape.strides))]

@@ -102,6 +102,12 @@ def make_segmentation_plan(
     reserve = plan_reserve(facts, budget)
     seconds = budget - wishes.used - wishes.still_to_prepare - reserve
     members = max(1, validation.folds)
+    if not machine.measured:
+        raise InputError(
+            "the training volumes are too small to be outlined by a network",
+            where="the cohort",
+            fix="bring volumes of at least 8 voxels along two axes",
+        )
     arms = choose_arms(facts, machine, max(seconds, 0.0) / members)
     preferred = arms[0]
     # A step as it will be: reading, augmentation and validation take a tenth.

@@ -11,6 +11,8 @@ from semeion.prepare.volume_spec import VolumePreparation
 
 SCHEMA = 1
 
+Rule = Annotated[str, Field(pattern=r"^(largest|fill):(union|[1-9][0-9]{0,2})$")]
+"""Of :mod:`semeion.prepare.postprocess`."""
 Sides = list[Annotated[int, Field(ge=1, le=1024)]]
 
 
@@ -202,9 +204,9 @@ class UsePlan(Section):
     """Axes of the patch along which windows are also mirrored."""
     mirror_tried: list[Annotated[int, Field(ge=0, le=2)]] = Field(default_factory=list)
     """Axes for which mirroring is tried: those along which training patches were."""
-    postprocess: list[str] = Field(default_factory=list)
+    postprocess: list[Rule] = Field(default_factory=list)
     """Rules of :mod:`semeion.prepare.postprocess` in order, for example ``largest:1``, ``fill:union``."""
-    postprocess_tried: list[str] = Field(default_factory=list)
+    postprocess_tried: list[Rule] = Field(default_factory=list)
 
 
 class ChoicePlan(Section):
@@ -252,6 +254,10 @@ class SegmentationPlan(BaseModel):
                 raise ValueError(f"a member's fold is not among 0 to {self.validation.folds - 1}")
         elif folds != {-1}:
             raise ValueError("without folds a member's fold is -1")
+        for rule in (*self.use.postprocess, *self.use.postprocess_tried):
+            label = rule.split(":")[1]
+            if label != "union" and int(label) > len(self.target.classes):
+                raise ValueError(f"rule {rule!r} names a label above {len(self.target.classes)}")
         if len(self.arms) > 1 and self.choice.arm is None and self.budget.seconds is None:
             raise ValueError("with fixed steps the arm must be named in choice.arm")
         return self

@@ -208,6 +208,8 @@ def choose_use(
     progress: Progress,
 ) -> None:
     """Decide mirroring and post-processing on validation cases with the exported networks; write both into the plan."""
+    if not plan.use.mirror_tried and not plan.use.postprocess_tried:
+        return  # everything was fixed beforehand
     flat = plan.arm(plan.members[0].arm).network.dims == 2
     # Axes are counted in (D, H, W) while planning, and in the patch where they are used.
     mirror = [axis - 1 if flat else axis for axis in plan.use.mirror_tried if not (flat and axis == 0)]

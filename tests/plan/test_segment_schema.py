@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from learn.outlines import plan_of
+from semeion.plan.segment_schema import SegmentationPlan
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    """Return a plan's values with one of them replaced."""
+    raw = plan_of().model_dump(by_alias=True)
+    place: Any = raw
+    *before, last = path.split(".")
+    for step in before:
+        place = place[int(step)] if isinstance(place, list) else place[step]
+    if isinstance(place, list):
+        place[int(last)] = value
+    else:
+        place[last] = value
+    return raw
+
+
+def test_a_plan_is_what_it_was_after_its_file():
+    plan = plan_of()
+    assert SegmentationPlan.model_validate(plan.model_dump(mode="json", by_alias=True)) == plan
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("target.values", [1], "2 classes and 1 values"),
+        ("target.values", [1, 1], "share a name or a value"),
+        ("target.values", [0, 1], "0 is background"),
+        ("target.classes", ["a", "a"], "share a name or a value"),
+        ("arms.0.network.patch", [8, 15, 16], "side 15 of the patch must be a multiple of 2"),
+        ("arms.0.network.patch", [16, 16], "have 3 numbers each"),
+        ("arms.0.network.kernels", [[2, 3, 3], [3, 3, 3]], "sides of a kernel are odd"),
+        ("arms.0.network.strides", [[1, 2, 2], [1, 2, 2]], "the first stride is 1"),
+        ("arms.0.network.widths", [8, 8, 8], "3 widths need as many kernels and strides"),
+        ("arms.0.network.deep_supervision", 1, "at most 0 coarser levels"),
+        ("members.0.arm", "4d", "arm '4d' is not among 3d"),
+        ("members.0.fold", 0, "without folds a member's fold is -1"),
+        ("choice.arm", "4d", "arm '4d' is not among 3d"),
+        ("validation", {"scheme": "folds", "folds": 1}, "folds must be 2 or more"),
+        ("training.dice", -1, "greater than or equal to 0"),
+        ("unknown", 1, "Extra inputs are not permitted"),
+        ("use.postprocess", ["smallest:1"], "String should match pattern"),
+        ("use.postprocess_tried", ["largest:3"], "names a label above 2"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_with_the_reason(path, value, message):
+    with pytest.raises(ValidationError, match=message):
+        SegmentationPlan.model_validate(changed(path, value))
+
+
+def test_nothing_to_learn_is_refused():
+    raw = changed("training.dice", 0)
+    raw["training"]["cross_entropy"] = 0
+    with pytest.raises(ValidationError, match="nothing would be learned"):
+        SegmentationPlan.model_validate(raw)
+
+
+def test_fixed_steps_with_two_arms_name_one():
+    raw = changed("choice.arm", None)
+    raw["arms"].append({**raw["arms"][0], "name": "other"})
+    with pytest.raises(ValidationError, match="the arm must be named"):
+        SegmentationPlan.model_validate(raw)
+    raw["budget"]["seconds"] = 60
+    assert SegmentationPlan.model_validate(raw).choice.arm is None
+
+
+def test_a_member_of_a_fold_that_is_not_planned_is_refused():
+    raw = changed("validation", {"scheme": "folds", "folds": 2})
+    raw["members"][0]["fold"] = 2
+    with pytest.raises(ValidationError, match="fold is not among 0 to 1"):
+        SegmentationPlan.model_validate(raw)
