@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 Float32 = npt.NDArray[np.float32]
 
-ENGINE_BYTES = 512 << 20
-"""What an engine and one batch of windows may take besides what is counted; measured with 64 x 64 x 64 windows."""
+ENGINE_BYTES = 2048
+"""What an engine takes for each voxel of a batch of windows. Measured with 32 features at full resolution in windows of
+64 x 64 x 64: 1540 in ONNX Runtime, whose faster graph takes more than the plain one (530), and 490 in OpenVINO."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,8 @@ class Segmenter:
             When the answer needs more memory than the machine has left.
         """
         labels = self.networks[0].engine.n_outputs
-        _require_memory(image.shape[1:], labels)
+        window = max(int(np.prod(network.engine.size)) for network in self.networks)
+        _require_memory(image.shape[1:], labels, window)
         out: Float32 | None = None
         for network in self.networks:
             out = sliding_window(
@@ -143,18 +145,22 @@ def volumes_ml(labels: Volume, n_labels: int) -> list[float]:
     return [float(count * labels.grid.voxel_ml) for count in counts]
 
 
-def peak_bytes(shape: Sequence[int], labels: int) -> int:
+def peak_bytes(shape: Sequence[int], labels: int, window: int = VOXELS_A_BATCH) -> int:
     """Return what segmenting holds at most besides the image: probabilities, the slab that goes back, a batch.
 
     The bound is ``4 L D H W`` bytes of probabilities, ``4 L`` bytes for each of at most 4 million voxels that are
-    brought back at a time, ``12 L + 8`` bytes a voxel of a batch of windows, and :data:`ENGINE_BYTES`.
+    brought back at a time, and ``12 L + 8`` bytes and :data:`ENGINE_BYTES` a voxel of a batch of windows, which is one
+    window or 262,144 voxels.
     """
     voxels = int(np.prod([int(side) for side in shape]))
-    return 4 * labels * voxels + 4 * labels * (4 << 20) + (12 * labels + 8) * VOXELS_A_BATCH + ENGINE_BYTES
+    batch = max(window, VOXELS_A_BATCH)
+    return 4 * labels * voxels + 4 * labels * (4 << 20) + (12 * labels + 8 + ENGINE_BYTES) * batch
 
 
-def _require_memory(shape: Sequence[int], labels: int, available: Callable[[], int | None] | None = None) -> None:
-    needed = peak_bytes(shape, labels)
+def _require_memory(
+    shape: Sequence[int], labels: int, window: int, available: Callable[[], int | None] | None = None
+) -> None:
+    needed = peak_bytes(shape, labels, window)
     free = (available or available_bytes)()
     if free is not None and needed > free:
         sides = " x ".join(map(str, shape))
