@@ -142,8 +142,7 @@ def test_several_volumes_a_case(
     rows.to_csv(table, index=False)
     findings = load_model(run / "model").predict(table)
     assert findings["status"].tolist() == ["failed"] + ["called"] * 31
-    assert "image" in findings["reasons"][0]
-    assert findings["reasons"][0].endswith("does not exist")
+    assert f"image {names[1]!r} does not exist" in findings["reasons"][0]
     rows.drop(columns=f"image.{names[1]}").to_csv(table, index=False)
     with pytest.raises(InputError, match=f"image.{names[1]}"):
         load_model(run / "model").predict(table)

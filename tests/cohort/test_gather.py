@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from semeion.cohort.cohort import CohortOptions, Target, read_cohort, write_cohort
 from semeion.cohort.gather import gather
 from semeion.errors import InputError
+from support.spheres import make_spheres, write_volume
 
 TABLE = """case_id,image,patient_id,site,split,finding,age,sex,remark
 01,a/1.png,p1,A,train,benign,50,f,
@@ -139,3 +142,39 @@ def test_real_breast_ultrasound(data: Path) -> None:
     merged = gather(source, CohortOptions(target="finding", labels={"normal": "other", "benign": "other"}))
     assert (merged.target.classes, int(merged.table["y"].sum())) == (("other", "malignant"), 210)
     assert "holds a table (cases.csv)" in message(data / "busi")
+
+
+def nnunet(folder: Path) -> Path:
+    """A data set of four cases with two channels on one grid."""
+    make_spheres(folder / "made", n=4, images=("a", "b"), split=False, masks=True)
+    for name in ("imagesTr", "labelsTr"):
+        (folder / name).mkdir()
+    for case in range(4):
+        for number, channel in enumerate("ab"):
+            made = folder / "made" / "volumes" / f"{case:03d}.{channel}.nii.gz"
+            made.rename(folder / "imagesTr" / f"p{case}_{number:04d}.nii.gz")
+        (folder / "made" / "masks" / f"{case:03d}.a.nii.gz").rename(folder / "labelsTr" / f"p{case}.nii.gz")
+    facts = {"channel_names": {"0": "FLAIR", "1": "T1"}, "labels": {"background": 0, "lesion": 1}}
+    (folder / "dataset.json").write_text(json.dumps(facts))
+    return folder
+
+
+def test_a_dataset_json_is_segmented(tmp_path: Path) -> None:
+    for source in (nnunet(tmp_path), tmp_path / "dataset.json"):
+        cohort = gather(source)
+        assert (cohort.target.task, cohort.target.classes, cohort.target.values) == ("segmentation", ("lesion",), (1,))
+        assert (cohort.images.kind, cohort.images.role) == ("volume", "channels")
+        assert cohort.images.names == ("FLAIR", "T1")
+        assert not cohort.has_patients
+    with pytest.raises(InputError, match="holds masks and no diagnoses"):
+        gather(tmp_path, CohortOptions(target="finding"))
+    with pytest.raises(InputError, match=r"--group p names a column, and a dataset\.json has none"):
+        gather(tmp_path, CohortOptions(group="p"))
+
+
+def test_class_folders_may_hold_volumes(tmp_path: Path) -> None:
+    for name in ("no", "yes"):
+        for case in range(2):
+            write_volume(tmp_path / name / f"{case}.nii.gz", np.full((4, 8, 8), case, np.int16))
+    cohort = gather(tmp_path)
+    assert (cohort.images.kind, cohort.target.positive, len(cohort.table)) == ("volume", "yes", 4)

@@ -29,8 +29,10 @@ from semeion.model.gate import remarks, volume_remarks, why_unread
 from semeion.model.manifest import Manifest, Member, Task
 from semeion.model.mask_findings import mask_findings, read_volumes
 from semeion.model.masks import Format, prepare_folder
+from semeion.model.measured import measured_findings, open_trees
 from semeion.model.package import check_engine_fits, open_folder, read_listed, takes
 from semeion.model.segment import Segmenter, as_values, segmenter_of
+from semeion.model.trees import TreeMember
 from semeion.parallel import ordered_map, usable_cores
 from semeion.prepare.case import case_shape, prepare_case
 from semeion.prepare.case import read_case as read_images
@@ -199,14 +201,25 @@ class Model:
         """
         if jobs is not None and jobs < 1:
             raise InputError(f"jobs is {jobs}", where="jobs", fix="give 1 or more")
-        if masks is not None and self.task != "segmentation":
+        if masks is not None and not self.manifest.outlines:
             raise InputError(f"a {self.task} model has no masks", where="masks", fix="leave --masks out")
         cases = list_cases(images, Wanted(self.manifest.volumes, tuple(self.manifest.inputs.names)))
         self._open()
-        if self.task == "segmentation":
+        if self.manifest.outlines:
             folder = Path(masks) if masks is not None else None
             if folder is not None:
                 prepare_folder(folder)
+            if self.manifest.measured is not None:
+                return measured_findings(
+                    self.segmenter(),
+                    self._trees(),
+                    self.manifest,
+                    self.hash,
+                    cases,
+                    progress or Silent(),
+                    folder,
+                    mask_format,
+                )
             return mask_findings(
                 self.segmenter(), self.manifest, self.hash, cases, progress or Silent(), folder, mask_format
             )
@@ -243,7 +256,7 @@ class Model:
         InputError
             When the model is no segmentation.
         """
-        if self.task != "segmentation":
+        if not self.manifest.outlines:
             raise InputError(f"a {self.task} model has no masks", where=str(self.path), fix="use a segmentation model")
         return segmenter_of(self.manifest, self._open())
 
@@ -272,6 +285,14 @@ class Model:
         labels, _ = self.segmenter().segment(read_volumes(given, self.manifest))
         how = self.manifest.segmentation
         return as_values(labels, how.values if how is not None else ())
+
+    def _trees(self) -> TreeMember:
+        """Return what classifies measurements."""
+        measured = self.manifest.measured
+        if measured is None:
+            raise ValueError("the model measures nothing")
+        data = read_listed(self.path, measured.file, self.manifest.files[measured.file])
+        return open_trees(data, self.manifest, where=str(self.path / measured.file))
 
     def _open(self) -> list[Engine]:
         with self._opening:
@@ -332,7 +353,7 @@ class Model:
             image, array = self.read_case(case.source)
             return array, remarks(image, array, inputs)
         references = [source for source in (case.source, *case.others) if isinstance(source, str)]
-        read = read_images(references, steps, inputs.groups)
+        read = read_images(references, steps, inputs.groups, names=inputs.names)
         array = prepare_case(read, steps, inputs.groups)
         if array.shape != case_shape(steps, inputs.images, inputs.groups):
             raise ImageError(
