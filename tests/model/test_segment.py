@@ -179,9 +179,9 @@ def test_the_bound_grows_with_voxels_and_labels_only():
         ({"segmentation": {"values": [3, 3]}}, "2 classes need as many distinct values"),
         ({"segmentation": {"values": [3, 7], "postprocess": ["largest:5"]}}, "'largest:5' is no rule"),
         ({"segmentation": {"values": [3, 7], "lesions": ["x"]}}, "a lesion is not among the classes"),
-        ({"segmentation": None}, "how labels are found belongs to a segmentation"),
+        ({"segmentation": None}, "how labels are found belongs to"),
         ({"operating_point": {"rule": "argmax"}}, "a mask has neither calibration nor operating point"),
-        ({"preparation": {"channels": 1, "size": (8, 8)}}, "a segmentation needs volumes"),
+        ({"preparation": {"channels": 1, "size": (8, 8)}}, " volumes; pictures"),
     ],
 )
 def test_a_manifest_that_contradicts_itself_is_refused(make_segmenter, change, message):

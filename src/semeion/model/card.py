@@ -258,8 +258,8 @@ def _looking(parts: Mapping[str, Any]) -> list[str]:
         "## How it outlines",
         "",
         (
-            f"Windows overlap by {how.get('overlap', 0.5):.0%} and are averaged with Gaussian weights; the most probable "
-            "label of each voxel is written."
+            f"Windows overlap by {how.get('overlap', 0.5):.0%} and are averaged with Gaussian weights; the most "
+            "probable label of each voxel is written."
         ),
         f"Post-processing: {rules}. Values in the mask: {values}; 0 is the background.",
     ]
