@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from semeion.plan.measure_schema import MeasuredPlan
     from semeion.plan.schema import Plan
+    from semeion.plan.segment_schema import SegmentationPlan
     from semeion.study import Run
 
 HEADLINE = (
@@ -46,6 +48,8 @@ def print_run(run: Run) -> None:
     if evidence["synthetic"]:
         print("The data are synthetic: generated phantoms, no patient.\n")
     print_metrics(evidence)
+    if "measured" in evidence:
+        print_measured(evidence["measured"])
     budget = evidence["budget"]
     asked = f" of {budget['asked_seconds']:.0f} s" if budget["asked_seconds"] else ""
     print(f"\nUsed {budget['used_seconds']:.0f} s{asked}; learning ended: {budget['ended']}.")
@@ -63,13 +67,27 @@ def print_metrics(evidence: Mapping[str, Any]) -> None:
     positive = f", positive class {evidence['positive']!r}" if evidence["positive"] else ""
     cases = f"{some['n']} {SPLITS[split]}, {some['n_patients']} patients"
     print(f"{evidence['target']} ({evidence['task']}{positive}) on {cases}:")
-    for name in HEADLINE:
+    for name in HEADLINE if evidence["task"] != "segmentation" else _mask_figures(metrics):
         if name in metrics:
             print(f"  {SHOWN_AS.get(name, name.replace('_', ' ')):22} {figure(metrics[name])}")
     point = evidence.get("operating_point") or {}
     if point.get("value") is not None:
         print(f"  called {evidence['positive']!r} from a probability of {point['value']:.3f} on ({point['rule']})")
     print("Research use only. Intervals are 95 %, over patients.")
+
+
+def _mask_figures(metrics: Mapping[str, Any]) -> list[str]:
+    """Return the figures of masks that are printed: Dice and 95 % Hausdorff distance, then lesions."""
+    return [name for part in ("dice", "hd95_mm", "lesion") for name in metrics if name.startswith(part)]
+
+
+def print_measured(measured: Mapping[str, Any]) -> None:
+    """Print how measurements of predicted masks agree with those of reference masks, the first ones of each split."""
+    for split, found in measured["agreement"].items():
+        print(f"measured in predicted masks against reference masks, {SPLITS[split]}:")
+        for name, entry in list(found.items())[:4]:
+            unit = f" {entry['unit']}" if entry["unit"] else ""
+            print(f"  {name:22} mean absolute error {figure(entry['mae'])}{unit}")
 
 
 def figure(entry: Mapping[str, Any]) -> str:
@@ -119,8 +137,40 @@ def _volumes(images: Mapping[str, Any]) -> str:
     return f"{size} voxels of {spacing} mm (medians); orientation {turned}; {units}"
 
 
-def print_plan(plan: Plan, output: Path) -> None:
+def print_plan(plan: Plan | SegmentationPlan | MeasuredPlan, output: Path) -> None:
     """Print the main decisions with their reasons."""
+    from semeion.plan.measure_schema import MeasuredPlan
+    from semeion.plan.schema import Plan
+
+    if isinstance(plan, Plan):
+        _print_networks(plan)
+    elif isinstance(plan, MeasuredPlan):
+        take = plan.measurements.take
+        print(f"target {plan.target.name!r}: {plan.target.task}, {len(plan.target.classes)} classes, from measurements")
+        print(
+            f"  measured: {take.kind}, {', '.join(take.structures)}; {len(plan.measurements.features)} are classified"
+        )
+        print(f"  {plan.validation.why.get('folds', '')}")
+        _print_outlines(plan.segmentation)
+    else:
+        print(f"target {plan.target.name!r}: segmentation of {', '.join(plan.target.classes)}")
+        _print_outlines(plan)
+    print(f"expected: {plan.budget.expected_seconds / 60:.1f} minutes, {plan.budget.expected_gib:.1f} GiB")
+    print(f"\nPlan: {_short(output)} (every decision has its reason; edit it, then `semeion train --plan`)")
+
+
+def _print_outlines(plan: SegmentationPlan) -> None:
+    for arm in plan.arms:
+        network = arm.network
+        sides = " x ".join(map(str, network.patch))
+        print(f"arm {arm.name}: U-Net {network.widths}, windows {sides}, batches of {arm.batch}, {arm.precision}")
+        for reason in arm.why.values():
+            print(f"  {reason}")
+    print(f"{len(plan.members)} networks, {sum(member.steps for member in plan.members)} steps")
+    print(f"  {plan.validation.why.get('scheme', '')}; {plan.choice.why.get('arm', '')}")
+
+
+def _print_networks(plan: Plan) -> None:
     print(f"target {plan.target.name!r}: {plan.target.task}, {len(plan.target.classes)} classes")
     shape = plan.shape
     if plan.images.role != "single":
@@ -135,8 +185,6 @@ def print_plan(plan: Plan, output: Path) -> None:
     steps = sum(member.steps for member in plan.members)
     print(f"{len(plan.members)} members, {steps} steps of {plan.training.batch} images in {plan.training.precision}")
     print(f"  {plan.validation.why.get('scheme', '')}; {plan.validation.why.get('members', '')}")
-    print(f"expected: {plan.budget.expected_seconds / 60:.1f} minutes, {plan.budget.expected_gib:.1f} GiB")
-    print(f"\nPlan: {_short(output)} (every decision has its reason; edit it, then `semeion train --plan`)")
 
 
 def print_findings(counts: Mapping[str, int], output: Path) -> None:

@@ -43,9 +43,9 @@ def measure_segmentation(
         For the bar.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    threads = usable_cores()
-    torch.set_num_threads(threads)
     began = perf_counter()
+    threads = best_threads(candidates, channels, labels, device)
+    torch.set_num_threads(threads)
     progress.start("measuring this machine", len(candidates))
     measured: list[MeasuredArm] = []
     narrow_first = sorted(candidates, key=lambda arm: (arm.network.widths[0], arm.name))
@@ -71,6 +71,19 @@ def measure_segmentation(
             bfloat16_pays = sum(e.seconds["bfloat16"] < 0.9 * e.seconds["float32"] for e in first) * 2 >= len(first)
     progress.finish()
     return SegmentMachine(threads, free_memory_gib(), device, measured, _facts(device))
+
+
+def best_threads(candidates: list[ArmPlan], channels: int, labels: int, device: str) -> int:
+    """Return all usable cores, or one fewer where that is faster: on a shared machine a late thread holds up all."""
+    cores = usable_cores()
+    if cores == 1 or not candidates:
+        return cores
+    arm = min(candidates, key=lambda arm: arm.network.widths[0])
+    times = {}
+    for threads in (cores, cores - 1):
+        torch.set_num_threads(threads)
+        times[threads] = step_seconds(arm, channels, labels, device, bfloat16=False)
+    return min(times, key=lambda threads: times[threads])
 
 
 def step_seconds(arm: ArmPlan, channels: int, labels: int, device: str, *, bfloat16: bool) -> float:

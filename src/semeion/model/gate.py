@@ -28,6 +28,8 @@ CODES: dict[str, str] = {
     "unreadable": "failed: the image is damaged or of an unsupported kind",
     "not-prepared": "failed: the image was read but could not be brought to the model's input",
     "not-finite": "failed: the model's output is not a number",
+    "not-measured": "failed: the masks do not show what must be measured",
+    "measurement-missing": "warning: measurements could not be taken; the median of the training cases stands in",
     "colour-into-grey": "warning: a colour image, but the model was trained on grey ones",
     "grey-into-colour": "warning: a grey image, but the model was trained on colour ones",
     "modality-differs": "warning: the file names a modality that the model was not trained on",

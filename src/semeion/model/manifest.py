@@ -19,6 +19,7 @@ from semeion.model.manifest_parts import (
     Inputs,
     Intensity,
     ListedFile,
+    Measured,
     Member,
     Name,
     OperatingPoint,
@@ -46,6 +47,7 @@ __all__ = [
     "Intensity",
     "ListedFile",
     "Manifest",
+    "Measured",
     "Member",
     "OperatingPoint",
     "Segmentation",
@@ -104,7 +106,10 @@ class Manifest(Part):
     inputs, preparation
         What images it expects, pictures or volumes, and how they become its input.
     segmentation
-        How labels of voxels are found; of a segmentation only, whose `classes` are the foreground labels.
+        How labels of voxels are found: of a segmentation, whose `classes` are the foreground labels, and of a diagnosis
+        from measurements, whose labels are named in `measured`.
+    measured
+        Of a diagnosis from measurements: the members outline, and trees classify what is measured in the masks.
     members, combination
         Networks; the mean of their probabilities (or values) is taken.
     calibration, operating_point
@@ -130,6 +135,7 @@ class Manifest(Part):
     inputs: Inputs
     preparation: AnyPreparation
     segmentation: Segmentation | None = None
+    measured: Measured | None = None
     members: Annotated[list[Member], Field(min_length=1, max_length=MAX_MEMBERS)]
     combination: Literal["mean"] = "mean"
     calibration: Calibration | None = None
@@ -143,9 +149,16 @@ class Manifest(Part):
     @property
     def n_outputs(self) -> int:
         """Width K of every member's output: classes, labels, 1 for a measured value; of voxels the background too."""
+        if self.measured is not None:
+            return len(self.measured.structures) + 1
         if self.task == "segmentation":
             return len(self.classes) + 1
         return len(self.classes) if self.task != "regression" else 1
+
+    @property
+    def outlines(self) -> bool:
+        """Whether the members say of every voxel what it is: of a segmentation, and where masks are measured."""
+        return self.task == "segmentation" or self.measured is not None
 
     @property
     def volumes(self) -> bool:
@@ -197,24 +210,39 @@ class Manifest(Part):
     def _preparation_problems(self) -> list[str]:
         steps, size = self.preparation, self.preparation.size
         problems = []
-        if (self.segmentation is not None) != (self.task == "segmentation"):
-            problems.append("how labels are found belongs to a segmentation, and to no other")
+        if (self.segmentation is not None) != self.outlines:
+            problems.append("how labels are found belongs to what outlines, and to no other")
         elif self.segmentation is not None:
-            problems += self.segmentation.problems(self.classes)
+            problems += self.segmentation.problems(self.measured.structures if self.measured else self.classes)
+        problems += self._measured_problems()
         if isinstance(steps, VolumePreparation):
-            if self.task != "segmentation" and (size is None or not all(1 <= side <= MAX_SIDE for side in size)):
+            if not self.outlines and (size is None or not all(1 <= side <= MAX_SIDE for side in size)):
                 problems.append(f"volumes that are classified need a size of 1 to {MAX_SIDE} voxels a side")
             if self.inputs.role == "channels" and len(steps.channels) != self.inputs.images:
                 problems.append(f"{self.inputs.images} channels are named and {len(steps.channels)} prepared")
             return problems
-        if self.task == "segmentation":
-            problems.append("a segmentation needs volumes")
+        if self.outlines:
+            problems.append("outlines need volumes")
         if self.inputs.photometry is None:
             problems.append("pictures are grey or colour, and neither is said")
         if size is None or not all(8 <= side <= MAX_SIDE for side in size):
             problems.append(f"an input of {steps.size[0]} x {steps.size[1]} is outside 8 to {MAX_SIDE} pixels a side")
         if (steps.window is None) == (steps.intensity == "window"):
             problems.append("the preparation's window does not fit its intensity")
+        return problems
+
+    def _measured_problems(self) -> list[str]:
+        if self.measured is None:
+            return []
+        problems = []
+        if self.task not in ("binary", "multiclass", "ordinal"):
+            problems.append(f"measurements diagnose classes, and the task is {self.task}")
+        take, structures = self.measured.measurements, self.measured.structures
+        values = self.segmentation.values if self.segmentation is not None else []
+        if dict(zip(structures, values, strict=False)) != dict(take.structures):
+            problems.append("the structures that are outlined and those that are measured differ")
+        if len(take.images) != self.inputs.groups:
+            problems.append(f"{len(take.images)} images are measured, and a case has {self.inputs.groups}")
         return problems
 
     def _decision_problems(self) -> list[str]:
@@ -244,6 +272,8 @@ class Manifest(Part):
     def _file_problems(self) -> list[str]:
         fast = [member.fast for member in self.members if member.fast is not None]
         named = [*(member.file for member in self.members), *fast, self.card]
+        if self.measured is not None:
+            named.append(self.measured.file)
         problems = [f"{path!r} is used but not listed in files" for path in named if path not in self.files]
         if len({member.name for member in self.members}) != len(self.members):
             problems.append("two members have the same name")
@@ -257,6 +287,8 @@ def manifest_json(manifest: Manifest) -> str:
     reads the models that it could make.
     """
     unused: dict[str, Any] = {"inputs": set(), "members": {"__all__": set()}}
+    if manifest.measured is None:
+        unused["measured"] = True
     if manifest.segmentation is None:
         unused["segmentation"] = True
         unused["members"]["__all__"].add("mirror")

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from semeion.measure.spec import Measurements
 from semeion.prepare.postprocess import check_rule
 
 MAX_FILE = 2 << 30
@@ -164,6 +165,26 @@ class Segmentation(Part):
             except ValueError as error:
                 found.append(str(error))
         return found
+
+
+class Measured(Part):
+    """How a diagnosis is made of masks: what is measured in them, and who classifies the measurements.
+
+    Attributes
+    ----------
+    structures
+        Names of the labels that the networks outline, in the order of ``segmentation.values``.
+    measurements
+        What is measured of each.
+    file
+        Path of the trees (:class:`semeion.model.trees.Trees`) in the folder.
+    """
+
+    structures: Annotated[list[Name], Field(min_length=1, max_length=255)]
+    measurements: Measurements
+    file: str
+
+    _inside = field_validator("file")(check_path)
 
 
 class Calibration(Part):

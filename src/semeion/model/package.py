@@ -47,6 +47,7 @@ def write_model(
     *,
     mirror: Mapping[str, Sequence[int]] | None = None,
     fast: Mapping[str, bytes] | None = None,
+    files: Mapping[str, bytes] | None = None,
 ) -> str:
     """Write a model folder, whole or not at all.
 
@@ -65,6 +66,8 @@ def write_model(
         Of a segmentation: axes of a member's window along which it also looks mirrored, by the member's name.
     fast
         The same graphs written so that ONNX Runtime runs them faster, by the member's name; those that have one.
+    files
+        Further files that `parts` name, by their path in the folder.
 
     Returns
     -------
@@ -83,6 +86,7 @@ def write_model(
     fast = dict(fast or {})
     contents = {f"members/{name}.onnx": data for name, data in graphs.items()}
     contents |= {f"members/{name}.fast.onnx": data for name, data in fast.items()}
+    contents |= dict(files or {})
     contents["CARD.md"] = card.encode()
     fields = {
         "semeion": semeion_version(),
@@ -127,13 +131,13 @@ def write_model(
 
 def takes(manifest: Manifest) -> Literal["uint8", "float32"]:
     """Return the type of the networks' input: prepared values of a segmentation, 256 steps of everything else."""
-    return "float32" if manifest.task == "segmentation" else "uint8"
+    return "float32" if manifest.outlines else "uint8"
 
 
 def check_engine_fits(manifest: Manifest, name: str, engine: Engine) -> None:
     """Raise :class:`ModelRefused` when an opened graph does not fit the manifest's preparation and classes."""
     steps = manifest.preparation
-    if manifest.task == "segmentation" and isinstance(steps, VolumePreparation):
+    if manifest.outlines and isinstance(steps, VolumePreparation):
         channels, size = len(steps.channels), engine.size
     else:
         channels, *rest = case_shape(steps, manifest.inputs.images, manifest.inputs.groups)
@@ -145,7 +149,7 @@ def check_engine_fits(manifest: Manifest, name: str, engine: Engine) -> None:
             where=f"member {name}",
             fix=_AGAIN,
         )
-    if engine.dense != (manifest.task == "segmentation"):
+    if engine.dense != manifest.outlines:
         raise ModelRefused(
             f"the graph answers {'for every voxel' if engine.dense else 'once a case'}, which is not what a "
             f"{manifest.task} model does",
@@ -175,7 +179,7 @@ def _check_same(engine: Engine, faster: Engine, manifest: Manifest, name: str) -
     if takes(manifest) == "uint8":
         given = random.integers(0, 256, shape, dtype=np.uint8)
     a, b = (np.moveaxis(one.run(given), 1, -1) for one in (engine, faster))
-    task: Task = "multiclass" if manifest.task == "segmentation" else manifest.task
+    task: Task = "multiclass" if manifest.outlines else manifest.task
     difference = float(np.abs(from_logits(a, task) - from_logits(b, task)).max())
     if not difference <= TOLERANCE:
         raise ModelRefused(

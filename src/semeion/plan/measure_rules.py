@@ -101,8 +101,8 @@ def make_measured_plan(
         validation=PairsPlan(
             folds=folds,
             why={
-                "folds": f"{pairs_of(folds)} networks, each without two of {folds} folds: masks to learn from and masks "
-                "that are weighed come from networks that saw neither the patient nor the held-out fold"
+                "folds": f"{pairs_of(folds)} networks, each without two of {folds} folds: masks to learn from and "
+                "masks that are weighed come from networks that saw neither the patient nor the held-out fold"
             },
         ),
         segmentation=networks,

@@ -129,12 +129,8 @@ def unets(size_kji: Sequence[float], spacing_kji: Sequence[float]) -> list[ArmPl
 
 def segment_candidates(facts: dict[str, Any]) -> list[ArmPlan]:
     """Return the networks worth measuring for a fingerprint (:func:`semeion.plan.fingerprint.fingerprint`)."""
-    spacing = target_spacing(facts)
     volume = facts["training"]["volume"][volume_axes(facts["training"]["volume"])]
-    planned = [
-        volume["spacing"][axis]["median"] if wanted is None else wanted
-        for axis, wanted in zip("ijk", spacing, strict=True)
-    ]
+    planned = planned_spacing(facts)
     size = [volume["extent_mm"][axis]["median"] / mm for axis, mm in zip("ijk", planned, strict=True)]
     return unets(size[::-1], planned[::-1])
 
@@ -145,3 +141,14 @@ def target_spacing(facts: dict[str, Any]) -> tuple[float | None, float | None, f
     axes = volume[volume_axes(volume)]["spacing"]
     median = [float(axes[axis]["median"]) for axis in "ijk"]
     return (median[0], median[1], None) if volume["anisotropic"] else (median[0], median[1], median[2])
+
+
+def planned_spacing(facts: dict[str, Any]) -> tuple[float, float, float]:
+    """Return :func:`target_spacing` with the median along an axis that keeps its own."""
+    volume = facts["training"]["volume"]
+    axes = volume[volume_axes(volume)]["spacing"]
+    i, j, k = (
+        float(axes[axis]["median"]) if wanted is None else wanted
+        for axis, wanted in zip("ijk", target_spacing(facts), strict=True)
+    )
+    return i, j, k

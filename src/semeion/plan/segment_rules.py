@@ -11,7 +11,7 @@ from semeion.errors import InputError
 from semeion.plan.networks import volume_axes
 from semeion.plan.rules import SAFE_SHARE, Wishes, member_seed
 from semeion.plan.schema import BudgetPlan
-from semeion.plan.segment_networks import target_spacing
+from semeion.plan.segment_networks import planned_spacing, target_spacing
 from semeion.plan.segment_schema import (
     ArmPlan,
     ChoicePlan,
@@ -33,6 +33,8 @@ LEAST_STEPS = 60
 """Steps below which nothing is learned that deserves to ship."""
 LEAST_TRIAL = 100
 """Steps of each arm below which a comparison of arms would be luck."""
+MOST_EVALUATIONS = 15
+"""Validations of a member while it learns."""
 MOST_STEPS = 20_000
 """Steps of one member, after which another member gains more."""
 STEADY = 0.02
@@ -99,23 +101,24 @@ def make_segmentation_plan(
     """
     budget = wishes.budget or DEFAULT_BUDGET
     validation = plan_segment_validation(facts, folds)
-    reserve = plan_reserve(facts, budget)
-    seconds = budget - wishes.used - wishes.still_to_prepare - reserve
-    members = max(1, validation.folds)
     if not machine.measured:
         raise InputError(
             "the training volumes are too small to be outlined by a network",
             where="the cohort",
             fix="bring volumes of at least 8 voxels along two axes",
         )
-    arms = choose_arms(facts, machine, max(seconds, 0.0) / members)
+    members = max(1, validation.folds)
+    for_learning = max(0.0, budget - wishes.used - wishes.still_to_prepare - plan_reserve(facts, budget))
+    arms = choose_arms(facts, machine, for_learning / members)
     preferred = arms[0]
+    reserve = plan_reserve(facts, budget, preferred)
+    seconds = budget - wishes.used - wishes.still_to_prepare - reserve
     # A step as it will be: reading, augmentation and validation take a tenth.
     steps = int(min(MOST_STEPS, max(seconds, 0.0) / members / (1.1 * preferred.step)))
     if steps < LEAST_STEPS:
         need = 1.1 * LEAST_STEPS * members * preferred.step + wishes.used + wishes.still_to_prepare
         minutes = math.ceil(need / 60)
-        while 60 * minutes - plan_reserve(facts, 60.0 * minutes) < need:
+        while 60 * minutes - plan_reserve(facts, 60.0 * minutes, preferred) < need:
             minutes += 1
         raise InputError(
             f"the budget of {budget:.0f} s leaves {steps} steps a member, fewer than the {LEAST_STEPS} that learn "
@@ -124,7 +127,8 @@ def make_segmentation_plan(
             fix=f"allow at least {minutes}m",
         )
     preparation = plan_preparation(facts)
-    training_plan = plan_training(facts, machine)
+    looks = looks_a_case(facts, preferred.arm)
+    training_plan = plan_training(facts, machine, plan_evaluations(steps, preferred.arm, looks))
     planned = [
         entry.arm.model_copy(
             update={
@@ -284,6 +288,24 @@ def _why_arm(entry: MeasuredArm, facts: dict[str, Any], number: int, steps: int)
     }
 
 
+def looks_a_case(facts: dict[str, Any], arm: ArmPlan, overlap: float = 0.0) -> float:
+    """Return the windows that the median volume takes."""
+    volume = facts["training"]["volume"]
+    size = volume[volume_axes(volume)]["extent_mm"]
+    patch = arm.network.patch if arm.network.dims == 3 else [1, *arm.network.patch]
+    counts = []
+    for axis, mm, window in zip("kji", planned_spacing(facts)[::-1], patch, strict=True):
+        side, step = size[axis]["median"] / mm, max(1.0, window * (1 - overlap))
+        counts.append(1 + max(0, math.ceil((side - window) / step - 1e-9)))
+    return float(math.prod(counts))
+
+
+def plan_evaluations(steps: int, arm: ArmPlan, looks: float) -> int:
+    """Return how often a member is validated: looking at a window costs about a third of learning from it."""
+    cases = SegmentTrainingPlan(threads=1).validation_cases
+    return int(min(MOST_EVALUATIONS, max(2, 0.05 * steps * arm.batch / (0.35 * cases * looks))))
+
+
 def plan_segment_validation(facts: dict[str, Any], folds: int = 0) -> SegmentValidationPlan:
     """Use the given val cases, else folds where they are wanted, else a part of the training cases."""
     cases, training = facts["cases"], facts["training"]
@@ -322,13 +344,23 @@ def plan_segment_validation(facts: dict[str, Any], folds: int = 0) -> SegmentVal
     )
 
 
-def plan_reserve(facts: dict[str, Any], budget: float) -> float:
-    """Return seconds kept for export, outlines, evidence and report."""
-    cases = sum(facts["cases"].values()) - (facts["cases"].get("train", 0) if facts["has_split"] else 0)
-    return float(12.0 + 0.02 * budget + 0.7 * cases)
+def plan_reserve(facts: dict[str, Any], budget: float, entry: MeasuredArm | None = None) -> float:
+    """Return seconds kept for export, choices, outlines, evidence and report; with `entry` those that it outlines in.
+
+    A validation case is looked at five times (plain, mirrored, and mirrored again at the end), a test case twice.
+    """
+    given, training = facts["cases"], facts["training"]["cases"]
+    test = given.get("test", 0) if facts["has_split"] else 0
+    chosen = given.get("val", 0) if facts["has_split"] else 0
+    chosen = chosen or training * (0.15 if test else 1.0)
+    seconds = 12.0 + 0.02 * budget + 0.3 * (chosen + test)
+    if entry is not None:
+        window = 0.5 * entry.step / entry.arm.batch
+        seconds += (5 * chosen + 2 * test) * looks_a_case(facts, entry.arm, overlap=0.5) * window
+    return float(seconds)
 
 
-def plan_training(facts: dict[str, Any], machine: SegmentMachine) -> SegmentTrainingPlan:
+def plan_training(facts: dict[str, Any], machine: SegmentMachine, evaluations: int) -> SegmentTrainingPlan:
     """Decide loss, sampling and augmentation."""
     anisotropic = facts["training"]["volume"]["anisotropic"]
     sided = [name for name in facts["classes"] if SAME_SIDES.search(name.replace("_", " "))]
@@ -336,6 +368,7 @@ def plan_training(facts: dict[str, Any], machine: SegmentMachine) -> SegmentTrai
     return SegmentTrainingPlan(
         device="cuda" if machine.device == "cuda" else "cpu",
         threads=machine.threads,
+        evaluations=evaluations,
         augmentation=VolumeAugmentationPlan(
             rotation=180.0 if anisotropic else 20.0,
             tilt=0.0 if anisotropic else 20.0,
@@ -353,6 +386,7 @@ def plan_training(facts: dict[str, Any], machine: SegmentMachine) -> SegmentTrai
         why={
             "foreground": "half of the patches are centred near a label, labels in turn, so that small ones count",
             "dice": "soft Dice and cross-entropy together: one follows the figure that is weighed, the other is smooth",
+            "evaluations": f"{MOST_EVALUATIONS}, or as many as take a twentieth of a member's time",
             "averaging": "averaged weights outline better than the last ones and make validation steady",
         },
     )

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from semeion.cohort.cohort import Cohort
+from semeion.cohort.cohort import Cohort, Task
 from semeion.errors import InputError
 from semeion.evidence.calibrate import fit_temperature, fit_temperatures
 from semeion.evidence.operating import OperatingPoints, choose_point, parse_rule
@@ -68,35 +68,7 @@ class Predictor:
 
     def decide(self, raw: Values, rows: Rows, fitted_on: str) -> Decision:
         """Fit calibration and operating point on the combined predictions `raw` of `rows`."""
-        y, classes, task = self.y[rows], self.trained.plan.target.classes, self.task
-        if task == "regression":
-            return Decision(None, None, fitted_on, len(rows))
-        if task == "multilabel":
-            fits = fit_temperatures(y, raw)
-            values = [fit.value for fit in fits]
-            p = calibrate(raw, task, values)
-            known = ~np.isnan(y)
-            remarks = [f"{name}: {fit.reason}" for name, fit in zip(classes, fits, strict=True) if fit.reason]
-            points = {}
-            for k, name in enumerate(classes):
-                points[name], remark = self._point(y[known[:, k], k], p[known[:, k], k])
-                remarks += [f"{name}: {text}" for text in remark]
-            return Decision(values, points, fitted_on, len(rows), tuple(remarks))
-        fit = fit_temperature(y, raw)
-        remarks = [fit.reason] if fit.reason else []
-        point = None
-        if task == "binary":
-            point, more = self._point(y, calibrate(raw, task, fit.value)[:, 1])
-            remarks += more
-        return Decision(fit.value, point, fitted_on, len(rows), tuple(remarks))
-
-    def _point(self, y: Values, p: Values) -> tuple[float, list[str]]:
-        """Choose the point; where these cases allow none, take 0.5 and say so: learning is not thrown away."""
-        parse_rule(self.rule)
-        try:
-            return choose_point(y, p, self.rule), []
-        except InputError as error:
-            return 0.5, [f"no operating point could be chosen ({error.what}), so 0.5 stands"]
+        return decide(self.y[rows], raw, self.task, self.trained.plan.target.classes, self.rule, fitted_on)
 
     def frame(self, rows: Rows, raw: Values, decision: Decision, split: str, fold: int, member: str) -> pd.DataFrame:
         """Return ``predictions.parquet`` rows of one member (or the ensemble)."""
@@ -114,6 +86,49 @@ class Predictor:
         )
         p = calibrate(raw, self.task, decision.temperature)
         return prediction_rows(base, plan.name, self.task, plan.classes, self.y[rows], raw, p)
+
+
+def decide(y: Values, raw: Values, task: Task, classes: list[str], rule: str, fitted_on: str) -> Decision:
+    """Fit calibration and operating point.
+
+    Parameters
+    ----------
+    y, raw
+        Reference standard and combined predictions of the cases that decide, ``(cases,)`` and ``(cases, outputs)``.
+    task, classes, rule
+        Of the target, and of the operating point.
+    fitted_on
+        What those cases are, in words.
+    """
+    if task == "regression":
+        return Decision(None, None, fitted_on, len(y))
+    if task == "multilabel":
+        fits = fit_temperatures(y, raw)
+        values = [fit.value for fit in fits]
+        p = calibrate(raw, task, values)
+        known = ~np.isnan(y)
+        remarks = [f"{name}: {fit.reason}" for name, fit in zip(classes, fits, strict=True) if fit.reason]
+        points = {}
+        for k, name in enumerate(classes):
+            points[name], remark = _point(y[known[:, k], k], p[known[:, k], k], rule)
+            remarks += [f"{name}: {text}" for text in remark]
+        return Decision(values, points, fitted_on, len(y), tuple(remarks))
+    fit = fit_temperature(y, raw)
+    remarks = [fit.reason] if fit.reason else []
+    point = None
+    if task == "binary":
+        point, more = _point(y, calibrate(raw, task, fit.value)[:, 1], rule)
+        remarks += more
+    return Decision(fit.value, point, fitted_on, len(y), tuple(remarks))
+
+
+def _point(y: Values, p: Values, rule: str) -> tuple[float, list[str]]:
+    """Choose the point; where these cases allow none, take 0.5 and say so: learning is not thrown away."""
+    parse_rule(rule)
+    try:
+        return choose_point(y, p, rule), []
+    except InputError as error:
+        return 0.5, [f"no operating point could be chosen ({error.what}), so 0.5 stands"]
 
 
 def predict_run(

@@ -33,7 +33,7 @@ from semeion.study.planning import check_plan_fits, plan_run, refuse_covariates,
 from semeion.study.predicting import operating_points, predict_run
 from semeion.study.shipping import ship
 from semeion.study.stopping import interruptible
-from semeion.study.weighing import Audited, run_evidence
+from semeion.study.weighing import Audited, asked_of, member_json, run_evidence
 
 
 def start_run(
@@ -122,6 +122,12 @@ def _go(run: RunFolder, progress: Progress, started: float | None) -> None:
             from semeion.study.segment_road import go_segmentation
 
             go_segmentation(run, cohort, facts, audited, options, clock, progress)
+            state["finished"] = True
+            return
+        if cohort.structures:
+            from semeion.study.measure_road import go_measured
+
+            go_measured(run, cohort, facts, audited, options, clock, progress)
             state["finished"] = True
             return
         plan = _plan(run, cohort, facts, options, clock, progress)
@@ -231,7 +237,7 @@ def _finish(
     with whole_file(run / "predictions.parquet") as temporary:
         predicted.table.to_parquet(temporary, index=False)
     progress.advance(1, "evidence")
-    evidence = run_evidence(plan, trained, predicted, cohort, audited)
+    evidence = run_evidence(asked_of(plan), [member_json(one) for one in trained.facts], predicted, cohort, audited)
     question = question_of(plan)
     points = operating_points(predicted, plan.operating_point.rule, plan.target.task, plan.target.classes)
     write_gallery(run, predicted.table, question, points, cohort, store)

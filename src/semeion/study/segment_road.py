@@ -26,10 +26,12 @@ from semeion.plan.segment_schema import SegmentationPlan, SegmentMemberPlan
 from semeion.plan.splits import Sides, inner_split, sides
 from semeion.prepare.volume_store import VolumeStore, build_volume_store
 from semeion.progress import Progress
+from semeion.report.page import write_report
 from semeion.study.clock import Clock
 from semeion.study.folder import RunFolder
 from semeion.study.options import RunOptions
 from semeion.study.outlining import Group, outline_cases, write_predictions
+from semeion.study.segment_gallery import write_segment_gallery
 from semeion.study.segment_shipping import ship_segmentation
 from semeion.study.segment_weighing import segmentation_evidence
 from semeion.study.segmenting import TrainedSegmenters, train_segmenters
@@ -213,6 +215,25 @@ def prepare_segmentation(
         When a case that is learned from or validates has no mask, or the groups are too few to divide.
     """
     parts = segment_sides(cohort, facts, plan)
+    return store_of(run, cohort, facts, plan, parts, options, progress), parts
+
+
+def store_of(
+    run: RunFolder,
+    cohort: Cohort,
+    facts: pd.DataFrame,
+    plan: SegmentationPlan,
+    parts: list[Sides],
+    options: RunOptions,
+    progress: Progress,
+) -> VolumeStore:
+    """Build the store of a divided cohort.
+
+    Raises
+    ------
+    InputError
+        When a case that is learned from or validates has no mask.
+    """
     masks = [first[0] if first else None for first in mask_references(cohort)]
     needed = np.unique(np.concatenate([np.concatenate([side.learn, side.validate]) for side in parts]))
     without = [str(cohort.table["case_id"].iloc[row]) for row in needed if masks[row] is None]
@@ -223,7 +244,7 @@ def prepare_segmentation(
             fix="fill the masks in, or remove the rows",
             details=[f"case {case}" for case in without[:20]],
         )
-    store = build_volume_store(
+    return build_volume_store(
         cohort.table["case_id"].tolist(),
         image_references(cohort),
         masks,
@@ -233,7 +254,6 @@ def prepare_segmentation(
         jobs=options.jobs,
         progress=progress,
     )
-    return store, parts
 
 
 def groups_of(cohort: Cohort, facts: pd.DataFrame) -> npt.NDArray[np.int64]:
@@ -309,6 +329,7 @@ def _finish(
     progress.start("weighing", 3)
     evidence = segmentation_evidence(plan, trained.facts, table, cohort, audited)
     progress.advance(1, "pictures")
+    write_segment_gallery(run, table, evidence["ranking"], cohort)
     graphs = {m.name: (run / "members" / m.name / "graph.onnx").read_bytes() for m in plan.members}
     learned = np.unique(np.concatenate([side.learn for side in parts]))
     progress.advance(1, "model")
@@ -317,5 +338,6 @@ def _finish(
     evidence["budget"] = {"asked_seconds": clock.budget, "used_seconds": used, "ended": trained.ended}
     evidence["cost"] = {"seconds": used, "peak_mib": round(peak_gib() * 1024, 1)}
     write_json(run / "evidence.json", evidence)
+    write_report(run.path)
     progress.advance(1, "report")
     progress.finish()

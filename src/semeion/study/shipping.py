@@ -49,8 +49,8 @@ def ship(
             **_seen(plan, seen),
         },
         "preparation": plan.preparation.spec(),
-        "calibration": _calibration(evidence["calibration"]),
-        "operating_point": _point(evidence["operating_point"]),
+        "calibration": calibration_part(evidence["calibration"]),
+        "operating_point": point_part(evidence["operating_point"]),
         "evidence": headline(evidence["metrics"]),
     }
     graphs = {m.name: (member_folder(run, m) / "graph.onnx").read_bytes() for m in trained.plan.members}
@@ -72,11 +72,13 @@ def _seen(plan: Plan, seen: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _calibration(calibration: dict[str, Any] | None) -> dict[str, Any] | None:
+def calibration_part(calibration: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return the calibration as the manifest states it."""
     kept = ("method", "value", "by_target")
     return None if calibration is None else {name: calibration[name] for name in kept if name in calibration}
 
 
-def _point(point: dict[str, Any] | None) -> dict[str, Any] | None:
+def point_part(point: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return the operating point as the manifest states it."""
     kept = ("rule", "value", "by_target")
     return None if point is None else {name: point[name] for name in kept if name in point}

@@ -13,7 +13,7 @@ from semeion.evidence.question import Question
 from semeion.evidence.weigh import weigh
 from semeion.plan.fingerprint import known_counts, label_counts
 from semeion.plan.schema import Plan
-from semeion.study.learning import Trained, question_of
+from semeion.study.learning import question_of
 from semeion.study.predicting import Decision, Predicted, operating_points
 from semeion.study.statements import EFFECT, NO_PATIENTS, SCHEMA, strata_of
 
@@ -37,9 +37,37 @@ class Audited:
     affected: dict[str, list[str]]
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What the evidence needs to know of a plan, whatever its kind.
+
+    Attributes
+    ----------
+    question
+        The target.
+    rule
+        Of the operating point.
+    seed
+        Of the bootstrap.
+    given_split
+        Whether the table's own val cases chose.
+    """
+
+    question: Question
+    rule: str
+    seed: int
+    given_split: bool
+
+
+def asked_of(plan: Plan) -> Asked:
+    """Return what a plan of networks asks."""
+    given = plan.validation.scheme == "given"
+    return Asked(question_of(plan), plan.operating_point.rule, plan.seed, given)
+
+
 def run_evidence(
-    plan: Plan,
-    trained: Trained,
+    asked: Asked,
+    members: list[dict[str, Any]],
     predicted: Predicted,
     cohort: Cohort,
     audited: Audited,
@@ -48,21 +76,21 @@ def run_evidence(
 
     Parameters
     ----------
-    plan, trained, predicted, cohort
-        What was planned, learned and predicted, and of whom.
+    asked, members, predicted, cohort
+        What was asked, what is said of each member, what was predicted, and of whom.
     audited
         Verdicts, and what the user accepted.
     """
-    question = question_of(plan)
-    points = operating_points(predicted, plan.operating_point.rule, plan.target.task, plan.target.classes)
-    weighed = weigh(predicted.table, question, points=points, seed=plan.seed, strata=strata_of(cohort))
+    question, seed = asked.question, asked.seed
+    points = operating_points(predicted, asked.rule, question.task, list(question.classes))
+    weighed = weigh(predicted.table, question, points=points, seed=seed, strata=strata_of(cohort))
     without = None
     spoiled = {case for name in audited.accepted for case in audited.affected.get(name, ())}
     if spoiled:
         kept = predicted.table[~predicted.table["case_id"].isin(spoiled)]
         without = {
             "cases_left_out": len(spoiled),
-            "metrics": weigh(kept, question, points=points, seed=plan.seed)["metrics"],
+            "metrics": weigh(kept, question, points=points, seed=seed)["metrics"],
         }
     notes = [*cohort.notes, *weighed.pop("notes")]
     if not cohort.has_patients:
@@ -96,9 +124,9 @@ def run_evidence(
         "audits": audited.audits,
         "accepted": audited.accepted,
         "without_accepted": without,
-        "members": [member_json(facts) for facts in trained.facts],
+        "members": members,
         "notes": notes,
-        "not_validated": not_validated(cohort, plan),
+        "not_validated": not_validated(cohort, given_split=asked.given_split),
     }
 
 
@@ -171,13 +199,13 @@ def member_json(facts: dict[str, Any]) -> dict[str, Any]:
     return {name: facts[name] for name in kept}
 
 
-def not_validated(cohort: Cohort, plan: Plan) -> list[str]:
+def not_validated(cohort: Cohort, *, given_split: bool) -> list[str]:
     """Return what no figure of this run speaks for."""
     sentences = []
     sites = cohort.table["site"].dropna().nunique()
     if sites <= 1:
         sentences.append("Images from another site, scanner or protocol: none were seen (use `semeion evaluate`).")
-    if plan.validation.scheme == "given" and not (cohort.table["split"] == "test").any():
+    if given_split and not (cohort.table["split"] == "test").any():
         sentences.append("New cases: there is no test split, and validation figures are optimistic.")
     sentences.append("Patients unlike those of the cohort in age, sex, ethnicity, disease stage or prevalence.")
     return [*sentences, EFFECT]

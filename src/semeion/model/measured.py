@@ -1,0 +1,180 @@
+"""Findings of a diagnosis from measurements: outline, measure, classify, and say which measurement drove it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import ValidationError
+
+from semeion.errors import ImageError, InputError, MachineError, ModelRefused, SemeionError
+from semeion.model.cases import Case
+from semeion.model.combine import calibrate, called, temperatures
+from semeion.model.findings import Finding, reason
+from semeion.model.gate import volume_remarks, why_unread
+from semeion.model.manifest import Manifest, explain
+from semeion.model.mask_findings import read_volumes
+from semeion.model.masks import Format, mask_name, write_mask
+from semeion.model.segment import Segmenter, as_values
+from semeion.model.trees import TreeMember, Trees
+from semeion.prepare.case import planes_of
+from semeion.progress import Progress
+
+if TYPE_CHECKING:
+    from semeion.cohort.volume import Volume
+
+DRIVERS = 3
+"""Measurements that an explanation names."""
+
+
+def open_trees(data: bytes, manifest: Manifest, *, where: str) -> TreeMember:
+    """Read the trees of a model from the bytes of their file.
+
+    Raises
+    ------
+    ModelRefused
+        When they are none, or do not fit the manifest's classes and measurements.
+    """
+    again = "get the model from its source again"
+    try:
+        trees = Trees.model_validate_json(data, strict=True)
+    except ValidationError as error:
+        raise ModelRefused(f"holds no trees ({explain(error)})", where=where, fix=again) from error
+    if manifest.measured is None or trees.outputs != len(manifest.classes):
+        raise ModelRefused(f"the trees have {trees.outputs} outputs, not the model's classes", where=where, fix=again)
+    from semeion.measure.features import feature_definitions
+
+    unknown = set(trees.features) - set(feature_definitions(manifest.measured.measurements))
+    if unknown:
+        raise ModelRefused(f"the measurement {sorted(unknown)[0]!r} is not taken", where=where, fix=again)
+    return TreeMember(trees)
+
+
+def measured_findings(
+    segmenter: Segmenter,
+    trees: TreeMember,
+    manifest: Manifest,
+    digest: str,
+    cases: Sequence[Case],
+    progress: Progress,
+    folder: Path | None = None,
+    suffix: Format = "nii.gz",
+) -> Iterator[Finding]:
+    """Judge cases one after another; only one is in memory.
+
+    Parameters
+    ----------
+    segmenter, trees, manifest, digest
+        The model and its hash.
+    cases
+        From :func:`semeion.model.cases.list_cases`.
+    progress
+        Told of every case.
+    folder, suffix
+        Where masks are written and in which format; None: nowhere. Of several images a case the file's name ends in the
+        image's.
+
+    Yields
+    ------
+    Finding
+        One a case: the call, calibrated probabilities, and in ``explanation`` the measurements that drove it most. A
+        case that fails keeps its row.
+    """
+    progress.start("Outlining and measuring", len(cases))
+    for case in cases:
+        yield _judge(segmenter, trees, manifest, digest, case, folder, suffix)
+        progress.advance(1)
+    progress.finish()
+
+
+def _judge(
+    segmenter: Segmenter,
+    trees: TreeMember,
+    manifest: Manifest,
+    digest: str,
+    case: Case,
+    folder: Path | None,
+    suffix: Format,
+) -> Finding:
+    from semeion.measure.features import measure_case
+
+    failed = Finding(case.case_id, case.image, manifest.target, "failed", None, (), (), digest)
+    measured, how = manifest.measured, manifest.segmentation
+    if measured is None or how is None:
+        raise ValueError("the model measures nothing")
+    names = manifest.inputs.names or [""]
+    sources = (case.source, *case.others)
+    if None in sources:
+        which = f"image {names[sources.index(None)]!r}" if len(names) > 1 else "image"
+        return replace(failed, reasons=(reason("missing-file", f"the table names no {which} for this case"),))
+    given = [source for source in sources if isinstance(source, str)]
+    said: tuple[str, ...] = ()
+    written = ""
+    try:
+        volumes = read_volumes(given, manifest)
+        groups = volumes
+        if manifest.inputs.groups > 1 and len(volumes) == 1:
+            groups = planes_of(volumes[0], manifest.inputs.groups)
+        drawn: list[Volume] = []
+        for number, name in enumerate(measured.measurements.images):
+            own = [groups[number]] if manifest.inputs.groups > 1 else volumes
+            labels, prepared = segmenter.segment(own)
+            said += tuple(volume_remarks(own, prepared.notes, manifest.inputs))
+            drawn.append(as_values(labels, how.values))
+            if folder is not None:
+                path = folder / mask_name(f"{case.case_id} {name}".rstrip(), suffix)
+                write_mask(path, drawn[-1])
+                written = written or str(path)
+        values = measure_case(drawn, measured.measurements, where=f"case {case.case_id}")
+    except ImageError as error:
+        if error.where in given:
+            return replace(failed, reasons=(reason(*why_unread(str(error.where), error)),))
+        return replace(failed, reasons=(reason("not-prepared", error.what),))
+    except InputError as error:
+        return replace(failed, reasons=(reason("not-measured", error.what),))
+    except (MachineError, MemoryError) as error:
+        what = error.what if isinstance(error, SemeionError) else "not enough memory for this image"
+        return replace(failed, reasons=(reason("too-large", what),))
+    except (OSError, ValueError, RuntimeError) as error:
+        return replace(failed, reasons=(reason("not-prepared", str(error).strip().split("\n")[-1]),))
+    x = np.array([[values[name] for name in trees.trees.features]])
+    raw = trees.probabilities(x)
+    p = calibrate(raw, manifest.task, temperatures(manifest.calibration, tuple(manifest.classes)))
+    call = called(p, manifest.task, tuple(manifest.classes), manifest.positive, manifest.operating_point)[0]
+    reasons = tuple(reason(*text.split(": ", 1)) for text in dict.fromkeys(said))
+    missing = [name for name, value in zip(trees.trees.features, x[0], strict=True) if not np.isfinite(value)]
+    if missing:
+        reasons = (*reasons, reason("measurement-missing", ", ".join(missing[:5])))
+    return replace(
+        failed,
+        status="called",
+        call=manifest.classes[int(call)],
+        p=tuple(map(float, p[0])),
+        raw=tuple(map(float, raw[0])),
+        reasons=reasons,
+        mask=written,
+        explanation=explanation(trees, x, int(call), manifest),
+    )
+
+
+def explanation(trees: TreeMember, x: np.ndarray, call: int, manifest: Manifest) -> str:
+    """Return what pushed a case most towards its call: ``Left ventricular ejection fraction 22 % (+0.31); ...``.
+
+    The numbers in brackets are what each measurement added to the class's probability (boosted trees: to its logit).
+    """
+    from semeion.measure.features import feature_definitions
+
+    if manifest.measured is None:
+        return ""
+    known = feature_definitions(manifest.measured.measurements)
+    towards = trees.contributions(x)[1][0, :, call]
+    parts = []
+    for column in np.argsort(-towards, kind="stable")[:DRIVERS]:
+        definition = known[trees.trees.features[column]]
+        value = float(trees.filled(x)[0, column])
+        unit = f" {definition.unit}" if definition.unit else ""
+        parts.append(f"{definition.title} {value:.3g}{unit} ({towards[column]:+.2f})")
+    return "; ".join(parts)

@@ -1,0 +1,237 @@
+"""The road of a diagnosis from measurements: outline with networks, measure, classify; every step held out alike.
+
+See :mod:`semeion.plan.crossfit` for who may look at whom.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from semeion.artefacts import write_json
+from semeion.cohort.cohort import Cohort
+from semeion.errors import InputError, Interrupted
+from semeion.measure import cardiac
+from semeion.measure.features import feature_definitions
+from semeion.measure.spec import Measurements, infer_measurements
+from semeion.plan.crossfit import CrossFit, cross_fit
+from semeion.plan.files import read_plan_as, write_plan
+from semeion.plan.fingerprint import fingerprint
+from semeion.plan.measure_rules import FOLDS, make_measured_plan, pairs_of, reserve_for_measuring
+from semeion.plan.measure_schema import MeasuredPlan
+from semeion.plan.rules import Wishes
+from semeion.plan.splits import Sides, strata
+from semeion.prepare.volume_scan import scan_volumes
+from semeion.progress import Progress
+from semeion.report.page import write_report
+from semeion.study.clock import Clock
+from semeion.study.diagnosing import Diagnosed, diagnose
+from semeion.study.folder import RunFolder
+from semeion.study.inspect import labels
+from semeion.study.measure_shipping import ship_measured
+from semeion.study.measuring import measure_cases, one_row_a_volume
+from semeion.study.options import RunOptions
+from semeion.study.outlining import write_predictions
+from semeion.study.segment_road import groups_of, plan_segmentation, segmenter_of_run, store_of
+from semeion.study.segmenting import train_segmenters
+from semeion.study.stopping import interruptible
+from semeion.study.weighing import Asked, Audited, run_evidence
+
+Rows = npt.NDArray[np.int64]
+
+
+def go_measured(
+    run: RunFolder,
+    cohort: Cohort,
+    facts: pd.DataFrame,
+    audited: Audited,
+    options: RunOptions,
+    clock: Clock,
+    progress: Progress,
+) -> None:
+    """Plan, outline, measure, classify, weigh, ship and tell.
+
+    Raises
+    ------
+    InputError
+        When a case has no mask, or the cases are too few to divide.
+    Interrupted
+        When the user stopped it; resumable.
+    """
+    volumes = one_row_a_volume(cohort)
+    seen = _scan(volumes, options, progress)
+    plan = _plan(run, cohort, facts, volumes, seen, options, clock, progress)
+    clock.budget = plan.budget.seconds
+    fit = folds_of(cohort, facts, plan)
+    each = len(plan.measurements.take.images)
+    parts = [on_volumes(side, each) for side in fit.sides]
+    store = store_of(run, volumes, seen, plan.segmentation, parts, options, progress)
+    with interruptible() as stop:
+        groups = np.repeat(groups_of(cohort, facts), each)
+        trained = train_segmenters(run, plan.segmentation, store, parts, clock, progress, stop, groups)
+        if stop():
+            raise Interrupted("stopped by the user")
+    executed = plan.model_copy(update={"segmentation": trained.plan, "budget": trained.plan.budget})
+    write_plan(executed, run / "plan.executed.yaml")
+    networks = [
+        segmenter_of_run(run, trained.plan, [member for member in trained.plan.members if member.fold == number])
+        for number in range(len(fit.pairs))
+    ]
+    measured = measure_cases(run, cohort, volumes, plan.measurements.take, fit, networks, shipped_pairs(fit), progress)
+    progress.start("weighing", 4)
+    found = diagnose(executed, cohort, labels(cohort), groups_of(cohort, facts), fit, measured)
+    _finish(run, executed, cohort, seen, audited, fit, found, clock, progress, trained.facts, trained.ended)
+
+
+def shipped_pairs(fit: CrossFit) -> tuple[int, ...]:
+    """Return the networks that ship: neighbouring pairs in a ring, so that each fold is left out by two of them.
+
+    As many as folds, close to the number that outlined a held-out case, and every patient was learned from by some.
+    """
+    folds = fit.folds
+    ring = {tuple(sorted((fold, (fold + 1) % folds))) for fold in range(folds)}
+    return tuple(number for number, pair in enumerate(fit.pairs) if pair in ring)
+
+
+def folds_of(cohort: Cohort, facts: pd.DataFrame, plan: MeasuredPlan) -> CrossFit:
+    """Return the folds of the cases that are not test cases; a given val split joins the others."""
+    split = cohort.table["split"].to_numpy(dtype=object) if cohort.has_split else None
+    pool = np.arange(len(cohort.table), dtype=np.int64)
+    pool = pool if split is None else pool[split != "test"]
+    y = labels(cohort)
+    stratum = np.zeros(len(y), dtype=np.int64)
+    stratum[pool] = strata(y[pool], cohort.target.task)
+    how = plan.validation
+    return cross_fit(
+        pool, stratum, groups_of(cohort, facts), folds=how.folds, inner_share=how.inner_share, seed=plan.seed
+    )
+
+
+def on_volumes(side: Sides, each: int) -> Sides:
+    """Return the sides of the volumes of the cases of `side`, `each` a case, one after the other."""
+
+    def spread(rows: Rows) -> Rows:
+        return (rows[:, None] * each + np.arange(each)).ravel().astype(np.int64)
+
+    return Sides(side.fold, spread(side.learn), spread(side.validate), spread(side.held_out))
+
+
+def classified_features(take: Measurements) -> tuple[str, ...]:
+    """Return the measurements that a classifier sees: of a heart those that hold whatever the split over the axes."""
+    return tuple(cardiac.TRUE_BY_VOLUME) if take.kind == "heart" else tuple(feature_definitions(take))
+
+
+def _scan(volumes: Cohort, options: RunOptions, progress: Progress) -> pd.DataFrame:
+    seen = scan_volumes(volumes, jobs=options.jobs, progress=progress)
+    bad = seen[seen["status"] != "ok"]
+    if len(bad):
+        raise InputError(
+            f"{len(bad)} of {len(seen)} volumes or masks cannot be used",
+            where=volumes.source,
+            fix="correct these, or remove their rows",
+            details=[f"case {case}: {what}" for case, what in zip(bad["case_id"], bad["problem"], strict=True)],
+        )
+    return seen
+
+
+def _plan(
+    run: RunFolder,
+    cohort: Cohort,
+    facts: pd.DataFrame,
+    volumes: Cohort,
+    seen: pd.DataFrame,
+    options: RunOptions,
+    clock: Clock,
+    progress: Progress,
+) -> MeasuredPlan:
+    if not (run / "plan.yaml").exists():
+        known = fingerprint(cohort, facts)
+        write_json(run / "fingerprint.json", known)
+        if options.plan is not None:
+            plan = read_plan_as(Path(options.plan), MeasuredPlan)
+        else:
+            plan = plan_measured(
+                cohort, known, volumes, seen, options, progress, used=clock.used(), machine_file=run / "machine.json"
+            )
+        write_plan(plan, run / "plan.yaml")
+    return read_plan_as(run / "plan.yaml", MeasuredPlan)
+
+
+def plan_measured(
+    cohort: Cohort,
+    known: dict[str, Any],
+    volumes: Cohort,
+    seen: pd.DataFrame,
+    options: RunOptions,
+    progress: Progress,
+    *,
+    used: float = 0.0,
+    machine_file: Path | None = None,
+) -> MeasuredPlan:
+    """Measure the machine and decide everything."""
+    names = cohort.images.names if cohort.images.role in ("frames", "views") else ()
+    take = infer_measurements(names, cohort.structures)
+    kept = reserve_for_measuring(len(volumes.table), FOLDS)
+    # Which volumes each network sees, the pairs decide; test cases shape nothing.
+    learned = ~(volumes.table["split"] == "test").to_numpy(dtype=bool)
+    table = volumes.table[learned].reset_index(drop=True)
+    table["split"] = pd.Series(pd.NA, index=table.index, dtype="str")
+    own, seen = replace(volumes, table=table), seen[learned].reset_index(drop=True)
+    networks = plan_segmentation(
+        own,
+        fingerprint(own, seen),
+        options,
+        progress,
+        used=used + kept,
+        machine_file=machine_file,
+        folds=pairs_of(FOLDS),
+    )
+    budget = networks.budget.model_copy(update={"reserve": networks.budget.reserve + kept})
+    wishes = Wishes(budget=options.budget, seed=options.seed, operating_point=options.operating_point)
+    return make_measured_plan(
+        known, take, classified_features(take), networks.model_copy(update={"budget": budget}), wishes
+    )
+
+
+def _finish(
+    run: RunFolder,
+    plan: MeasuredPlan,
+    cohort: Cohort,
+    seen: pd.DataFrame,
+    audited: Audited,
+    fit: CrossFit,
+    found: Diagnosed,
+    clock: Clock,
+    progress: Progress,
+    members: list[dict[str, Any]],
+    ended: str,
+) -> None:
+    """Weigh, ship, tell."""
+    from semeion.evidence.question import Question
+    from semeion.learn.throughput import peak_gib
+
+    write_predictions(found.predicted.table, run / "predictions.parquet")
+    write_predictions(found.drivers, run / "drivers.parquet")
+    target = plan.target
+    question = Question(target.name, target.task, tuple(target.classes), target.positive)
+    asked = Asked(question, plan.operating_point.rule, plan.seed, given_split=False)
+    evidence = run_evidence(asked, members, found.predicted, cohort, audited)
+    evidence["measured"] = found.evidence
+    evidence["notes"] += found.notes
+    progress.advance(1, "model")
+    shipped = shipped_pairs(fit)
+    evidence["measured"]["networks"] = {"trained": len(fit.pairs), "shipped": len(shipped)}
+    evidence["model"] = ship_measured(run, plan, cohort, seen, evidence, found.shipped, shipped)
+    used = round(clock.used(), 1)
+    evidence["budget"] = {"asked_seconds": plan.budget.seconds, "used_seconds": used, "ended": ended}
+    evidence["cost"] = {"seconds": used, "peak_mib": round(peak_gib() * 1024, 1)}
+    write_json(run / "evidence.json", evidence)
+    progress.advance(1, "report")
+    write_report(run.path)
+    progress.advance(2)
+    progress.finish()

@@ -1,0 +1,67 @@
+"""Makes the model folder of a diagnosis from measurements."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from semeion.cohort.cohort import Cohort
+from semeion.learn.tabular import Fitted
+from semeion.model.card import headline, render_card
+from semeion.model.package import write_model
+from semeion.model.trees import Trees
+from semeion.plan.measure_schema import MeasuredPlan
+from semeion.study.folder import RunFolder
+from semeion.study.segment_shipping import segmentation_part, volume_inputs
+from semeion.study.shipping import calibration_part, point_part
+
+TREES = "members/measurements.json"
+
+
+def ship_measured(
+    run: RunFolder,
+    plan: MeasuredPlan,
+    cohort: Cohort,
+    seen: pd.DataFrame,
+    evidence: dict[str, Any],
+    classifier: Fitted,
+    shipped: Sequence[int],
+) -> str:
+    """Write ``model/`` and return its hash. Nothing of any single case goes in.
+
+    Parameters
+    ----------
+    run, plan
+        Where, and the plan as it was executed.
+    cohort, seen
+        The cases, and the scan of their volumes.
+    evidence
+        The content of ``evidence.json``.
+    classifier
+        Of the measurements, fitted on all cases but the test cases.
+    shipped
+        Numbers of the pairs whose networks ship.
+    """
+    networks = plan.segmentation
+    structures = list(networks.target.classes)
+    parts = {
+        "synthetic": cohort.synthetic,
+        "task": plan.target.task,
+        "target": plan.target.name,
+        "classes": plan.target.classes,
+        "positive": plan.target.positive,
+        "inputs": volume_inputs(cohort, seen),
+        "preparation": networks.preparation.spec(),
+        "segmentation": segmentation_part(networks),
+        "measured": {"structures": structures, "measurements": plan.measurements.take, "file": TREES},
+        "calibration": calibration_part(evidence["calibration"]),
+        "operating_point": point_part(evidence["operating_point"]),
+        "evidence": headline(evidence["metrics"]),
+    }
+    members = [member for member in networks.members if member.fold in shipped]
+    graphs = {m.name: (run / "members" / m.name / "graph.onnx").read_bytes() for m in members}
+    trees = Trees.model_validate({"schema": 1, **classifier.arrays}).model_dump_json(by_alias=True).encode()
+    mirror = dict.fromkeys(graphs, networks.use.mirror)
+    return write_model(run / "model", parts, graphs, render_card(parts, evidence), mirror=mirror, files={TREES: trees})
