@@ -11,7 +11,8 @@ from semeion.errors import InputError
 from semeion.plan.networks import volume_axes
 from semeion.plan.rules import SAFE_SHARE, Wishes, member_seed
 from semeion.plan.schema import BudgetPlan
-from semeion.plan.segment_networks import planned_spacing, target_spacing
+from semeion.plan.segment_networks import planned_spacing
+from semeion.plan.segment_preparation import plan_preparation
 from semeion.plan.segment_schema import (
     ArmPlan,
     ChoicePlan,
@@ -22,9 +23,7 @@ from semeion.plan.segment_schema import (
     SegmentValidationPlan,
     UsePlan,
     VolumeAugmentationPlan,
-    VolumePreparationPlan,
 )
-from semeion.prepare.volume_spec import Intensity
 
 DEFAULT_BUDGET = 45 * 60.0
 ENOUGH_STEPS = 1500
@@ -37,8 +36,6 @@ MOST_EVALUATIONS = 15
 """Validations of a member while it learns."""
 MOST_STEPS = 20_000
 """Steps of one member, after which another member gains more."""
-STEADY = 0.02
-"""Relative spread of spacing below which volumes count as equally spaced."""
 SAME_SIDES = re.compile(r"(^|[^a-z])(left|right|links|rechts|sin(istra)?|dex(tra)?|lh|rh)([^a-z]|$)", re.IGNORECASE)
 """Names of labels that tell the sides of a body apart."""
 
@@ -183,63 +180,6 @@ def make_segmentation_plan(
                 f"for reading and validation, and {budget - max(seconds, 0.0):.0f} s for all else",
             },
         ),
-    )
-
-
-def plan_preparation(facts: dict[str, Any]) -> VolumePreparationPlan:
-    """Decide orientation, spacing and intensities from the training volumes."""
-    training = facts["training"]
-    volume = training["volume"]
-    spacing = target_spacing(facts)
-    axes = volume[volume_axes(volume)]["spacing"]
-    steady = all(axes[axis]["max"] - axes[axis]["min"] <= STEADY * axes[axis]["median"] for axis in "ijk")
-    intensity, unit, reason = plan_intensity(training)
-    images = facts["images"]
-    channels = list(images["names"]) if images["role"] == "channels" else ["image"]
-    thick = volume["thickness"]["median"]
-    return VolumePreparationPlan(
-        channels=channels,
-        units=[unit] * len(channels) if unit else None,
-        orientation="stored" if volume["anisotropic"] else "LPS",
-        spacing=None if steady else spacing,
-        intensity=[intensity],
-        why={
-            "orientation": f"slices lie {thick:.1f} times as far apart as pixels and must stay slices"
-            if volume["anisotropic"]
-            else "axes are turned to left, posterior, superior, so that one anatomy lies one way",
-            "spacing": "all training volumes have the same spacing, so nothing is interpolated"
-            if steady
-            else "the median of the training volumes in the plane; thick slices keep their own distance, since between "
-            "them anatomy would be invented"
-            if volume["anisotropic"]
-            else "the median of the training volumes along each axis",
-            "intensity": reason,
-        },
-    )
-
-
-def plan_intensity(training: dict[str, Any]) -> tuple[Intensity, str | None, str]:
-    """Return how values become numbers, the unit they must have, and why."""
-    units, cases, inside = training["unit"], training["cases"], training["foreground"]
-    for unit in ("HU", "SUVbw"):
-        if units.get(unit, 0) >= 0.9 * cases and inside.get("fg_p005"):
-            low, high = inside["fg_p005"]["p05"], inside["fg_p995"]["p95"]
-            fixed = Intensity(
-                kind="fixed",
-                low=low,
-                high=max(high, low + 1.0),
-                mean=inside["fg_mean"]["mean"],
-                std=max(inside["fg_std"]["mean"], 1e-3),
-            )
-            return (
-                fixed,
-                unit,
-                f"values are {unit}: clipped to what is seen inside the labels, and scaled the same for all",
-            )
-    return (
-        Intensity(kind="zscore", foreground="nonzero"),
-        None,
-        "values have no common unit (MR), so each volume is scaled by its own mean and standard deviation",
     )
 
 
