@@ -191,7 +191,7 @@ def test_a_member_goes_on_with_the_steps_it_began_with(monkeypatch: pytest.Monke
     monkeypatch.setattr(learning, "_lengthen", lengthen)
     monkeypatch.setattr(learning, "_add_member", lambda *_: False)
     with monkeypatch.context() as patched:
-        patched.setattr(road, "_interruptible", stopping)
+        patched.setattr(road, "interruptible", stopping)
         with pytest.raises(Interrupted, match="stopped by the user; continue with `semeion resume"):
             train_tiny(cohort, plan, tmp_path / "run")
     assert (tmp_path / "run" / "members" / "seed1" / "checkpoint.safetensors").exists()
