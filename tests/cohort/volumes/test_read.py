@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -98,3 +99,28 @@ def test_a_folder_of_dicom_files_is_one_volume_or_names_those_it_holds(data: Pat
     assert crop.source_format == "dicom"
     assert crop.grid.size == (34, 50, 40)
     assert is_volume(f"{study}#1.2.{uid}")
+
+
+def test_a_deflated_bomb_is_not_inflated_to_tell_what_it_is(tmp_path: Path) -> None:
+    import pydicom
+    from pydicom.dataset import FileMetaDataset
+
+    meta, made = FileMetaDataset(), pydicom.Dataset()
+    meta.TransferSyntaxUID, meta.MediaStorageSOPClassUID = "1.2.840.10008.1.2.1.99", "1.2.840.10008.5.1.4.1.1.7"
+    meta.MediaStorageSOPInstanceUID = "1.2.3"
+    made.file_meta, made.Rows, made.Columns, made.NumberOfFrames = meta, 4, 4, 2
+    made.BitsAllocated, made.PixelData = 8, bytes(64 << 20)
+    made["PixelData"].VR = "OB"
+    path = tmp_path / "bomb.dcm"
+    made.save_as(path, enforce_file_format=True)
+    assert path.stat().st_size < 200_000
+    tracemalloc.start()
+    assert not is_volume(str(path))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 24 << 20
+
+
+def test_whatever_is_wrong_with_a_series_is_an_error_of_that_image(tmp_path: Path) -> None:
+    (tmp_path / "series.parquet").write_bytes(b"no table")
+    assert "series.files.parquet: does not exist" in message(f"{tmp_path}/series.parquet#1.2.3")

@@ -14,7 +14,7 @@ from semeion.cohort.sniff import describe, image_format
 from semeion.cohort.volume import Grid, Volume
 from semeion.cohort.volumes.nifti_header import HEADER, is_nifti
 from semeion.cohort.volumes.payload import inflated_head
-from semeion.errors import ImageError
+from semeion.errors import ImageError, InputError
 
 __all__ = ["ReadLimits", "is_volume", "read_grid", "read_volume", "volume_format"]
 
@@ -178,14 +178,28 @@ def _stacks_volumes(path: Path, array: str) -> bool:
 
 def _frames(path: Path) -> int:
     """Return how many frames a DICOM file declares."""
-    import pydicom
+    # By our own header reader: pydicom inflates a deflated file as far as it goes, be it gigabytes.
+    from semeion.cohort.series.files import opened
+    from semeion.cohort.series.parse import parse_header
+    from semeion.cohort.series.walk import Entry
 
-    dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["NumberOfFrames"], force=True)
-    return int(dataset.get("NumberOfFrames") or 1)
+    facts = path.stat()
+    with opened(Entry(str(path), facts.st_size, facts.st_mtime_ns)) as (read, size):
+        header = parse_header(read, size, str(path), facts.st_mtime_ns)
+    return header.frames if header is not None else 0
 
 
 def _dicom(path: Path, series: re.Match[str] | None, ref: str, limits: ReadLimits) -> Volume:
-    """Read a folder or a series of DICOM files."""
+    """Read a folder or a series of DICOM files; whatever is wrong with it is an error of this image alone."""
+    try:
+        return _series(path, series, ref, limits)
+    except ImageError:
+        raise
+    except InputError as error:
+        raise ImageError(error.what, where=error.where or ref, fix=error.fix, details=error.details) from error
+
+
+def _series(path: Path, series: re.Match[str] | None, ref: str, limits: ReadLimits) -> Volume:
     from semeion.cohort.series import assemble
 
     if series is None:
