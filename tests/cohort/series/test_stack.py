@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semeion.cohort.series.stack import cosine_problems, measure_stack, normal_of, stack_problems
+from semeion.cohort.series.stack import cosine_problems, measure_stack, normal_of
 
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 
@@ -25,35 +25,35 @@ def test_a_regular_stack_has_no_problem_in_any_order() -> None:
 
 
 def test_missing_slices_are_counted() -> None:
-    assert stack_problems(column(0, 5, 10, 20, 25, 30, 45), AXIAL) == (
+    assert measure_stack(column(0, 5, 10, 20, 25, 30, 45), AXIAL).problems == (
         "missing-slices: 3 missing, first after slice 3 (gap of 10.00 mm where 5.00 is usual)",
     )
 
 
 def test_uneven_spacing_is_told_by_its_ends() -> None:
-    assert stack_problems(column(0, 5, 10, 17.5), AXIAL) == ("uneven-spacing: 5.00 to 7.50 mm between slices",)
+    assert measure_stack(column(0, 5, 10, 17.5), AXIAL).problems == ("uneven-spacing: 5.00 to 7.50 mm between slices",)
 
 
 def test_positions_with_several_images_are_told() -> None:
-    assert stack_problems(column(0, 5, 5, 10, 10, 10), AXIAL) == (
+    assert measure_stack(column(0, 5, 5, 10, 10, 10), AXIAL).problems == (
         "duplicate-position: 2 of 3 positions hold more than one image (up to 3)",
     )
-    assert stack_problems(column(0, 0, 5, 5, 10), AXIAL, frames=2) == (
+    assert measure_stack(column(0, 0, 5, 5, 10), AXIAL, frames=2).problems == (
         "incomplete-frames: 1 of 3 positions hold fewer than 2 images",
     )
 
 
 def test_overlap_is_told() -> None:
-    assert stack_problems(column(0, 2, 4), AXIAL, thickness=5) == (
+    assert measure_stack(column(0, 2, 4), AXIAL, thickness=5).problems == (
         "overlapping-slices: 2.00 mm apart and 5.00 mm thick",
     )
-    assert stack_problems(column(0, 5, 10), AXIAL, thickness=5) == ()
+    assert measure_stack(column(0, 5, 10), AXIAL, thickness=5).problems == ()
 
 
 def test_one_slice_out_of_line_is_told() -> None:
     places = column(0, 5, 10, 15, 20)
     places[2] = (9.0, 0.0, 10.0)
-    (problem,) = stack_problems(places, AXIAL)
+    (problem,) = measure_stack(places, AXIAL).problems
     assert problem.startswith("crooked-stack: positions stray up to 7.20 mm")
 
 

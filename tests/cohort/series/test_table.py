@@ -121,3 +121,14 @@ def test_an_original_is_meant_before_what_was_derived_of_it(tmp_path: Path) -> N
     with pytest.raises(InputError, match="x: holds several volumes; name one of them") as error:
         choose_volume([original, replace(original, number=2)], None, "x")
     assert len(error.value.details) == 2
+
+
+def test_headers_of_another_version_are_refused_with_what_to_do(tmp_path: Path) -> None:
+    table = tmp_path / "series.parquet"
+    write_index(table, [volume(tmp_path)], [])
+    beside = files_path(table)
+    rows = pd.read_parquet(beside)
+    for header in ('{"path": "x", "size": 1, "mtime_ns": 2, "colour": 3}', "[]", "{"):
+        rows.assign(header=header).to_parquet(beside)
+        with pytest.raises(InputError, match="headers that this version does not understand; run: semeion index"):
+            load_series(table, "1.2")

@@ -140,13 +140,6 @@ def measure_stack(
     )
 
 
-def stack_problems(
-    positions: Sequence[Vector], orientation: Cosines, *, thickness: float | None = None, frames: int = 1
-) -> tuple[str, ...]:
-    """Return the coded remarks of :func:`measure_stack`."""
-    return measure_stack(positions, orientation, thickness=thickness, frames=frames).problems
-
-
 def _gap_problems(gaps: np.ndarray, spacing: float, thickness: float | None) -> tuple[list[str], bool]:
     """Tell missing slices from uneven spacing, and overlap."""
     problems = []

@@ -170,7 +170,14 @@ def load_series(table: str | os.PathLike[str], reference: str) -> SeriesVolume:
         raise InputError(
             f"is no table of an index ({error})", where=str(beside), fix=f"run: semeion index FOLDER -o {path}"
         ) from error
-    headers = [Header.from_values(json.loads(text)) for text in rows.column("header").to_pylist()]
+    try:
+        headers = [Header.from_values(json.loads(text)) for text in rows.column("header").to_pylist()]
+    except (AttributeError, TypeError, ValueError) as error:
+        raise InputError(
+            "holds headers that this version does not understand",
+            where=str(beside),
+            fix=f"run: semeion index FOLDER -o {path}",
+        ) from error
     if not headers:
         known = set(pq.read_table(beside, columns=["series_uid"]).column(0).to_pylist())
         raise InputError(
