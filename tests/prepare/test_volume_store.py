@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import namedtuple
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,18 @@ def test_hashes_of_voxels_decide_when_given(cases: Cases, tmp_path: Path, made: 
     hashes[4] = "other"
     build(cases, tmp_path / "store", hashes=hashes)
     assert made == ["image4"]
+
+
+def test_a_corrected_spacing_redoes_a_case_of_the_same_voxels(cases: Cases, tmp_path: Path, made: list[str]) -> None:
+    hashes = ["the same"] * 7
+    build(cases, tmp_path / "store", hashes=hashes)
+    made.clear()
+    volume = read_volume(cases.images[2][0])
+    grid = replace(volume.grid, spacing=(1.0, 1.0, 4.0))
+    for path in (cases.images[2][0], str(cases.masks[2])):
+        save_volume(Path(path), Volume(read_volume(path).voxels, grid))
+    check(build(cases, tmp_path / "store", hashes=hashes), cases)
+    assert made == ["image2"]
 
 
 def test_other_steps_redo_all_and_leave_no_old_shards(cases: Cases, tmp_path: Path, made: list[str]) -> None:

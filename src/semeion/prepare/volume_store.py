@@ -333,11 +333,23 @@ def _kept(folder: Path, wanted: set[str]) -> dict[str, Entry]:
 
 
 def _key(images: tuple[str, ...], mask: str | None, spec: VolumePreparation, pixel_hash: str | None) -> str:
-    """Return what a prepared case depends on, hashed: the steps, the image's voxels, the mask's file."""
+    """Return what a prepared case depends on, hashed: the steps, voxels and place of its images, the mask's file."""
     digest = hashlib.sha256(f"{STEPS_VERSION} {SAMPLES} {spec.model_dump_json()}".encode())
-    digest.update(f"\n{pixel_hash}".encode() if pixel_hash else "".join(f"\n{_stamp(one)}" for one in images).encode())
+    if pixel_hash:
+        digest.update(f"\n{pixel_hash}".encode())
+    for one in images:
+        digest.update(f"\n{_place(one) if pixel_hash else _stamp(one)}".encode())
     digest.update(f"\n{_stamp(mask) if mask is not None else ''}".encode())
     return digest.hexdigest()
+
+
+def _place(reference: str) -> str:
+    """Return where the voxels of an image are, which their hash does not say; of what is dear to ask, its stamp."""
+    try:
+        grid = read_grid(reference)
+    except ImageError:
+        grid = None  # told with the case's name when its turn comes
+    return repr(grid) if grid is not None else _stamp(reference)
 
 
 def _stamp(reference: str) -> str:
