@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from semeion.cohort.volume import Volume
+from semeion.cohort.volume import Grid, Volume
 from semeion.cohort.volumes.read import read_volume
 from semeion.errors import ImageError
 from semeion.prepare import volume as module
@@ -216,3 +216,11 @@ def test_real_labels_survive_the_way_there_and_back(data: Path) -> None:
     for label in (1, 2, 3):
         a, b = back.plane == label, mask.plane == label
         assert 2 * (a & b).sum() / (a.sum() + b.sum()) > 0.99
+
+
+@pytest.mark.parametrize("spacing", [None, (2.0, 2.0, 2.0)])
+def test_a_mask_keeps_saying_that_its_spacing_is_not_known(spacing: Any) -> None:
+    volume = Volume(np.arange(64.0).reshape(1, 4, 4, 4), Grid((4, 4, 4), (1.0, 1.0, 1.0)), notes=("no-spacing", "x"))
+    prepared = prepare_volume([volume], VolumePreparation(spacing=spacing))
+    mask = restore_labels(np.ones((2, *prepared.grid.shape), np.float32), prepared)
+    assert mask.notes == ("no-spacing",)

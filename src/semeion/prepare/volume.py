@@ -208,7 +208,7 @@ def restore_labels(probabilities: npt.NDArray[np.float32], prepared: PreparedVol
         # Voxels coincide but for exchanged axes and a crop: nothing is interpolated.
         labels = probabilities.argmax(axis=0).astype(np.uint8)[np.newaxis]
         turned = turned_back(Volume(labels, prepared.grid), source)
-        return replace(resample(turned, source, "nearest", fill=0), grid=source)
+        return replace(resample(turned, source, "nearest", fill=0), grid=source, notes=_unknown(prepared))
     out = np.zeros(source.shape, np.uint8)
     step = max(1, SLAB_VOXELS // (source.size[0] * source.size[1]))
     for first in range(0, source.size[2], step):
@@ -221,7 +221,12 @@ def restore_labels(probabilities: npt.NDArray[np.float32], prepared: PreparedVol
             better = here > best if number else np.ones(slab.shape, dtype=np.bool_)
             np.copyto(best, here, where=better)
             out[first : first + count][better] = number
-    return Volume(out[np.newaxis], source)
+    return Volume(out[np.newaxis], source, notes=_unknown(prepared))
+
+
+def _unknown(prepared: PreparedVolume) -> tuple[str, ...]:
+    """Return the notes that a mask shares with its image: nothing may be measured in mm where spacing is not known."""
+    return tuple(note for note in prepared.notes if note.split(":")[0] in ("no-spacing", "no-orientation"))
 
 
 def turned_like(grid: Grid, other: Grid) -> Grid:
