@@ -10,7 +10,7 @@ import SimpleITK as sitk
 
 from semeion.cohort.volumes.read import read_volume
 from semeion.errors import InputError, MachineError, ModelRefused
-from semeion.model import segment
+from semeion.model import mask_findings, segment
 from semeion.model.findings import write_findings
 from semeion.model.runtime import load_model
 from semeion.model.segment import peak_bytes
@@ -237,3 +237,42 @@ def test_a_faster_graph_is_used_by_onnx_runtime_and_checked(make_segmenter, make
     other = (make_segmenter(name="other", offset=0.01) / "members" / "m0.onnx").read_bytes()
     with pytest.raises(ModelRefused, match=r"the faster graph differs by 0\.\d+ in probability; at most 0.0001"):
         write_model(tmp_path / "wrong", parts, {"m0": plain}, "card", fast={"m0": other})
+
+
+def test_one_odd_volume_does_not_lose_the_others(make_segmenter, make_volume, tmp_path, monkeypatch):
+    make_volume("a.nii.gz")
+    given = [str(tmp_path / "a.nii.gz")] * 2
+    model, wrong = load_model(make_segmenter(), threads=1), [False, True]
+    whole, written = segment.Segmenter.labels, mask_findings.write_mask
+
+    def labels(self, prepared):
+        if wrong.pop():
+            raise RuntimeError("first line\nan odd volume")
+        wrong.append(False)
+        return whole(self, prepared)
+
+    monkeypatch.setattr(segment.Segmenter, "labels", labels)
+    found = list(model.findings(given))
+    assert [row.status for row in found] == ["failed"] * 2 + ["called"] * 2
+    assert found[0].reasons == ("not-prepared: an odd volume",)
+    monkeypatch.setattr(segment.Segmenter, "labels", whole)
+
+    def write(path, mask):
+        if path.name.startswith("1"):
+            raise InputError("the mask cannot be written", where=str(path))
+        written(path, mask)
+
+    monkeypatch.setattr(mask_findings, "write_mask", write)
+    found = list(model.findings(given, masks=tmp_path / "m"))
+    assert [row.status for row in found] == ["failed"] * 2 + ["called"] * 2
+    assert found[0].reasons[-1] == "not-prepared: the mask cannot be written"
+
+
+def test_a_case_id_that_names_no_file_is_no_hindrance_without_masks(make_segmenter, make_volume, tmp_path):
+    make_volume("a.nii.gz")
+    table = tmp_path / "t.csv"
+    table.write_text(f"case_id,image\n{'x' * 300},a.nii.gz\n")
+    model = load_model(make_segmenter(), threads=1)
+    assert [row.status for row in model.findings(str(table))] == ["called"] * 2
+    with pytest.raises(InputError, match="a case id of 300 letters cannot name a file"):
+        list(model.findings(str(table), masks=tmp_path / "m"))

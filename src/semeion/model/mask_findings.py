@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from semeion.cohort.volume import Volume
     from semeion.prepare.volume import PreparedVolume
 
+DIGITS = 6
+"""Significant digits of a volume in ml."""
+
 
 @dataclass(frozen=True)
 class _Read:
@@ -88,8 +91,8 @@ def mask_findings(
     MachineError
         When a mask cannot be written.
     """
-    names = [mask_name(case.case_id, suffix) for case in cases]
-    if len({name.casefold() for name in names}) != len(names) and folder is not None:
+    names = [mask_name(case.case_id, suffix) if folder is not None else "" for case in cases]
+    if folder is not None and len({name.casefold() for name in names}) != len(names):
         raise InputError(
             "two case ids differ in small and capital letters only", where="case_id", fix="rename one of the cases"
         )
@@ -119,7 +122,7 @@ def _read(case: Case, segmenter: Segmenter, manifest: Manifest) -> _Read:
     except ImageError as error:
         code, text = why_unread(error.where if error.where in given else given[0], error)
         return _Read(case, None, (reason(code, _named(text, given, error, manifest)),))
-    except (MemoryError, OSError, ValueError) as error:
+    except (MemoryError, OSError, RuntimeError, ValueError) as error:
         return _Read(case, None, (_other(error),))
     try:
         prepared = prepare_volume(volumes, segmenter.preparation)
@@ -159,12 +162,23 @@ def _findings(
         except (MachineError, MemoryError) as error:
             what = error.what if isinstance(error, SemeionError) else "not enough memory for this image"
             reasons = (*reasons, reason("too-large", what))
-    if labels is None or manifest.segmentation is None:
+        except (RuntimeError, ValueError) as error:  # one odd volume must not lose the others
+            reasons = (*reasons, _other(error))
+    how = manifest.segmentation
+    if labels is not None and how is not None and path is not None:
+        try:
+            write_mask(path, as_values(labels, how.values))
+        except InputError as error:
+            labels, reasons = None, (*reasons, reason("not-prepared", error.what))
+    if labels is None or how is None:
         for name in manifest.classes:
             yield Finding(case.case_id, case.image, name, "failed", None, (), reasons, digest)
         return
-    if path is not None:
-        write_mask(path, as_values(labels, manifest.segmentation.values))
     written = str(path) if path is not None else ""
     for name, volume in zip(manifest.classes, volumes_ml(labels, len(manifest.classes)), strict=True):
-        yield Finding(case.case_id, case.image, name, "called", volume, (), reasons, digest, (), written)
+        yield Finding(case.case_id, case.image, name, "called", _shown(volume), (), reasons, digest, (), written)
+
+
+def _shown(millilitres: float) -> float:
+    """Return a volume with the digits that count of voxels and spacing give: 2.3, not 2.3000000000000003."""
+    return float(f"{millilitres:.{DIGITS}g}")

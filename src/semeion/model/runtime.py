@@ -336,7 +336,7 @@ class Model:
             return _Prepared(case, None, (reason(*why_unread(case.source, error)),))
         except InputError as error:
             return _Prepared(case, None, (reason("not-prepared", error.what),))
-        except (ValueError, cv2.error) as error:  # one odd picture must not lose the thousand others
+        except (RuntimeError, ValueError, cv2.error) as error:  # one odd image must not lose the thousand others
             return _Prepared(case, None, (reason("not-prepared", str(error)),))
         except MemoryError:
             return _Prepared(case, None, (reason("too-large", "not enough memory to decode the image"),))
