@@ -62,16 +62,7 @@ def read_dicom(data: bytes, where: str, limits: ReadLimits) -> Image:
     except ImageError:
         raise
     # A header element may hold anything; pydicom converts it only when it is asked for.
-    except (
-        ArithmeticError,
-        AttributeError,
-        EOFError,
-        LookupError,
-        RuntimeError,
-        TypeError,
-        ValueError,
-        struct.error,
-    ) as error:
+    except _CONVERSION as error:
         raise ImageError(
             f"a DICOM header element cannot be understood ({error})", where=where, fix="export the image again"
         ) from error

@@ -37,11 +37,6 @@ def from_itk(image: Any) -> Array:
     return array
 
 
-def grid_of(image: Any) -> Grid:
-    """Return the grid of a 3-D SimpleITK image."""
-    return Grid(image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
-
-
 def sampled(image: Any, grid: Grid, how: str, outside: float, transform: Any = None) -> Any:
     """Return an image at the voxels of `grid`: ``nearest``, ``linear`` or ``bspline``.
 
