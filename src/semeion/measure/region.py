@@ -13,7 +13,7 @@ from semeion.cohort.volume import Volume
 from semeion.errors import InputError
 from semeion.measure.definitions import DEFINITIONS, SHAPE, STATISTICS, TEXTURE, unit_of
 from semeion.measure.intensity import intensity_measurements
-from semeion.measure.pattern import Definition, labelled
+from semeion.measure.pattern import Definition, check_scale, labelled
 from semeion.measure.recist import Diameters, Point, largest_diameters
 from semeion.measure.shape import shape_measurements
 from semeion.measure.texture import TextureSettings, texture_measurements
@@ -82,8 +82,9 @@ def find_region(mask: Volume, label: int, *, where: str = THE_MASK) -> Region:
     Raises
     ------
     InputError
-        When the mask is none, is empty, or does not hold the label.
+        When the mask is none, is empty, does not hold the label, or does not know how large a voxel is.
     """
+    check_scale(mask, where)
     if label < 1:
         raise InputError(f"label {label} names no region: 0 is the background", where=where, fix="take 1 or more")
     labels = labelled(mask, where)
@@ -189,8 +190,8 @@ def measure_region(
     Raises
     ------
     InputError
-        When the mask is empty or lacks the label, mask and image are on different grids, an intensity is not finite,
-        texture is asked for without an image, or its bins do not fit.
+        When the mask is empty, lacks the label or does not know how large a voxel is, mask and image are on different
+        grids, an intensity is not finite, texture is asked for without an image, or its bins do not fit.
     """
     if texture is not False and image is None:
         raise InputError("texture is asked for without an image", where=where, fix="give the image of the mask")
@@ -239,6 +240,7 @@ def measure_labels(
     InputError
         As :func:`measure_region`.
     """
+    check_scale(mask, where)
     held = np.unique(labelled(mask, where))
     found: dict[str, Measurement] = {}
     for name, number in labels.items():

@@ -123,7 +123,8 @@ def _judge(
             own = [groups[number]] if manifest.inputs.groups > 1 else volumes
             labels, prepared = segmenter.segment(own)
             said += tuple(volume_remarks(own, prepared.notes, manifest.inputs))
-            drawn.append(as_values(labels, how.values))
+            # Whether the size of a voxel is known is said of the image, and measuring asks it of the mask.
+            drawn.append(replace(as_values(labels, how.values), notes=prepared.notes))
             if folder is not None:
                 path = folder / mask_name(f"{case.case_id} {name}".rstrip(), suffix)
                 write_mask(path, drawn[-1])
@@ -141,6 +142,8 @@ def _judge(
     except (OSError, ValueError, RuntimeError) as error:
         return replace(failed, reasons=(reason("not-prepared", str(error).strip().split("\n")[-1]),))
     x = np.array([[values[name] for name in trees.trees.features]])
+    if not np.isfinite(x).any():
+        return replace(failed, reasons=(reason("not-measured", "none of the measurements could be taken"),))
     raw = trees.probabilities(x)
     p = calibrate(raw, manifest.task, temperatures(manifest.calibration, tuple(manifest.classes)))
     call = called(p, manifest.task, tuple(manifest.classes), manifest.positive, manifest.operating_point)[0]

@@ -32,16 +32,25 @@ def write_plan(plan: BaseModel, path: Path) -> None:
 
 def plan_task(path: Path) -> str | None:
     """Return the task that a plan file names, or None when it cannot be told; reading the plan says why."""
-    try:
-        raw: Any = yaml.safe_load(path.read_text(encoding="utf-8")) if path.stat().st_size <= MAX_BYTES else None
-    except (OSError, yaml.YAMLError, UnicodeDecodeError, RecursionError):
-        return None
-    if not isinstance(raw, dict):
-        return None
+    raw = _raw(path)
     target = raw.get("target")
     # A plan of a segmentation says so at its top, every other in its target.
     task = raw.get("task", target.get("task") if isinstance(target, dict) else None)
     return task if isinstance(task, str) else None
+
+
+def plans_measurements(path: Path) -> bool:
+    """Tell whether a file holds the plan of a diagnosis from measurements."""
+    return _raw(path).get("kind") == "measurements"
+
+
+def _raw(path: Path) -> dict[str, Any]:
+    """Return what a plan file holds, empty when it cannot be read."""
+    try:
+        raw: Any = yaml.safe_load(path.read_text(encoding="utf-8")) if path.stat().st_size <= MAX_BYTES else None
+    except (OSError, yaml.YAMLError, UnicodeDecodeError, RecursionError):
+        return {}
+    return raw if isinstance(raw, dict) else {}
 
 
 def read_plan(path: Path) -> Plan:

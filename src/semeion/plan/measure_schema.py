@@ -58,6 +58,22 @@ class MeasuredPlan(BaseModel):
             raise ValueError(
                 f"{self.validation.folds} folds have {pairs} pairs, and segmentation.validation.folds differs"
             )
-        if set(self.segmentation.target.classes) != set(self.measurements.take.structures):
+        if self.segmentation.validation.scheme != "folds":
+            raise ValueError("segmentation.validation.scheme must be folds: one network leaves each pair out")
+        lacking = set(range(pairs)) - {member.fold for member in self.segmentation.members}
+        if lacking:
+            raise ValueError(f"no member of segmentation has the fold {min(lacking)}: each pair needs a network")
+        target = self.segmentation.target
+        if dict(zip(target.classes, target.values, strict=True)) != dict(self.measurements.take.structures):
             raise ValueError("the structures that are outlined and those that are measured differ")
+        if self.segmentation.choice.arm is None or self.segmentation.use.mirror_tried:
+            raise ValueError(
+                "arm and mirroring must be fixed: a choice on validation cases reads cases that are weighed"
+            )
+        if self.segmentation.use.postprocess_tried:
+            raise ValueError("post-processing must be fixed, for the same reason as mirroring")
+        if len(set(self.measurements.features)) != len(self.measurements.features):
+            raise ValueError("a measurement is classified twice")
+        if self.budget.seconds != self.segmentation.budget.seconds:
+            raise ValueError("budget.seconds and segmentation.budget.seconds differ")
         return self

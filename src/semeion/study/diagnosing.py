@@ -11,11 +11,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from semeion.cohort.cohort import Cohort
+from semeion.errors import InputError
 from semeion.evidence.agreement import agreement
 from semeion.evidence.segmentation import weigh_segmentation
 from semeion.learn.tabular import Fitted, fit_measurements
 from semeion.measure.features import feature_definitions
-from semeion.model.combine import calibrate
+from semeion.model.combine import calibrate, called
+from semeion.model.manifest_parts import OperatingPoint
 from semeion.model.trees import TreeMember, Trees
 from semeion.plan.crossfit import CrossFit
 from semeion.plan.measure_schema import MeasuredPlan
@@ -74,8 +76,10 @@ def diagnose(
     """
     names = plan.measurements.features
     columns = [measured.features.index(name) for name in names]
-    pool = np.flatnonzero(fit.fold >= 0)
     joint = measured.joint[:, columns]
+    # A case of which nothing could be measured gets no finding, as in use.
+    judged = np.isfinite(joint).any(axis=1)
+    pool = np.flatnonzero(fit.fold >= 0)
     frames: list[pd.DataFrame] = []
     drivers: list[pd.DataFrame] = []
     by_fold: dict[int, Decision] = {}
@@ -85,8 +89,11 @@ def diagnose(
     classes, task, rule = plan.target.classes, plan.target.task, plan.operating_point.rule
     for fold in range(fit.folds):
         held = fit.rows(fold)
+        held = held[judged[held]]
         learn = pool[fit.fold[pool] != fold]
         x = _learned(measured, columns, fit, fold, learn)
+        known = np.isfinite(x).any(axis=1)
+        x, learn = x[known], learn[known]
         fitted = fit_measurements(
             x, y[learn], groups[learn], names, len(classes), seed=plan.seed + fold, kinds=plan.classifier.kinds
         )
@@ -94,33 +101,73 @@ def diagnose(
         member = TreeMember(Trees.model_validate(fitted.arrays))
         decision = by_fold[fold] = decide(y[learn], fitted.inner, task, classes, rule, "inner cases")
         raw = member.probabilities(joint[held])
+        if not len(held):
+            continue
         frames.append(_frame(plan, cohort, y, held, raw, decision, "oof", fold))
-        drivers.append(drivers_of(member, joint[held], raw, _ids(cohort, held), plan, "oof"))
-        weight += np.abs(member.contributions(joint[held])[1]).mean(axis=(0, 2))
+        drivers.append(drivers_of(member, joint[held], called_by(decision, raw, plan), _ids(cohort, held), plan, "oof"))
+        weight += _shares(member, joint[held])
         pooled.append(raw)
         pooled_rows.append(held)
+    if not pooled:
+        raise InputError(
+            "nothing could be measured in any mask that the networks drew",
+            where="measured/",
+            fix="give training more time, and check that --structures names the masks' numbers",
+        )
     all_raw, all_rows = np.concatenate(pooled), np.concatenate(pooled_rows)
+    pool = pool[judged[pool]]
     shipped = fit_measurements(
         joint[pool], y[pool], groups[pool], names, len(classes), seed=plan.seed, kinds=plan.classifier.kinds
     )
     final = decide(y[all_rows], all_raw, task, classes, rule, "oof")
-    test = np.flatnonzero(fit.fold < 0)
+    test = np.flatnonzero((fit.fold < 0) & judged)
     if len(test):
         member = TreeMember(Trees.model_validate(shipped.arrays))
         raw = member.probabilities(joint[test])
         frames.append(_frame(plan, cohort, y, test, raw, final, "test", -1))
-        drivers.append(drivers_of(member, joint[test], raw, _ids(cohort, test), plan, "test"))
+        drivers.append(drivers_of(member, joint[test], called_by(final, raw, plan), _ids(cohort, test), plan, "test"))
     predicted = Predicted(pd.concat(frames, ignore_index=True), final, by_fold)
-    order = [names[n] for n in np.argsort(-weight, kind="stable")]
+    order = np.argsort(-weight, kind="stable")
+    unmeasured = {split: np.flatnonzero(rows & ~judged) for split, rows in _splits(fit).items()}
     evidence = {
         "kind": plan.measurements.take.kind,
         "features": list(names),
-        "importance": {names[n]: float(weight[n] / weight.sum()) for n in np.argsort(-weight, kind="stable")},
+        "importance": {names[n]: float(weight[n] / (weight.sum() or 1.0)) for n in order},
+        "titles": {names[n]: feature_definitions(plan.measurements.take)[names[n]].title for n in order},
         "classifiers": {"by_fold": kinds, "shipped": shipped.kind, "losses": shipped.losses},
-        "agreement": _agreement(plan, cohort, fit, measured, order),
+        "agreement": _agreement(plan, cohort, fit, measured, [names[n] for n in order]),
         "masks": _masks(plan, measured),
+        "unmeasured": {split: _ids(cohort, rows) for split, rows in unmeasured.items()},
     }
-    return Diagnosed(predicted, pd.concat(drivers, ignore_index=True), evidence, shipped, _notes(plan, measured))
+    return Diagnosed(
+        predicted,
+        pd.concat(drivers, ignore_index=True),
+        evidence,
+        shipped,
+        _notes(joint[judged], unmeasured, measured.problems),
+    )
+
+
+def _splits(fit: CrossFit) -> dict[str, npt.NDArray[np.bool_]]:
+    """Return which cases each split that has any holds."""
+    parts = {"oof": fit.fold >= 0, "test": fit.fold < 0}
+    return {split: rows for split, rows in parts.items() if rows.any()}
+
+
+def _shares(member: TreeMember, x: Floats) -> Floats:
+    """Return each measurement's share of what all of them added, over cases; comparable between kinds of trees."""
+    added = np.abs(member.contributions(x)[1]).sum(axis=(0, 2))
+    return np.asarray(added / (added.sum() or 1.0))
+
+
+def called_by(decision: Decision, raw: Floats, plan: MeasuredPlan) -> Rows:
+    """Return the class that each case is called, by the calibration and the point of a decision."""
+    target = plan.target
+    point = OperatingPoint(rule="argmax")
+    if target.task == "binary":
+        point = OperatingPoint(rule=plan.operating_point.rule, value=float(decision.point))  # type: ignore[arg-type]
+    p = calibrate(raw, target.task, decision.temperature)
+    return np.asarray(called(p, target.task, tuple(target.classes), target.positive, point), dtype=np.int64)
 
 
 def _learned(measured: MeasuredCases, columns: list[int], fit: CrossFit, fold: int, learn: Rows) -> Floats:
@@ -159,14 +206,17 @@ def _frame(
 
 
 def drivers_of(
-    member: TreeMember, x: Floats, raw: Floats, cases: Sequence[str], plan: MeasuredPlan, split: str
+    member: TreeMember, x: Floats, calls: Rows, cases: Sequence[str], plan: MeasuredPlan, split: str
 ) -> pd.DataFrame:
-    """Return what pushed each case most towards its most probable class, the strongest first."""
+    """Return what pushed each case most towards the class that it is called, the strongest first.
+
+    ``value`` is NaN where the measurement could not be taken, and ``added`` is then what its stand-in added.
+    """
     _, added = member.contributions(x)
     known = feature_definitions(plan.measurements.take)
     rows = []
-    for case, values, one, p in zip(cases, x, added, raw, strict=True):
-        towards = one[:, int(p.argmax())]
+    for case, values, one, call in zip(cases, x, added, calls, strict=True):
+        towards = one[:, call]
         for rank, column in enumerate(np.argsort(-towards, kind="stable")[:DRIVERS], start=1):
             name = member.trees.features[column]
             rows.append(
@@ -174,7 +224,7 @@ def drivers_of(
                     "case_id": case,
                     "split": split,
                     "rank": rank,
-                    "class": plan.target.classes[int(p.argmax())],
+                    "class": plan.target.classes[call],
                     "measurement": name,
                     "title": known[name].title,
                     "value": float(values[column]),
@@ -194,9 +244,8 @@ def _agreement(
     shown = list(dict.fromkeys([*first, *order[:SHOWN]]))
     found: dict[str, dict[str, Any]] = {}
     patients = cohort.table["patient_id"].to_numpy(dtype=object)
-    for split, rows in (("oof", np.flatnonzero(fit.fold >= 0)), ("test", np.flatnonzero(fit.fold < 0))):
-        if not len(rows):
-            continue
+    for split, part in _splits(fit).items():
+        rows = np.flatnonzero(part)
         found[split] = {
             name: {
                 "title": known[name].title,
@@ -223,16 +272,22 @@ def _masks(plan: MeasuredPlan, measured: MeasuredCases) -> dict[str, Any]:
     return metrics
 
 
-def _notes(plan: MeasuredPlan, measured: MeasuredCases) -> list[str]:
-    columns = [measured.features.index(name) for name in plan.measurements.features]
-    missing = int((~np.isfinite(measured.joint[:, columns])).sum())
+def _notes(x: Floats, unmeasured: dict[str, Rows], problems: Sequence[str]) -> list[str]:
     honest = (
         "Findings rest on measurements of predicted masks alone. Every mask that is weighed or learned from was drawn "
         "by networks that saw neither its patient nor the held-out fold."
     )
     notes = [honest]
+    missing = int((~np.isfinite(x)).sum())
     if missing:
         notes.append(
             f"{missing} measurements could not be taken; the median of the learning cases stands in their place."
+        )
+    lost = np.concatenate(list(unmeasured.values()))
+    if len(lost):
+        why = sorted({problems[row] for row in lost} - {""}) or ["none of the measurements could be taken"]
+        notes.append(
+            f"{len(lost)} of {len(problems)} cases have no finding, as in use, because their masks could not be "
+            f"measured ({'; '.join(why[:3])}). They count in no figure of the findings."
         )
     return notes

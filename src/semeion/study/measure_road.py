@@ -15,10 +15,11 @@ import pandas as pd
 
 from semeion.artefacts import write_json
 from semeion.cohort.cohort import Cohort
-from semeion.errors import InputError, Interrupted
+from semeion.errors import InputError, Interrupted, nearest
+from semeion.evidence.operating import parse_rule
 from semeion.measure import cardiac
 from semeion.measure.features import feature_definitions
-from semeion.measure.spec import Measurements, infer_measurements
+from semeion.measure.spec import Measurements
 from semeion.plan.crossfit import CrossFit, cross_fit
 from semeion.plan.files import read_plan_as, write_plan
 from semeion.plan.fingerprint import fingerprint
@@ -34,7 +35,7 @@ from semeion.study.diagnosing import Diagnosed, diagnose
 from semeion.study.folder import RunFolder
 from semeion.study.inspect import labels
 from semeion.study.measure_shipping import ship_measured
-from semeion.study.measuring import measure_cases, one_row_a_volume
+from semeion.study.measuring import measure_cases, measurements_of, one_row_a_volume
 from semeion.study.options import RunOptions
 from semeion.study.outlining import write_predictions
 from semeion.study.segment_road import groups_of, plan_segmentation, segmenter_of_run, store_of
@@ -82,9 +83,13 @@ def go_measured(
         segmenter_of_run(run, trained.plan, [member for member in trained.plan.members if member.fold == number])
         for number in range(len(fit.pairs))
     ]
-    measured = measure_cases(run, cohort, volumes, plan.measurements.take, fit, networks, shipped_pairs(fit), progress)
+    members = [[m.name for m in trained.plan.members if m.fold == number] for number in range(len(fit.pairs))]
+    take, new = plan.measurements.take, shipped_pairs(fit)
+    measured = measure_cases(run, cohort, volumes, take, fit, networks, members, new, progress)
     progress.start("weighing", 4)
     found = diagnose(executed, cohort, labels(cohort), groups_of(cohort, facts), fit, measured)
+    # Test cases tell a model nothing, not even what images it may expect.
+    seen = seen[np.repeat(fit.fold >= 0, each)]
     _finish(run, executed, cohort, seen, audited, fit, found, clock, progress, trained.facts, trained.ended)
 
 
@@ -106,10 +111,23 @@ def folds_of(cohort: Cohort, facts: pd.DataFrame, plan: MeasuredPlan) -> CrossFi
     y = labels(cohort)
     stratum = np.zeros(len(y), dtype=np.int64)
     stratum[pool] = strata(y[pool], cohort.target.task)
-    how = plan.validation
-    return cross_fit(
-        pool, stratum, groups_of(cohort, facts), folds=how.folds, inner_share=how.inner_share, seed=plan.seed
-    )
+    how, groups = plan.validation, groups_of(cohort, facts)
+    fit = cross_fit(pool, stratum, groups, folds=how.folds, inner_share=how.inner_share, seed=plan.seed)
+    _refuse_few_patients(fit, y, groups, cohort)
+    return fit
+
+
+def _refuse_few_patients(fit: CrossFit, y: npt.NDArray[np.float64], groups: Rows, cohort: Cohort) -> None:
+    """Refuse a class of which some fold's classifier would have fewer than two patients, before hours of learning."""
+    for index, name in enumerate(cohort.target.classes):
+        for fold in range(fit.folds):
+            count = len(np.unique(groups[(fit.fold >= 0) & (fit.fold != fold) & (y == index)]))
+            if count < 2:
+                raise InputError(
+                    f"class {name!r} leaves {count} patients to learn from when a fold is held out, and two are needed",
+                    where=cohort.source,
+                    fix="bring more patients of it, leave it out, or join classes",
+                )
 
 
 def on_volumes(side: Sides, each: int) -> Sides:
@@ -136,6 +154,15 @@ def _scan(volumes: Cohort, options: RunOptions, progress: Progress) -> pd.DataFr
             fix="correct these, or remove their rows",
             details=[f"case {case}: {what}" for case, what in zip(bad["case_id"], bad["problem"], strict=True)],
         )
+    unknown = [any(note.split(":")[0] == "no-spacing" for note in str(notes).split(";")) for notes in seen["notes"]]
+    if any(unknown):
+        raise InputError(
+            f"{sum(unknown)} of {len(seen)} volumes do not say how large a voxel is, and nothing can be measured in "
+            "mm or ml",
+            where=volumes.source,
+            fix="give files that state their spacing, or leave --structures out",
+            details=[f"case {case}" for case in seen["case_id"][np.array(unknown)].iloc[:20]],
+        )
     return seen
 
 
@@ -154,12 +181,61 @@ def _plan(
         write_json(run / "fingerprint.json", known)
         if options.plan is not None:
             plan = read_plan_as(Path(options.plan), MeasuredPlan)
+            check_measured_plan_fits(plan, cohort, volumes, Path(options.plan))
+            if options.budget is not None:
+                plan.budget.seconds = plan.segmentation.budget.seconds = options.budget
         else:
             plan = plan_measured(
                 cohort, known, volumes, seen, options, progress, used=clock.used(), machine_file=run / "machine.json"
             )
         write_plan(plan, run / "plan.yaml")
     return read_plan_as(run / "plan.yaml", MeasuredPlan)
+
+
+def check_measured_plan_fits(plan: MeasuredPlan, cohort: Cohort, volumes: Cohort, where: Path) -> None:
+    """Refuse a plan that was made for another question, other structures or other images.
+
+    Raises
+    ------
+    InputError
+        Naming what differs.
+    """
+    parse_rule(plan.operating_point.rule)
+    target, take, own = cohort.target, plan.measurements.take, measurements_of(cohort)
+    for name, planned, found in (
+        ("target", plan.target.name, target.name),
+        ("task", plan.target.task, target.task),
+        ("classes", plan.target.classes, list(target.classes)),
+        ("positive class", plan.target.positive, target.positive),
+        ("images", take.images, own.images),
+        ("structures", plan.segmentation.target.classes, list(volumes.target.classes)),
+        ("numbers of the structures", plan.segmentation.target.values, list(volumes.target.values)),
+    ):
+        if planned != found:
+            raise InputError(
+                f"the plan was made for the {name} {planned!r}, and the table has {found!r}",
+                where=str(where),
+                fix="plan again, or give the options that the plan was made with",
+            )
+    known = feature_definitions(take)
+    for name in plan.measurements.features:
+        if name not in known:
+            raise InputError(
+                f"measurements.features names {name!r}, which is not measured{nearest(name, list(known))}",
+                where=str(where),
+                fix="correct the name, or remove it",
+            )
+
+
+def write_measured_plan(
+    cohort: Cohort, facts: pd.DataFrame, options: RunOptions, output: Path, progress: Progress
+) -> MeasuredPlan:
+    """Write ``plan.yaml`` as `output` with ``fingerprint.json`` beside it."""
+    known, volumes = fingerprint(cohort, facts), one_row_a_volume(cohort)
+    plan = plan_measured(cohort, known, volumes, _scan(volumes, options, progress), options, progress)
+    write_plan(plan, output)
+    write_json(output.parent / "fingerprint.json", known)
+    return plan
 
 
 def plan_measured(
@@ -174,8 +250,7 @@ def plan_measured(
     machine_file: Path | None = None,
 ) -> MeasuredPlan:
     """Measure the machine and decide everything."""
-    names = cohort.images.names if cohort.images.role in ("frames", "views") else ()
-    take = infer_measurements(names, cohort.structures)
+    take = measurements_of(cohort)
     kept = reserve_for_measuring(len(volumes.table), FOLDS)
     # Which volumes each network sees, the pairs decide; test cases shape nothing.
     learned = ~(volumes.table["split"] == "test").to_numpy(dtype=bool)
@@ -196,6 +271,15 @@ def plan_measured(
     return make_measured_plan(
         known, take, classified_features(take), networks.model_copy(update={"budget": budget}), wishes
     )
+
+
+def _tell_unmeasured(evidence: dict[str, Any], cohort: Cohort) -> None:
+    """Add to the flow of cases how many have no finding."""
+    lost = {case for cases in evidence["measured"]["unmeasured"].values() for case in cases}
+    if lost:
+        left = cohort.table[~cohort.table["case_id"].astype(str).isin(lost)]
+        step = {"step": "measured", "n_cases": len(left), "n_patients": int(left["patient_id"].nunique())}
+        evidence["flow"].append({**step, "reason": f"{len(lost)} cases have masks that could not be measured"})
 
 
 def _finish(
@@ -223,6 +307,7 @@ def _finish(
     evidence = run_evidence(asked, members, found.predicted, cohort, audited)
     evidence["measured"] = found.evidence
     evidence["notes"] += found.notes
+    _tell_unmeasured(evidence, cohort)
     progress.advance(1, "model")
     shipped = shipped_pairs(fit)
     evidence["measured"]["networks"] = {"trained": len(fit.pairs), "shipped": len(shipped)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,13 +14,14 @@ from semeion.artefacts import read_json, write_json
 from semeion.cohort.cohort import Cohort, Target
 from semeion.cohort.roles import ImageRole, image_references, mask_references
 from semeion.cohort.volume import Volume
+from semeion.errors import InputError
 from semeion.evidence.overlap import measure_case as compare_masks
-from semeion.measure.features import measure_case
-from semeion.measure.spec import Measurements
+from semeion.measure.features import feature_definitions, measure_case
+from semeion.measure.spec import Measurements, infer_measurements
 from semeion.model.masks import write_mask
 from semeion.model.segment import Segmenter, as_values
 from semeion.plan.crossfit import CrossFit
-from semeion.prepare.volume import prepare_volume, restore_labels
+from semeion.prepare.volume import PreparedVolume, prepare_volume, restore_labels
 from semeion.progress import Progress
 from semeion.study.folder import RunFolder
 from semeion.study.outlining import read_reference, read_volumes
@@ -42,6 +43,8 @@ class MeasuredCases:
         The same of each network's own mask, by number of its pair; NaN rows for cases that it learned from.
     reference
         Of the reference masks; NaN rows for cases without.
+    problems
+        Of every case why its joint masks could not be measured; empty where they could.
     overlap
         How the joint masks fit the references: the columns of :data:`semeion.evidence.segmentation.COLUMNS`.
     """
@@ -50,7 +53,14 @@ class MeasuredCases:
     joint: Floats
     alone: dict[int, Floats]
     reference: Floats
+    problems: tuple[str, ...]
     overlap: pd.DataFrame
+
+
+def measurements_of(cohort: Cohort) -> Measurements:
+    """Return what suits the images and structures of a cohort; a heart's structures get their plain names."""
+    names = cohort.images.names if cohort.images.role in ("frames", "views") else ()
+    return infer_measurements(names, cohort.structures)
 
 
 def one_row_a_volume(cohort: Cohort) -> Cohort:
@@ -60,6 +70,7 @@ def one_row_a_volume(cohort: Cohort) -> Cohort:
     ``row * volumes_a_case + n``.
     """
     images = cohort.images
+    structures = measurements_of(cohort).structures
     several = images.role in ("frames", "views")
     names = images.names if several else ("",)
     references, masks = image_references(cohort), mask_references(cohort)
@@ -83,9 +94,9 @@ def one_row_a_volume(cohort: Cohort) -> Cohort:
     target = Target(
         "mask",
         "segmentation",
-        tuple(cohort.structures),
+        tuple(structures),
         why="named by --structures",
-        values=tuple(cohort.structures.values()),
+        values=tuple(structures.values()),
     )
     role = ImageRole("volume", "channels", images.names) if images.role == "channels" else ImageRole("volume")
     return Cohort(
@@ -107,10 +118,13 @@ def measure_cases(
     take: Measurements,
     fit: CrossFit,
     networks: Sequence[Segmenter],
+    members: Sequence[Sequence[str]],
     for_new_cases: Sequence[int],
     progress: Progress,
 ) -> MeasuredCases:
     """Outline and measure every case; what an earlier process measured is read from ``measured/``.
+
+    A case whose masks cannot be measured (a heart without a left ventricle) keeps its row, of NaN, and the reason.
 
     Parameters
     ----------
@@ -123,7 +137,9 @@ def measure_cases(
     fit
         Folds and pairs of the cases.
     networks
-        One a pair, each a segmenter of a single network.
+        One a pair: of the networks without both its folds.
+    members
+        Their names, one list a pair: a case that others outlined before is outlined again.
     for_new_cases
         Numbers of the networks that outline cases outside every fold (test cases): those that ship.
     progress
@@ -134,15 +150,16 @@ def measure_cases(
     records = []
     for row in range(cases):
         file = run / "measured" / f"{row:06d}.json"
-        if not file.exists():
-            fold = int(fit.fold[row])
-            who = fit.without(fold) if fold >= 0 else tuple(for_new_cases)
+        fold = int(fit.fold[row])
+        who = fit.without(fold) if fold >= 0 else tuple(for_new_cases)
+        drawn_by = [name for number in who for name in members[number]]
+        if not file.exists() or read_json(file)["networks"] != drawn_by:
             found = _measure_one(run, cohort, volumes, row, take, {n: networks[n] for n in who}, alone=fold >= 0)
-            write_json(file, found)
+            write_json(file, {"networks": drawn_by, **found})
         records.append(read_json(file))
         progress.advance()
     progress.finish()
-    features = tuple(records[0]["joint"])
+    features = tuple(feature_definitions(take))
     alone = {}
     for number in range(len(networks)):
         alone[number] = np.array([_values(record["alone"].get(str(number)), features) for record in records])
@@ -152,6 +169,7 @@ def measure_cases(
         joint=np.array([_values(record["joint"], features) for record in records]),
         alone=alone,
         reference=np.array([_values(record["reference"], features) for record in records]),
+        problems=tuple(record["problem"] for record in records),
         overlap=_overlap_table(overlap, volumes, fit, len(take.images)),
     )
 
@@ -169,40 +187,65 @@ def _measure_one(
     """Return the measurements of one case as plain JSON values."""
     where = f"case {cohort.table['case_id'].iloc[row]}"
     images, masks = image_references(volumes), mask_references(volumes)
+    first = next(iter(networks.values()))
     each: dict[int, list[Volume]] = {number: [] for number in networks}
     joint: list[Volume] = []
     references: list[Volume] = []
     overlap: list[dict[str, Any]] = []
+    together = Segmenter(
+        tuple(look for network in networks.values() for look in network.networks),
+        first.preparation,
+        first.overlap,
+        first.rules,
+    )
     for at in range(row * len(take.images), (row + 1) * len(take.images)):
-        first = next(iter(networks.values()))
         prepared = prepare_volume(read_volumes(images[at], volumes, at), first.preparation)
-        total: npt.NDArray[np.float32] | None = None
-        for number, network in networks.items():
-            p = network.probabilities(prepared.array)
-            if alone:
-                drawn = network.finished(restore_labels(p, prepared))
-                each[number].append(as_values(drawn, volumes.target.values))
-            total = np.float32(1 / len(networks)) * p if total is None else total + np.float32(1 / len(networks)) * p
+        if alone:
+            total: npt.NDArray[np.float32] | None = None
+            for number, network in networks.items():
+                p = network.probabilities(prepared.array)
+                each[number].append(_mask(network, p, prepared, volumes))
+                share = np.float32(1 / len(networks)) * p
+                total = share if total is None else total + share
+        else:
+            # As the shipped model does it, to the last bit.
+            total = together.probabilities(prepared.array)
         if total is None:
             raise ValueError("no network may look at the case")
-        found = as_values(first.finished(restore_labels(total, prepared)), volumes.target.values)
+        found = _mask(first, total, prepared, volumes)
         joint.append(found)
         write_mask(run / "masks" / f"{at:06d}.nii.gz", found)
         mask = masks[at][0] if masks[at] else None
         if mask is not None:
             true = read_reference(mask, found, volumes, at)
-            references.append(Volume(true[np.newaxis], found.grid))
+            references.append(Volume(true[np.newaxis], found.grid, notes=found.notes))
             labels = dict(zip(volumes.target.classes, volumes.target.values, strict=True))
             overlap += [
                 {"row": at, **one} for one in compare_masks(true, found.plane, labels, found.grid.spacing[::-1])
             ]
     whole = len(references) == len(take.images)
+    measured, problem = _measured_or_why(joint, take, where)
     return {
-        "joint": measure_case(joint, take, where=where),
-        "alone": {str(n): measure_case(drawn, take, where=where) for n, drawn in each.items()} if alone else {},
-        "reference": measure_case(references, take, where=where) if whole else None,
+        "joint": measured,
+        "problem": problem,
+        "alone": {str(n): _measured_or_why(drawn, take, where)[0] for n, drawn in each.items()} if alone else {},
+        "reference": _measured_or_why(references, take, where)[0] if whole else None,
         "overlap": overlap,
     }
+
+
+def _mask(segmenter: Segmenter, p: npt.NDArray[np.float32], prepared: PreparedVolume, volumes: Cohort) -> Volume:
+    """Return the finished mask of probabilities, with what is known of the image: whether its scale is, above all."""
+    drawn = as_values(segmenter.finished(restore_labels(p, prepared)), volumes.target.values)
+    return replace(drawn, notes=prepared.notes)
+
+
+def _measured_or_why(masks: list[Volume], take: Measurements, where: str) -> tuple[dict[str, float] | None, str]:
+    """Return the measurements of masks, or None and why there are none; in use such a case fails alike."""
+    try:
+        return measure_case(masks, take, where=where), ""
+    except InputError as error:
+        return None, error.what
 
 
 def _values(record: dict[str, Any] | None, features: Sequence[str]) -> list[float]:

@@ -213,6 +213,10 @@ def write_planned(source: Path, options: RunOptions, output: Path, progress: Pro
         from semeion.study.segment_road import write_segmentation_plan
 
         return write_segmentation_plan(seen.cohort, seen.facts, options, output, progress)
+    if seen.cohort.structures:
+        from semeion.study.measure_road import write_measured_plan
+
+        return write_measured_plan(seen.cohort, seen.facts, options, output, progress)
     planned = plan_run(seen.cohort, seen.facts, options, progress)
     plan = planned.plan()
     write_plan(plan, output)

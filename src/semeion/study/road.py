@@ -16,7 +16,8 @@ from semeion.cohort.cohort import Cohort, read_cohort, write_cohort
 from semeion.cohort.roles import image_references
 from semeion.errors import InputError, Interrupted, MachineError
 from semeion.evidence.operating import parse_rule
-from semeion.plan.files import plan_task, read_plan, write_plan
+from semeion.plan.files import plan_task, plans_measurements, read_plan, read_plan_as, write_plan
+from semeion.plan.measure_schema import MeasuredPlan
 from semeion.plan.rules import plan_reserve
 from semeion.plan.schema import Plan
 from semeion.plan.splits import Sides, sides
@@ -66,7 +67,9 @@ def start_run(
     """
     parse_rule(options.operating_point)
     if options.plan is not None and plan_task(Path(options.plan)) != "segmentation":
-        plan, default = read_plan(Path(options.plan)), RunOptions()
+        given = Path(options.plan)
+        plan = read_plan_as(given, MeasuredPlan) if plans_measurements(given) else read_plan(given)
+        default = RunOptions()
         if options.seed not in (default.seed, plan.seed) or options.operating_point not in (
             default.operating_point,
             plan.operating_point.rule,
