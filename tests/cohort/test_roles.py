@@ -131,11 +131,17 @@ class TestStructures:
 
     def test_each_frame_has_its_mask(self):
         frames = ImageRole("volume", "frames", ("ED", "ES"))
-        found, problems = self.found(["mask.ED", "mask.ES"], frames)
+        found, problems = self.found(["image.ED", "image.ES", "mask.ED", "mask.ES"], frames)
         assert found == {"rv": 1, "myocardium": 2, "lv": 3}
         problems.raise_any()
-        _, problems = self.found(["mask.ED"], frames)
+        _, problems = self.found(["image.ED", "image.ES", "mask.ED"], frames)
         with pytest.raises(InputError, match=r"needs reference masks, and there is no column 'mask.ES'"):
+            problems.raise_any()
+
+    @pytest.mark.parametrize("role", ["frames", "channels"])
+    def test_images_in_one_file_are_refused(self, role):
+        _, problems = self.found(["image", "mask", "mask.a", "mask.b"], ImageRole("volume", role, ("a", "b")))
+        with pytest.raises(InputError, match=r"reads each of a, b from a file of its own, and the table has one"):
             problems.raise_any()
 
     @pytest.mark.parametrize(

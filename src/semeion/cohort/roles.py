@@ -248,6 +248,11 @@ def find_structures(
         problems.add("--structures measures volumes, and the images are pictures", "leave --structures out")
         return found
     several = images.role in ("frames", "views")
+    if images.names and f"image.{images.names[0]}" not in columns:
+        problems.add(
+            f"--structures reads each of {listed(images.names)} from a file of its own, and the table has one column",
+            "save them as single volumes and name the columns image.<name>",
+        )
     wanted = [f"mask.{name}" for name in images.names] if several else ["mask"]
     lacking = [name for name in wanted if name not in columns]
     if lacking:
