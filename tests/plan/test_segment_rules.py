@@ -122,6 +122,26 @@ def test_channels_are_planes_of_one_input():
 
 
 @pytest.mark.parametrize(
+    ("aligned", "note", "registration"),
+    [(True, "", "check"), (True, "misaligned: T1 fits better shifted", "rigid"), (False, "", "rigid")],
+)
+def test_channels_that_do_not_lie_on_one_another_are_registered(aligned, note, registration):
+    few = [k < 6 for k in range(60)]
+    columns = {"aligned": [aligned or not one for one in few], "notes": [note if one else "" for one in few]}
+    preparation = plan_of(channels=("FLAIR", "T1"), **columns).preparation
+    assert preparation.registration == registration
+    share = "0%" if registration == "check" else "10%"
+    assert preparation.why["registration"].startswith(f"in {share} of the training cases")
+    assert "registration" not in plan_of().preparation.why
+
+
+def test_test_cases_do_not_decide_whether_channels_are_registered():
+    aligned = [side == "train" for side in TESTED]
+    columns = {"aligned": aligned, "notes": [""] * len(TESTED)}
+    assert plan_of(split=TESTED, channels=("FLAIR", "T1"), **columns).preparation.registration == "check"
+
+
+@pytest.mark.parametrize(
     ("given", "message"),
     [
         ({"n": 20, "patients": 3}, "3 patients are too few to learn and to validate"),

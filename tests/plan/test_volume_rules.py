@@ -85,6 +85,13 @@ def test_units_decide_the_intensities() -> None:
     assert "scaled by the percentiles of its foreground" in own.why["intensity"]
 
 
+def test_channels_that_do_not_lie_on_one_another_are_registered() -> None:
+    names = ("FLAIR", "T1")
+    apart = plan_of(facts_of(role="channels", names=names, aligned=False, notes="")).preparation
+    lying = plan_of(facts_of(role="channels", names=names, aligned=True, notes="")).preparation
+    assert (apart.registration, lying.registration) == ("rigid", "check")  # type: ignore[union-attr]
+
+
 def test_frames_are_read_in_order_and_views_are_pooled() -> None:
     frames = plan_of(facts_of(role="frames", names=("ED", "ES")))
     assert (frames.images.groups, frames.network.group_pooling, frames.shape[0]) == (2, "gru", 2)

@@ -92,6 +92,8 @@ def _picture_part(seen: pd.DataFrame) -> dict[str, Any]:
 def _volume_part(cohort: Cohort, seen: pd.DataFrame) -> dict[str, Any]:
     """Return the facts of volumes alone, and of what their masks hold."""
     part: dict[str, Any] = {"volume": volume_facts(seen)}
+    if cohort.images.role == "channels" and "aligned" in seen:
+        part["misaligned_share"] = share(~seen["aligned"].astype(bool) | seen["notes"].str.contains("misaligned: "))
     part["foreground"] = {
         name: spread(seen[name].astype(float)) for name in ("fg_p005", "fg_p995", "fg_mean", "fg_std") if name in seen
     }

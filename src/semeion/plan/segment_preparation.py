@@ -7,6 +7,7 @@ from typing import Any
 from semeion.plan.networks import volume_axes
 from semeion.plan.segment_networks import target_spacing
 from semeion.plan.segment_schema import VolumePreparationPlan
+from semeion.plan.volume_rules import plan_registration
 from semeion.prepare.volume_spec import Intensity
 
 STEADY = 0.02
@@ -24,13 +25,16 @@ def plan_preparation(facts: dict[str, Any]) -> VolumePreparationPlan:
     images = facts["images"]
     channels = list(images["names"]) if images["role"] == "channels" else ["image"]
     thick = volume["thickness"]["median"]
+    registration, how = plan_registration(training)
     return VolumePreparationPlan(
         channels=channels,
         units=[unit] * len(channels) if unit else None,
         orientation="stored" if volume["anisotropic"] else "LPS",
         spacing=None if steady else spacing,
         intensity=[intensity],
+        registration=registration,
         why={
+            **how,
             "orientation": f"slices lie {thick:.1f} times as far apart as pixels and must stay slices"
             if volume["anisotropic"]
             else "axes are turned to left, posterior, superior, so that one anatomy lies one way",

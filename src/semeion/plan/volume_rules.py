@@ -8,6 +8,8 @@ from semeion.plan.networks import Candidate, volume_axes, volume_spacing
 from semeion.plan.schema import AugmentationPlan, ImagesPlan, NetworkPlan, VolumePreparationPlan
 from semeion.prepare.volume_spec import Intensity
 
+MISALIGNED = 0.05
+"""Share of training cases whose contrasts do not lie on one another from which on all are registered."""
 OWN_ENCODERS = 1000
 """Training cases from which on each view gets an encoder of its own."""
 
@@ -78,6 +80,7 @@ def plan_volume_preparation(facts: dict[str, Any], candidate: Candidate) -> Volu
     spacing = _spacing_of(volume, candidate)
     channels = list(images.names) if images.role == "channels" else ["image"]
     intensity, unit, reason = plan_volume_intensity(training)
+    registration, how = plan_registration(training)
     extent = volume[axes]["extent_mm"]
     fits = " x ".join(f"{extent[axis]['p95']:.0f}" for axis in "kji")
     return VolumePreparationPlan(
@@ -87,9 +90,11 @@ def plan_volume_preparation(facts: dict[str, Any], candidate: Candidate) -> Volu
         spacing=(round(spacing[0], 4), round(spacing[1], 4), round(spacing[2], 4)),
         interpolation="linear",
         intensity=[intensity],
+        registration=registration,
         size=(slices, height, width),
         size_mode="centre",
         why={
+            **how,
             "orientation": "slices are thick and must stay slices"
             if orientation == "stored"
             else "axes are turned to left, posterior, superior, so that one anatomy lies one way",
@@ -107,6 +112,19 @@ def _spacing_of(volume: dict[str, Any], candidate: Candidate) -> tuple[float, fl
 
     side = next((side for side in VOLUME_SIDES if volume_size(volume, side) == candidate.size), VOLUME_SIDES[-1])
     return volume_spacing(volume, side)
+
+
+def plan_registration(training: dict[str, Any]) -> tuple[Literal["check", "rigid"], dict[str, str]]:
+    """Return how channels are brought onto the first, and why; no reason where a case has one."""
+    apart = training.get("misaligned_share")
+    if apart is None:
+        return "check", {}
+    told = f"in {apart:.0%} of the training cases channels are on other grids or fit better shifted"
+    if apart < MISALIGNED:
+        return "check", {"registration": f"{told}: they are taken as they lie"}
+    return "rigid", {
+        "registration": f"{told}: each is moved to the first, by mutual information, where that fits better"
+    }
 
 
 def plan_volume_intensity(training: dict[str, Any]) -> tuple[Intensity, str | None, str]:
