@@ -9,12 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from semeion.cohort.roles import ImageRole
 from semeion.cohort.volume import Grid, Volume
 from semeion.evidence.overlap import measure_case
 from semeion.evidence.segmentation import weigh_segmentation
 from semeion.model.masks import write_mask
 from semeion.study import segment_gallery
 from semeion.study.segment_gallery import PREDICTION, REFERENCE, overlay_png, write_segment_gallery
+from support.volumes import save_nifti
 
 
 def ball(shift: int = 0, size: tuple[int, int, int] = (12, 30, 24)) -> np.ndarray:
@@ -74,6 +76,7 @@ def test_best_median_and_worst_are_written(tmp_path: Path, monkeypatch: pytest.M
     table = pd.DataFrame(rows)
 
     class Cohort:
+        images = ImageRole("volume")
         table = pd.DataFrame({"case_id": [f"c{case}" for case in range(4)]})
 
     monkeypatch.setattr(segment_gallery, "image_references", lambda _: [(ref,) for ref in references])
@@ -90,3 +93,21 @@ def test_best_median_and_worst_are_written(tmp_path: Path, monkeypatch: pytest.M
     assert cases[0]["labels"][0]["hd95_mm"] == 0
     for case in cases:
         assert shown((tmp_path / "gallery" / case["file"]).read_bytes()).shape[2] == 3
+
+
+def test_a_file_that_holds_all_channels_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    grid = Grid((24, 30, 12), (1.0, 1.0, 2.5))
+    (tmp_path / "masks").mkdir()
+    write_mask(tmp_path / "masks" / "000000.nii.gz", Volume(ball(1)[None], grid))
+    write_mask(tmp_path / "reference.nii.gz", Volume(ball()[None], grid))
+    save_nifti(tmp_path / "image.nii.gz", np.stack([ball(), ball()]), srow=np.diag([-1, -1, 1, 1]) @ grid.affine)
+    monkeypatch.setattr(segment_gallery, "image_references", lambda _: [(str(tmp_path / "image.nii.gz"),)])
+    monkeypatch.setattr(segment_gallery, "mask_references", lambda _: [(str(tmp_path / "reference.nii.gz"),)])
+
+    class Cohort:
+        images = ImageRole("volume", "channels", ("T2", "ADC"))
+        table = pd.DataFrame({"case_id": ["c"]})
+
+    row = {"case_id": "c", "split": "test", "mask": "000000.nii.gz", "label": "ball", "dice": 0.9, "hd95_mm": 1.0}
+    write_segment_gallery(tmp_path, pd.DataFrame([row]), {"test": {"best": "c"}}, Cohort())  # type: ignore[arg-type]
+    assert coloured(shown((tmp_path / "gallery" / "best.png").read_bytes()), REFERENCE) > 100

@@ -67,7 +67,8 @@ def write_segment_gallery(
         if case is None:
             continue
         row, own = row_of[case], rows[rows["case_id"].astype(str) == case]
-        image = read_volume(images[row][0])
+        # A file that holds all channels is read whole; its first plane is shown.
+        image = read_volume(images[row][0], several="channel" if cohort.images.role == "channels" else None)
         found = read_volume(str(run / "masks" / Path(str(own["mask"].iloc[0])).name))
         reference = whole_labels(read_volume(str(masks[row][0])))
         name = f"{kind}.png"
