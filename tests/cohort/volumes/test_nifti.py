@@ -301,3 +301,21 @@ def test_the_qa_reference_lies_where_its_header_says(data: Path) -> None:
     for path in sorted(data.glob("dicom/qa_nih/Ref/*.nii")):
         header = nifti_header(path.read_bytes()[:HEADER], path.name)
         np.testing.assert_allclose(_qform(header, 1.0, "").affine, _sform(header, 1.0, "").affine, atol=1e-3)
+
+
+@pytest.mark.parametrize("size", [700, 5000, 30_000])
+def test_a_stream_of_several_gzip_members_is_read_as_one(tmp_path: Path, size: int) -> None:
+    data = nifti1(np.random.default_rng(0).integers(0, 900, (20, 30, 40), dtype=np.int16))
+    members = [gzip.compress(data[at : at + size]) for at in range(0, len(data), size)]
+    path = tmp_path / "blocks.nii.gz"
+    path.write_bytes(b"".join([*members, gzip.compress(b"")]))
+    (tmp_path / "plain.nii").write_bytes(data)
+    found, plain = read_volume(str(path)), read_volume(str(tmp_path / "plain.nii"))
+    assert np.array_equal(found.voxels, plain.voxels)
+    assert found.notes == plain.notes
+    path.write_bytes(b"".join(members)[:-9])
+    with pytest.raises(ImageError, match="cut short"):
+        read_volume(str(path))
+    path.write_bytes(b"".join(members[:-1]))
+    with pytest.raises(ImageError, match="cut short"):
+        read_volume(str(path))

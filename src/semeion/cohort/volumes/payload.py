@@ -53,7 +53,7 @@ class Inflated:
     """Bytes of a gzip or zlib stream, read in order and never more than asked for.
 
     Unlike :class:`gzip.GzipFile` it has no buffer that grows and tells a stream that ends early from one that is
-    damaged.
+    damaged. A stream of several members (RFC 1952, 2.2), as bgzip and some parallel compressors write, is read as one.
     """
 
     def __init__(self, file: IO[bytes], where: str) -> None:
@@ -64,7 +64,7 @@ class Inflated:
     def read_into(self, out: memoryview) -> int:
         """Fill `out`; return how many bytes there were, fewer than its length only at the end of the stream."""
         filled = 0
-        while filled < len(out) and not self.machine.eof:
+        while filled < len(out) and not (self.machine.eof and not self._begins_another()):
             if not self.left:
                 self.left = self.file.read(_PART)
                 if not self.left:
@@ -79,6 +79,16 @@ class Inflated:
             out[filled : filled + len(part)] = part
             filled += len(part)
         return filled
+
+    def _begins_another(self) -> bool:
+        """Tell whether another gzip member follows the one that has ended, and begin it."""
+        rest = self.machine.unused_data
+        if len(rest) < 2:
+            rest += self.file.read(_PART)
+        if not rest.startswith(b"\x1f\x8b"):
+            return False
+        self.machine, self.left = zlib.decompressobj(wbits=31), rest
+        return True
 
 
 class Plain:
