@@ -137,7 +137,8 @@ def crop_to(volume: Volume, chosen: npt.NDArray[np.bool_], margin_mm: float = 0.
 
 def centred(volume: Volume, size: tuple[int, int, int], fill: npt.ArrayLike = 0) -> Volume:
     """Cut and pad about the centre to `size` voxels (i, j, k); an odd voxel is cut or added at the end."""
-    start = tuple((whole - n) // 2 if whole >= n else -((n - whole) // 2) for whole, n in zip(volume.grid.size, size))  # noqa: B905
+    pairs = zip(volume.grid.size, size, strict=True)
+    start = tuple((whole - n) // 2 if whole >= n else -((n - whole) // 2) for whole, n in pairs)
     return cut(volume, start, size, fill)
 
 
