@@ -6,13 +6,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import shlex
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 import yaml
 
 from semeion import errors
+from semeion.cli.app import app
 from semeion.cohort.series import table as series_table
 from semeion.measure import cardiac, definitions, lesions, vessel
 from semeion.measure.pattern import Definition
@@ -29,6 +33,10 @@ MEASUREMENTS: dict[str, Sequence[Definition]] = {
     "stenosis": vessel.DEFINITIONS,
 }
 """The registries that the page on measurements shows, by the name of their place in it."""
+
+
+PROGRAM: Any = typer.main.get_command(app)
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 
 
 def page(name: str) -> str:
@@ -50,6 +58,39 @@ def test_every_reason_of_a_finding_is_explained() -> None:
 def test_every_error_is_listed_with_its_exit_status(kind: str) -> None:
     [row] = [line for line in page("errors.md").splitlines() if line.startswith(f"| `{kind}`")]
     assert row.split("|")[2].strip() == str(getattr(errors, kind).exit_status)
+
+
+def commands_of(file: Path) -> Iterator[str]:
+    """Yield every command line of the program that a page shows in a block, without its comment."""
+    for block in re.findall(r"^```\n(.*?)^```", file.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL):
+        for line in block.replace("\\\n", " ").splitlines():
+            if line.startswith("semeion ") and "..." not in line:
+                yield line
+
+
+SHOWN = [(file.relative_to(ROOT).as_posix(), line) for file in PAGES for line in commands_of(file)]
+
+
+@pytest.mark.parametrize(("where", "line"), SHOWN)
+def test_every_command_that_is_shown_parses(where: str, line: str) -> None:
+    name, *arguments = shlex.split(line, comments=True)[1:]
+    assert name in PROGRAM.commands, where
+    assert PROGRAM.commands[name].make_context(name, arguments).params, where
+
+
+def test_the_first_page_shows_every_command_but_the_demonstration() -> None:
+    shown = {shlex.split(line)[1] for where, line in SHOWN if where == "README.md"}
+    assert shown == set(PROGRAM.commands) - {"demo"}
+
+
+@pytest.mark.parametrize("file", [*PAGES, ROOT / "CHANGELOG.md"], ids=lambda file: file.relative_to(ROOT).as_posix())
+def test_every_option_that_is_named_exists(file: Path) -> None:
+    prose = re.sub(r"^```.*?^```", "", file.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    named = {
+        option for code in re.findall(r"`([^`\n]+)`", prose) for option in re.findall(r"(?<![\w-])--[a-z-]+", code)
+    }
+    known = {option for command in PROGRAM.commands.values() for one in command.params for option in one.opts}
+    assert named <= known | {"--help", *(option for one in PROGRAM.params for option in one.opts)}
 
 
 def measurement_table(registry: Sequence[Definition]) -> str:

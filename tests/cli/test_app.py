@@ -17,8 +17,11 @@ import semeion
 from semeion.cli.app import app, run
 from semeion.errors import Interrupted, MachineError
 
-COHORT = "--target --task --positive --labels --order --group --split --no-split --delimiter --covariates"
-COMMANDS = ("demo", "check", "plan", "train", "resume", "report", "predict", "evaluate")
+COHORT = (
+    "--target --task --positive --labels --order --group --split --no-split --delimiter --covariates "
+    "--channels --frames --views --structures"
+)
+COMMANDS = ("index", "demo", "check", "plan", "train", "resume", "report", "predict", "evaluate")
 Said = pytest.CaptureFixture[str]
 
 
@@ -32,6 +35,7 @@ def test_every_command_is_named_with_a_sentence(capsys: Said) -> None:
     text = capsys.readouterr().out
     for command in COMMANDS:
         assert re.search(rf"^  {command} +[A-Z]", text, re.MULTILINE), command
+    assert set(COMMANDS) == set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -65,7 +69,8 @@ def test_every_option_is_explained(command: str, capsys: Said) -> None:
         ("train", f"{COHORT} --budget --plan --seed --operating-point --skip-bad --accept --jobs --quiet --output -o"),
         ("plan", f"{COHORT} --budget --seed --operating-point --skip-bad --accept --jobs --quiet -o"),
         ("check", f"{COHORT} --jobs --quiet -o"),
-        ("predict", "-o --jobs --quiet"),
+        ("index", "-o --jobs --quiet"),
+        ("predict", "-o --masks --mask-format --engine --jobs --quiet"),
         ("evaluate", "--target --labels --group --skip-bad --jobs --quiet -o"),
         ("report", "--no-pictures"),
         ("demo", "--data --synthetic -o --budget --seed --quiet"),
