@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 from plan.outlined import facts_of, machine_of, plan_of
 from semeion.errors import InputError
 from semeion.plan.rules import Wishes
-from semeion.plan.segment_rules import ENOUGH_STEPS, LEAST_STEPS, make_segmentation_plan, plan_segment_validation
+from semeion.plan.segment_rules import (
+    ENOUGH_STEPS,
+    LEAST_STEPS,
+    make_segmentation_plan,
+    plan_reserve,
+    plan_segment_validation,
+)
 from semeion.plan.segment_schema import SegmentationPlan
 
 TESTED = ["train"] * 48 + ["test"] * 12
@@ -162,3 +168,59 @@ def test_too_little_memory_is_refused():
     facts = facts_of(split=TESTED)
     with pytest.raises(InputError, match=r"0.5 GiB of memory are free, too few for the smallest network"):
         make_segmentation_plan(facts, machine_of(facts, memory=0.5), Wishes(budget=2700.0))
+
+
+def test_with_folds_nothing_is_tried_on_cases_that_another_fold_holds_out():
+    folded, wanted = plan_of(), plan_of(folds=5, split=TESTED, budget=5400.0)
+    for plan in (folded, wanted):
+        assert plan.validation.scheme == "folds"
+        assert len(plan.arms) == 1
+        assert plan.choice.arm == plan.arms[0].name == "3d"
+        assert (plan.use.mirror, plan.use.mirror_tried) == ([2], [])
+        assert (plan.use.postprocess, plan.use.postprocess_tried) == ([], [])
+        assert "a choice on validation cases would read cases that another fold weighs" in plan.use.why["mirror"]
+        assert "another fold weighs" in plan.choice.why["arm"]
+        assert plan.use.why["postprocess"] == "none: structures may be in parts"
+        assert "weighted by a Gaussian" in plan.use.why["overlap"]
+        assert SegmentationPlan.model_validate(plan.model_dump(by_alias=True)) == plan
+    tested = plan_of(split=TESTED)
+    assert tested.use.mirror_tried == [2]
+    assert tested.use.postprocess_tried
+
+
+def test_axes_of_a_network_of_slices_are_counted_in_its_patch():
+    assert plan_of(**CARDIAC).arms[0].network.dims == 2
+    assert plan_of(**CARDIAC).use.mirror == [1]
+    sided = plan_of(**{**CARDIAC, "classes": ("left", "right")})
+    assert sided.use.mirror == []
+
+
+def test_time_that_folds_need_for_choices_is_learned_in():
+    facts = facts_of()
+    entry = machine_of(facts).measured[0]
+    assert plan_reserve(facts, 2700.0, entry, 2) < plan_reserve(facts, 2700.0, entry)
+    assert plan_of().budget.reserve < plan_of(folds=3).budget.reserve
+
+
+@pytest.mark.parametrize(
+    ("name", "lesion"),
+    [
+        ("lesion", True),
+        ("MS_lesions", True),
+        ("LiverTumour", True),
+        ("tumor-2", True),
+        ("liver metastases", True),
+        ("calcified plaque", True),
+        ("Nodule", True),
+        ("white matter hyperintensities", True),
+        ("liver", False),
+        ("peritumoral oedema", False),
+        ("noduleless", False),
+        ("hippocampus", False),
+    ],
+)
+def test_labels_named_for_lesions_are_weighed_one_by_one(name, lesion):
+    plan = plan_of(split=TESTED, classes=("organ", name))
+    assert plan.target.lesions == ([name] if lesion else [])
+    assert (repr(name) in plan.target.why["lesions"]) == lesion
+    assert "one by one" in plan.target.why["lesions"]

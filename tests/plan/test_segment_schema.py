@@ -49,6 +49,8 @@ def test_a_plan_is_what_it_was_after_its_file():
         ("unknown", 1, "Extra inputs are not permitted"),
         ("use.postprocess", ["smallest:1"], "String should match pattern"),
         ("use.postprocess_tried", ["largest:3"], "names a label above 2"),
+        ("target.lesions", ["scar"], "the lesion 'scar' is not among the classes outer, inner"),
+        ("target.lesions", ["outer", "outer"], "a lesion is named twice"),
     ],
 )
 def test_what_cannot_be_done_is_refused_with_the_reason(path, value, message):
@@ -76,4 +78,23 @@ def test_a_member_of_a_fold_that_is_not_planned_is_refused():
     raw = changed("validation", {"scheme": "folds", "folds": 2})
     raw["members"][0]["fold"] = 2
     with pytest.raises(ValidationError, match="fold is not among 0 to 1"):
+        SegmentationPlan.model_validate(raw)
+
+
+@pytest.mark.parametrize(("tried", "rules"), [("mirror_tried", [2]), ("postprocess_tried", ["largest:1"])])
+def test_with_folds_nothing_may_be_tried_on_cases_that_another_fold_holds_out(tried, rules):
+    raw = changed("validation", {"scheme": "folds", "folds": 2})
+    raw["members"][0]["fold"] = 0
+    assert SegmentationPlan.model_validate(raw).use.mirror == []
+    raw["use"][tried] = rules
+    with pytest.raises(ValidationError, match="nothing is tried on validation cases, which other folds hold out"):
+        SegmentationPlan.model_validate(raw)
+
+
+def test_with_folds_the_arm_is_named():
+    raw = changed("validation", {"scheme": "folds", "folds": 2})
+    raw["members"][0]["fold"] = 0
+    raw["arms"].append({**raw["arms"][0], "name": "other"})
+    raw["choice"]["arm"], raw["budget"]["seconds"] = None, 60.0
+    with pytest.raises(ValidationError, match=r"name the arm in choice.arm"):
         SegmentationPlan.model_validate(raw)

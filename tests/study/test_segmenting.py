@@ -12,7 +12,8 @@ from semeion.plan.splits import Sides
 from semeion.progress import Silent
 from semeion.study.clock import Clock
 from semeion.study.folder import RunFolder
-from semeion.study.segmenting import train_segmenters
+from semeion.study.segment_graphs import FAST, PLAIN, graph_to_run
+from semeion.study.segmenting import largest_difference, train_segmenters
 
 
 def never():
@@ -62,6 +63,28 @@ def test_a_fixed_plan_is_done_as_written(fixed):
     engine = open_engine(graph_of(run), 1, takes="float32")
     assert engine.size == (8, 16, 16)
     assert engine.n_outputs == 3
+
+
+def test_a_network_of_volumes_has_a_second_graph_that_answers_alike(fixed):
+    run, done = fixed
+    folder = run / "members" / "seed0"
+    assert graph_to_run(folder).name == "graph.fast.onnx"
+    assert done.facts[0]["fast_graph_difference"] < 1e-4
+    patch = np.random.default_rng(0).normal(size=(2, 1, 8, 16, 16)).astype(np.float32)
+    plain, fast = (open_engine(folder / name, 1, takes="float32").run(patch) for name in (PLAIN, FAST))
+    assert largest_difference(plain, plain + np.array([1, 0, 0], np.float32)[:, None, None, None]) > 0
+    assert largest_difference(plain, fast) < 1e-4
+
+
+def test_a_second_graph_that_answers_otherwise_is_left_out_and_said(tmp_path, monkeypatch):
+    from semeion.learn import flat_graph
+
+    other = trained(plan_of(steps=1, seed=9), tmp_path / "other")[0]
+    monkeypatch.setattr(flat_graph, "flatten_convolutions", lambda graph: graph_of(other))
+    run, done = trained(plan_of(steps=2), tmp_path / "run")
+    assert not (run / "members" / "seed0" / "graph.fast.onnx").exists()
+    assert done.facts[0]["fast_graph_difference"] > 1e-4
+    assert graph_to_run(run / "members" / "seed0").name == "graph.onnx"
 
 
 def test_training_from_the_executed_plan_repeats_the_graph(fixed, tmp_path):
@@ -119,7 +142,8 @@ def test_the_executed_plan_of_a_budget_repeats_its_graphs(tmp_path):
 def test_mirroring_of_a_network_of_slices_is_along_axes_of_its_patch(tmp_path):
     plan = two_arms(steps=40, arm="2d")
     plan.members[0].arm = "2d"
-    _, done = trained(plan, tmp_path / "run")
+    run, done = trained(plan, tmp_path / "run")
+    assert graph_to_run(run / "members" / "seed0").name == "graph.onnx"
     mirroring = next(d for d in done.plan.choice.decisions if d.question == "mirroring")
     assert set(mirroring.options) == {"none", "along W"}
     assert done.plan.use.mirror == ([1] if mirroring.chosen == "along W" else [])

@@ -10,6 +10,7 @@ from semeion.plan.measure_schema import ClassifierPlan, MeasuredPlan, Measuremen
 from semeion.plan.rules import Wishes
 from semeion.plan.schema import OperatingPointPlan, TargetPlan
 from semeion.plan.segment_schema import SegmentationPlan
+from semeion.plan.segment_use import untried, why_first_arm
 
 FOLDS = 5
 OUTLINE_SECONDS = 0.5
@@ -47,26 +48,11 @@ def make_measured_plan(
     """
     heart = take.kind == "heart"
     arm = segmentation.arms[0]
-    flat = arm.network.dims == 2
-    # Axes are counted in (D, H, W) while planning, and in the patch where they are used.
-    mirror = [axis - flat for axis in segmentation.use.mirror_tried if axis - flat >= 0]
-    use = segmentation.use.model_copy(
-        update={
-            "mirror": mirror,
-            "mirror_tried": [],
-            "postprocess": [f"largest:{n + 1}" for n in range(len(take.structures))] if heart else [],
-            "postprocess_tried": [],
-            "why": {
-                "mirror": "fixed beforehand: a choice on validation cases would read cases that another fold weighs",
-                "postprocess": "a chamber and its wall are one piece each"
-                if heart
-                else "none: structures may be in parts",
-            },
-        }
-    )
-    choice = segmentation.choice.model_copy(
-        update={"arm": arm.name, "why": {"arm": f"{arm.name}: the first for this geometry; fixed for the same reason"}}
-    )
+    use = untried(segmentation.use, arm)
+    if heart:
+        pieces = [f"largest:{n + 1}" for n in range(len(take.structures))]
+        use = untried(segmentation.use, arm, pieces, "a chamber and its wall are one piece each")
+    choice = segmentation.choice.model_copy(update={"arm": arm.name, "why": {"arm": why_first_arm(arm)}})
     networks = segmentation.model_copy(update={"use": use, "choice": choice, "arms": [arm]})
     networks = networks.model_copy(
         update={"members": [member.model_copy(update={"arm": arm.name}) for member in networks.members]}

@@ -25,6 +25,8 @@ class SegmentTargetPlan(Section):
     """Names of the labels; background has none."""
     values: list[int] = Field(min_length=1)
     """Their integers in the masks, in the same order."""
+    lesions: list[str] = Field(default_factory=list)
+    """Labels whose connected parts are lesions: they are also found, missed and counted one by one."""
 
     @model_validator(mode="after")
     def _matched(self) -> SegmentTargetPlan:
@@ -34,6 +36,11 @@ class SegmentTargetPlan(Section):
             raise ValueError("two labels share a name or a value")
         if 0 in self.values:
             raise ValueError("0 is background and no label")
+        unknown = [name for name in self.lesions if name not in self.classes]
+        if unknown:
+            raise ValueError(f"the lesion {unknown[0]!r} is not among the classes {', '.join(self.classes)}")
+        if len(set(self.lesions)) != len(self.lesions):
+            raise ValueError("a lesion is named twice")
         return self
 
 
@@ -60,7 +67,7 @@ class UNetPlan(Section):
     strides: list[Sides]
     """Of the step into a level; all 1 for the first."""
     residual: bool = False
-    norm: Literal["instance", "batch"] = "instance"
+    norm: Literal["instance", "batch"] = "batch"
     deep_supervision: int = Field(default=2, ge=0, le=6)
     """Coarser levels whose outlines are also learned; their outputs do not ship."""
 
@@ -252,6 +259,11 @@ class SegmentationPlan(BaseModel):
         if self.validation.scheme == "folds":
             if folds - set(range(self.validation.folds)):
                 raise ValueError(f"a member's fold is not among 0 to {self.validation.folds - 1}")
+            if self.use.mirror_tried or self.use.postprocess_tried or (len(self.arms) > 1 and self.choice.arm is None):
+                raise ValueError(
+                    "with folds nothing is tried on validation cases, which other folds hold out: name the arm in "
+                    "choice.arm, write mirror and postprocess in use, and empty mirror_tried and postprocess_tried"
+                )
         elif folds != {-1}:
             raise ValueError("without folds a member's fold is -1")
         for rule in (*self.use.postprocess, *self.use.postprocess_tried):

@@ -14,6 +14,7 @@ from semeion.model.package import write_model
 from semeion.model.trees import Trees
 from semeion.plan.measure_schema import MeasuredPlan
 from semeion.study.folder import RunFolder
+from semeion.study.segment_graphs import shipped_graphs
 from semeion.study.segment_shipping import segmentation_part, volume_inputs
 from semeion.study.shipping import calibration_part, point_part
 
@@ -61,7 +62,8 @@ def ship_measured(
         "evidence": headline(evidence["metrics"]),
     }
     members = [member for member in networks.members if member.fold in shipped]
-    graphs = {m.name: (run / "members" / m.name / "graph.onnx").read_bytes() for m in members}
+    graphs, fast = shipped_graphs(run, [member.name for member in members])
     trees = Trees.model_validate({"schema": 1, **classifier.arrays}).model_dump_json(by_alias=True).encode()
     mirror = dict.fromkeys(graphs, networks.use.mirror)
-    return write_model(run / "model", parts, graphs, render_card(parts, evidence), mirror=mirror, files={TREES: trees})
+    card = render_card(parts, evidence)
+    return write_model(run / "model", parts, graphs, card, mirror=mirror, fast=fast, files={TREES: trees})

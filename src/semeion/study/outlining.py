@@ -50,8 +50,19 @@ class Group:
     segmenter: Segmenter
 
 
-def outline_cases(run: RunFolder, cohort: Cohort, groups: Sequence[Group], progress: Progress) -> pd.DataFrame:
+def outline_cases(
+    run: RunFolder, cohort: Cohort, groups: Sequence[Group], progress: Progress, lesions: Sequence[str] = ()
+) -> pd.DataFrame:
     """Outline every case of `groups`, write its mask, and measure it against the reference where there is one.
+
+    Parameters
+    ----------
+    run, cohort, groups
+        Where masks go, the cases, and who outlines whom.
+    progress
+        For the bar.
+    lesions
+        Labels whose connected parts are lesions.
 
     Returns
     -------
@@ -60,7 +71,6 @@ def outline_cases(run: RunFolder, cohort: Cohort, groups: Sequence[Group], progr
         :data:`semeion.evidence.segmentation.COLUMNS`. Cases without a reference mask are not among them.
     """
     images, masks = image_references(cohort), [first[0] if first else None for first in mask_references(cohort)]
-    labels = dict(zip(cohort.target.classes, cohort.target.values, strict=True))
     progress.start("outlining", max(1, sum(len(group.rows) for group in groups)))
     parts: list[dict[str, Any]] = []
     for group in groups:
@@ -72,7 +82,8 @@ def outline_cases(run: RunFolder, cohort: Cohort, groups: Sequence[Group], progr
             write_mask(path, found)
             if masks[row] is not None:
                 reference = read_reference(str(masks[row]), found, cohort, int(row))
-                parts += _measured(cohort, int(row), group, reference, found, labels, path)
+                measured = measured_rows(cohort, int(row), reference, found, lesions)
+                parts += [{**one, "split": group.split, "fold": group.fold, "mask": path.name} for one in measured]
             progress.advance()
     progress.finish()
     if not parts:
@@ -115,26 +126,32 @@ def read_reference(reference: str, image: Volume, cohort: Cohort, row: int) -> n
     return whole_labels(mask, where=where)
 
 
-def _measured(
-    cohort: Cohort,
-    row: int,
-    group: Group,
-    reference: npt.NDArray[np.uint8],
-    found: Volume,
-    labels: dict[str, int],
-    path: Path,
+def measured_rows(
+    cohort: Cohort, row: int, reference: npt.NDArray[np.uint8], found: Volume, lesions: Sequence[str]
 ) -> list[dict[str, Any]]:
-    case = cohort.table.iloc[row]
+    """Return the row of each label of a case, but for its split, fold and mask file.
+
+    Parameters
+    ----------
+    cohort, row
+        Whose mask it is; the target says what the numbers in both masks mean.
+    reference, found
+        Both masks, on one grid.
+    lesions
+        Labels whose connected parts are lesions.
+    """
+    case, target = cohort.table.iloc[row], cohort.target
     base = {
         "case_id": case["case_id"],
         "patient_id": case["patient_id"],
         "site": case["site"],
-        "split": group.split,
-        "fold": group.fold,
+        "split": "",
+        "fold": -1,
         "member": "ensemble",
-        "mask": path.name,
+        "mask": "",
     }
-    measured = measure_case(reference, found.plane, labels, found.grid.spacing[::-1])
+    labels = dict(zip(target.classes, target.values, strict=True))
+    measured = measure_case(reference, found.plane, labels, found.grid.spacing[::-1], lesions=lesions)
     return [
         {**base, "target": one["label"], "y_true": one["reference_ml"], "y_pred": one["predicted_ml"], **one}
         for one in measured

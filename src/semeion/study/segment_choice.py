@@ -19,6 +19,7 @@ from semeion.prepare.volume_store import VolumeStore
 from semeion.progress import Progress
 from semeion.study.clock import Clock
 from semeion.study.folder import RunFolder
+from semeion.study.segment_graphs import graph_to_run
 
 GAIN = 5e-4
 """Dice that mirroring or a rule of post-processing must gain to be kept: less is not worth its time or its risk."""
@@ -64,8 +65,8 @@ def choose_arm(
 
             hooks = Hooks(stop=stop, stepped=shown(arm.name), log=lambda line: run.log("trial", **line))
             outlined = train_segmenter(plan, member, store, spacing_of(store, side.learn), side, folder, hooks, over)
-            graph, _ = export_member(plan, member, outlined, store, side)
-            engine = open_engine(graph, plan.training.threads, takes="float32")
+            exported = export_member(plan, member, outlined, store, side)
+            engine = open_engine(exported.fast or exported.graph, plan.training.threads, takes="float32")
             found = outlines(store, rows, [engine], plan, ())
             per_case = case_dice(store, rows, found, plan)
             write_json(
@@ -224,7 +225,7 @@ def choose_use(
     progress.start("choosing mirroring and post-processing", max(1, sum(len(side.validate) for side in parts)))
     for side in parts:
         own = [member for member in plan.members if member.fold == side.fold]
-        engines = [_engine(run / "members" / member.name / "graph.onnx", plan) for member in own]
+        engines = [_engine(graph_to_run(run / "members" / member.name), plan) for member in own]
         for row in chosen_rows(store, side.validate):
             rows.append(int(row))
             for name, axes in options.items():

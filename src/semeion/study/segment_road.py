@@ -32,6 +32,7 @@ from semeion.study.folder import RunFolder
 from semeion.study.options import RunOptions
 from semeion.study.outlining import Group, outline_cases, write_predictions
 from semeion.study.segment_gallery import write_segment_gallery
+from semeion.study.segment_graphs import graph_to_run, shipped_graphs
 from semeion.study.segment_shipping import ship_segmentation
 from semeion.study.segment_weighing import segmentation_evidence
 from semeion.study.segmenting import TrainedSegmenters, train_segmenters
@@ -286,9 +287,9 @@ def segment_sides(cohort: Cohort, facts: pd.DataFrame, plan: SegmentationPlan) -
 
 
 def segmenter_of_run(run: RunFolder, plan: SegmentationPlan, members: list[SegmentMemberPlan]) -> Segmenter:
-    """Return the exported networks of `members` with the choices of the plan, as they ship."""
+    """Return the exported networks of `members` with the choices of the plan, as they ship and run in ONNX Runtime."""
     engines = [
-        open_engine(run / "members" / member.name / "graph.onnx", plan.training.threads, takes="float32")
+        open_engine(graph_to_run(run / "members" / member.name), plan.training.threads, takes="float32")
         for member in members
     ]
     networks = tuple(Looking(engine, tuple(plan.use.mirror)) for engine in engines)
@@ -324,16 +325,16 @@ def _finish(
     from semeion.learn.throughput import peak_gib
 
     plan = trained.plan
-    table = outline_cases(run, cohort, _groups(run, plan, cohort, parts), progress)
+    table = outline_cases(run, cohort, _groups(run, plan, cohort, parts), progress, plan.target.lesions)
     write_predictions(table, run / "predictions.parquet")
     progress.start("weighing", 3)
     evidence = segmentation_evidence(plan, trained.facts, table, cohort, audited)
     progress.advance(1, "pictures")
     write_segment_gallery(run, table, evidence["ranking"], cohort)
-    graphs = {m.name: (run / "members" / m.name / "graph.onnx").read_bytes() for m in plan.members}
+    graphs, fast = shipped_graphs(run, [member.name for member in plan.members])
     learned = np.unique(np.concatenate([side.learn for side in parts]))
     progress.advance(1, "model")
-    evidence["model"] = ship_segmentation(run, plan, graphs, evidence, cohort, facts.iloc[learned])
+    evidence["model"] = ship_segmentation(run, plan, graphs, evidence, cohort, facts.iloc[learned], fast)
     used = round(clock.used(), 1)
     evidence["budget"] = {"asked_seconds": clock.budget, "used_seconds": used, "ended": trained.ended}
     evidence["cost"] = {"seconds": used, "peak_mib": round(peak_gib() * 1024, 1)}

@@ -24,6 +24,7 @@ def ship_segmentation(
     evidence: dict[str, Any],
     cohort: Cohort,
     seen: pd.DataFrame,
+    fast: Mapping[str, bytes] | None = None,
 ) -> str:
     """Write ``model/`` and return its hash. Nothing of any single case goes in.
 
@@ -37,6 +38,8 @@ def ship_segmentation(
         The content of ``evidence.json``.
     cohort, seen
         The cases, and the scan of those that were learned from.
+    fast
+        The same graphs written for ONNX Runtime, by member; those that have one.
     """
     parts = {
         "synthetic": cohort.synthetic,
@@ -49,7 +52,7 @@ def ship_segmentation(
         "evidence": dice_figures(evidence["metrics"]),
     }
     mirror = dict.fromkeys(graphs, plan.use.mirror)
-    return write_model(run / "model", parts, graphs, render_card(parts, evidence), mirror=mirror)
+    return write_model(run / "model", parts, graphs, render_card(parts, evidence), mirror=mirror, fast=fast)
 
 
 def segmentation_part(plan: SegmentationPlan) -> dict[str, Any]:
@@ -58,6 +61,7 @@ def segmentation_part(plan: SegmentationPlan) -> dict[str, Any]:
         "values": plan.target.values,
         "overlap": plan.use.overlap,
         "postprocess": plan.use.postprocess,
+        "lesions": plan.target.lesions,
     }
 
 
@@ -83,12 +87,12 @@ def volume_inputs(cohort: Cohort, seen: pd.DataFrame) -> dict[str, Any]:
 
 
 def dice_figures(metrics: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, dict[str, dict[str, Any]]]:
-    """Return the figures that travel with the model: Dice and the errors of volume."""
+    """Return the figures that travel with the model: Dice, the errors of volume, and those of lesions."""
     return {
         split: {
             name: {key: figure[key] for key in Figure.model_fields if key in figure}
             for name, figure in figures.items()
-            if name.startswith(("dice", "volume_error"))
+            if name.startswith(("dice", "volume_error", "lesion_"))
         }
         for split, figures in metrics.items()
     }

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from semeion.artefacts import read_json, write_bytes, write_json
+from semeion.model.combine import from_logits
 from semeion.model.engine import open_engine
 from semeion.plan.rules import MOST_MEMBERS, member_seed
 from semeion.plan.schema import Shortened
@@ -21,6 +22,7 @@ from semeion.progress import Progress
 from semeion.study.clock import Clock
 from semeion.study.folder import RunFolder
 from semeion.study.segment_choice import choose_arm, choose_use
+from semeion.study.segment_graphs import FAST, PLAIN
 
 if TYPE_CHECKING:
     from semeion.learn.member import Hooks
@@ -32,6 +34,28 @@ OVERHEAD = 3.0
 """Seconds to export and compare a member."""
 SAMPLE = 2
 """Patches of real cases on which the exported graph is compared with the network."""
+
+
+@dataclass(frozen=True)
+class ExportedMember:
+    """The graphs of a member.
+
+    Attributes
+    ----------
+    graph
+        As it was exported.
+    difference
+        Its largest difference in probability from the network, on real patches.
+    fast
+        The same for ONNX Runtime, of a network of volumes; None where it does not agree.
+    fast_difference
+        Its largest difference in probability from `graph`, on real patches and on noise; None without one.
+    """
+
+    graph: bytes
+    difference: float
+    fast: bytes | None = None
+    fast_difference: float | None = None
 
 
 @dataclass
@@ -80,7 +104,8 @@ def train_segmenters(
     Returns
     -------
     TrainedSegmenters
-        ``members/<name>/graph.onnx`` is written for each member of its plan.
+        ``members/<name>/graph.onnx`` is written for each member of its plan, and ``graph.fast.onnx`` for those that
+        outline volumes.
 
     Raises
     ------
@@ -143,8 +168,16 @@ def spacing_of(store: VolumeStore, rows: npt.NDArray[np.int64]) -> tuple[float, 
 
 def export_member(
     plan: SegmentationPlan, member: SegmentMemberPlan, outlined: Outlined, store: VolumeStore, side: Sides
-) -> tuple[bytes, float]:
-    """Return the member's graph, and its largest difference in probability from the network on real patches."""
+) -> ExportedMember:
+    """Return the member's graphs, compared with the network and with each other.
+
+    Raises
+    ------
+    TrainingFailed
+        When the exported graph does not agree with the network.
+    """
+    from semeion.learn.export import TOLERANCE
+    from semeion.learn.flat_graph import flatten_convolutions
     from semeion.learn.patches import Sampling, make_batch
     from semeion.learn.segment_export import refuse_disagreement, to_onnx
 
@@ -155,7 +188,20 @@ def export_member(
         side.learn, tuple(plan.target.values), spacing_of(store, side.learn), arm, plan.training, member.seed
     )
     patches = make_batch(store, sampling, 0)[0][:SAMPLE].numpy()
-    return graph, refuse_disagreement(outlined.shipped, engine.run, patches, member.name)
+    difference = refuse_disagreement(outlined.shipped, engine.run, patches, member.name)
+    if arm.network.dims == 2:
+        return ExportedMember(graph, difference)
+    fast = flatten_convolutions(graph)
+    faster = open_engine(fast, plan.training.threads, takes="float32")
+    noise = np.random.default_rng(0).normal(size=(1, *patches.shape[1:])).astype(np.float32)
+    apart = max(largest_difference(engine.run(given), faster.run(given)) for given in (patches, noise))
+    return ExportedMember(graph, difference, fast if apart <= TOLERANCE else None, apart)
+
+
+def largest_difference(one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> float:
+    """Return the largest difference in probability of two answers ``(N, L, ...)`` in logits."""
+    a, b = (from_logits(np.moveaxis(logits, 1, -1), "multiclass") for logits in (one, other))
+    return float(np.abs(a - b).max())
 
 
 def _train_one(
@@ -166,13 +212,21 @@ def _train_one(
 
     folder.mkdir(parents=True, exist_ok=True)
     outlined = train_segmenter(plan, member, store, spacing_of(store, side.learn), side, folder, hooks)
-    graph, difference = export_member(plan, member, outlined, store, side)
+    exported = export_member(plan, member, outlined, store, side)
     save_tensors(folder / "weights.safetensors", outlined.shipped.state_dict(), {"member": member.name})
-    write_bytes(folder / "graph.onnx", graph)
+    write_bytes(folder / PLAIN, exported.graph)
+    (folder / FAST).unlink(missing_ok=True)
+    if exported.fast is not None:
+        write_bytes(folder / FAST, exported.fast)
     # Written last: a member with this file is finished, whatever happens after.
     write_json(
         folder / "member.json",
-        {**outlined.facts, "graph_difference": difference, "steps_planned": member.steps},
+        {
+            **outlined.facts,
+            "graph_difference": exported.difference,
+            "fast_graph_difference": exported.fast_difference,
+            "steps_planned": member.steps,
+        },
     )
     (folder / "checkpoint.safetensors").unlink(missing_ok=True)
 
