@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from semeion import __version__
 from semeion.artefacts import whole_file, write_json
-from semeion.audit.checks import NAMES as AUDITS
-from semeion.cohort.cohort import Cohort, CohortOptions, Flow
+from semeion.cohort.cohort import Cohort, CohortOptions
 from semeion.cohort.gather import gather
 from semeion.cohort.roles import image_columns
 from semeion.errors import InputError
@@ -24,17 +21,11 @@ from semeion.model.manifest import Manifest
 from semeion.model.runtime import Model, load_model
 from semeion.progress import Progress
 from semeion.report.page import write_report
+from semeion.study.evaluating_masks import evaluate_masks, refuse_other_labels
+from semeion.study.external import external_evidence, failures, without_unread
 from semeion.study.inspect import labels
 from semeion.study.rows import prediction_rows
-from semeion.study.statements import EFFECT, NO_PATIENTS, SCHEMA, strata_of
-
-NOT_RUN = {
-    "verdict": "not_run",
-    "tier": "check",
-    "figures": {},
-    "cases": [],
-    "advice": "Run `semeion check` on the table.",
-}
+from semeion.study.statements import EFFECT, strata_of
 
 
 def evaluate_model(
@@ -65,13 +56,17 @@ def evaluate_model(
         raise InputError("is not empty", where=str(output), fix="choose another folder with -o")
     model = load_model(model_path)
     manifest = model.manifest
+    if manifest.task == "segmentation":
+        refuse_other_labels(manifest, source, options)
     cohort = gather(source, options_for(manifest, options), expected=expected_target(manifest, options))
     cohort = _test_cases(cohort)
+    if manifest.task == "segmentation":
+        return evaluate_masks(model, cohort, output, skip_bad=skip_bad, jobs=jobs, progress=progress)
     findings: dict[str, list[Finding]] = {}
     table = cohort.table[["case_id", *image_columns(cohort)]]
     for finding in model.findings(table, jobs=jobs, progress=progress):
         findings.setdefault(finding.case_id, []).append(finding)
-    cohort = _without_failed(cohort, findings, skip_bad)
+    cohort = without_unread(cohort, failures(findings), skip_bad)
     predictions = _predictions(cohort, manifest, findings)
     evidence = _evidence(cohort, manifest, model, predictions, findings)
     with whole_file(output / "predictions.parquet") as temporary:
@@ -102,7 +97,8 @@ def expected_target(manifest: Manifest, options: CohortOptions) -> Any:
     from semeion.cohort.cohort import Target
 
     name = options.target or manifest.target
-    return Target(name, manifest.task, tuple(manifest.classes), manifest.positive, "as the model was trained")
+    values = tuple(manifest.segmentation.values) if manifest.segmentation and manifest.task == "segmentation" else ()
+    return Target(name, manifest.task, tuple(manifest.classes), manifest.positive, "as the model was trained", values)
 
 
 def _test_cases(cohort: Cohort) -> Cohort:
@@ -125,20 +121,6 @@ def _test_cases(cohort: Cohort) -> Cohort:
     return cohort.without(
         seen, "test cases", f"{len(seen)} train and val cases are not weighed (--no-split keeps them)"
     )
-
-
-def _without_failed(cohort: Cohort, findings: dict[str, list[Finding]], skip_bad: bool) -> Cohort:
-    failed = {case: found[0] for case, found in findings.items() if found[0].status == "failed"}
-    if not failed:
-        return cohort
-    if not skip_bad or len(failed) == len(cohort.table):
-        raise InputError(
-            f"{len(failed)} of {len(cohort.table)} images cannot be read",
-            where=cohort.source,
-            fix="correct these, or leave such cases out with --skip-bad",
-            details=[f"case {case}: {'; '.join(found.reasons)}" for case, found in failed.items()],
-        )
-    return cohort.without(set(failed), "readable images", f"{len(failed)} images are missing or unreadable")
 
 
 def _predictions(cohort: Cohort, manifest: Manifest, findings: dict[str, list[Finding]]) -> pd.DataFrame:
@@ -183,41 +165,15 @@ def _evidence(
             point.rule, by_target={name: OperatingPoints(point.rule, value) for name, value in point.by_target.items()}
         )
     weighed = weigh(predictions, question, points=points, strata=strata_of(cohort))
-    notes = [*cohort.notes, *weighed.pop("notes"), *_warned(cohort, findings)]
-    if not cohort.has_patients:
-        notes.append(NO_PATIENTS)
-    flow = Flow("weighed", len(cohort.table), int(cohort.table["patient_id"].nunique()), "every case has a finding")
-    return {
-        "schema": SCHEMA,
-        "semeion": __version__,
-        "created": datetime.now(UTC).date().isoformat(),
-        "target": question.target,
-        "task": question.task,
-        "positive": question.positive,
-        "classes": list(question.classes),
-        "why": cohort.target.why,
-        "source": cohort.source,
-        "synthetic": manifest.synthetic or cohort.synthetic,
-        "has_patients": cohort.has_patients,
-        "model": model.hash,
-        "operating_point": None
-        if point is None
-        else {**point.model_dump(exclude_none=True), "chosen_on": "the model's own cases"},
-        "calibration": None if manifest.calibration is None else manifest.calibration.model_dump(exclude_none=True),
-        **weighed,
-        "flow": [vars(step) for step in (*cohort.flow, flow)],
-        "audits": dict.fromkeys(AUDITS, NOT_RUN),
-        "accepted": [],
-        "members": [],
-        "notes": notes,
-        "not_validated": ["Other sites than those of this table.", EFFECT],
-    }
-
-
-def _warned(cohort: Cohort, findings: dict[str, list[Finding]]) -> list[str]:
-    """Return a sentence for each warning of the input gate: how many cases of this table it concerns."""
-    counts: dict[str, int] = {}
-    for case in cohort.table["case_id"]:
-        for text in {reason.split(":")[0] for reason in findings[case][0].reasons}:
-            counts[text] = counts.get(text, 0) + 1
-    return [f"{count} of {len(cohort.table)} cases carry the warning {code}." for code, count in sorted(counts.items())]
+    shown = None
+    if point is not None:
+        shown = {**point.model_dump(exclude_none=True), "chosen_on": "the model's own cases"}
+    return external_evidence(
+        cohort,
+        model,
+        weighed,
+        findings,
+        last="every case has a finding",
+        not_validated=[EFFECT],
+        operating_point=shown,
+    )
