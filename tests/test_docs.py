@@ -62,7 +62,8 @@ def test_every_error_is_listed_with_its_exit_status(kind: str) -> None:
 
 def commands_of(file: Path) -> Iterator[str]:
     """Yield every command line of the program that a page shows in a block, without its comment."""
-    for block in re.findall(r"^```\n(.*?)^```", file.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL):
+    text = file.read_text(encoding="utf-8")
+    for _, block in re.findall(r"^```(\w*)\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL):
         for line in block.replace("\\\n", " ").splitlines():
             if line.startswith("semeion ") and "..." not in line:
                 yield line
