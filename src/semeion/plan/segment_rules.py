@@ -112,15 +112,15 @@ def make_segmentation_plan(
         arms = arms[:1]
     preferred = arms[0]
     # A case of folds that nobody asked for is held out once and nothing is chosen on it: plain and mirrored.
-    looks = 2 if folded and not folds else 5
-    reserve = plan_reserve(facts, budget, preferred, looks)
+    each = 2 if folded and not folds else 5
+    reserve = plan_reserve(facts, budget, preferred, each)
     seconds = budget - wishes.used - wishes.still_to_prepare - reserve
     # A step as it will be: reading, augmentation and validation take a tenth.
     steps = int(min(MOST_STEPS, max(seconds, 0.0) / members / (1.1 * preferred.step)))
     if steps < LEAST_STEPS:
         need = 1.1 * LEAST_STEPS * members * preferred.step + wishes.used + wishes.still_to_prepare
         minutes = math.ceil(need / 60)
-        while 60 * minutes - plan_reserve(facts, 60.0 * minutes, preferred, looks) < need:
+        while 60 * minutes - plan_reserve(facts, 60.0 * minutes, preferred, each) < need:
             minutes += 1
         raise InputError(
             f"the budget of {budget:.0f} s leaves {steps} steps a member, fewer than the {LEAST_STEPS} that learn "
