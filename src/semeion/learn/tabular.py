@@ -156,8 +156,11 @@ def _values(value: Floats, model: Any, output: int | None, classes: int) -> Floa
     if output is None:
         shares = value[:, 0, :]
         out[:, model.classes_] = shares / shares.sum(axis=1, keepdims=True)
-    elif len(model.classes_) == 2:  # one tree a stage, for the log odds of the second class
-        out[:, model.classes_[1]] = model.learning_rate * value[:, 0, 0]
+    elif len(model.classes_) == 2:
+        # One tree a stage, for the log odds of the second class: half a step up for it and half a step down for the
+        # first, so that what drove a case towards the first is told as well.
+        half = 0.5 * model.learning_rate * value[:, 0, 0]
+        out[:, model.classes_[1]], out[:, model.classes_[0]] = half, -half
     else:
         out[:, model.classes_[output]] = model.learning_rate * value[:, 0, 0]
     return out

@@ -75,7 +75,7 @@ def measured_findings(
         Told of every case.
     folder, suffix
         Where masks are written and in which format; None: nowhere. Of several images a case the file's name ends in the
-        image's.
+        image's: ``12.ED.nii.gz``.
 
     Yields
     ------
@@ -126,7 +126,7 @@ def _judge(
             # Whether the size of a voxel is known is said of the image, and measuring asks it of the mask.
             drawn.append(replace(as_values(labels, how.values), notes=prepared.notes))
             if folder is not None:
-                path = folder / mask_name(f"{case.case_id} {name}".rstrip(), suffix)
+                path = folder / mask_name(f"{case.case_id}.{name}" if name else case.case_id, suffix)
                 write_mask(path, drawn[-1])
                 written = written or str(path)
         values = measure_case(drawn, measured.measurements, where=f"case {case.case_id}")
