@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import typer
 import yaml
+from pydantic import BaseModel
 
 from semeion import errors
 from semeion.cli.app import app
@@ -21,6 +22,9 @@ from semeion.cohort.series import table as series_table
 from semeion.measure import cardiac, definitions, lesions, vessel
 from semeion.measure.pattern import Definition
 from semeion.model.gate import CODES
+from semeion.plan.measure_schema import MeasuredPlan
+from semeion.plan.schema import Plan
+from semeion.plan.segment_schema import SegmentationPlan
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -58,6 +62,21 @@ def test_every_reason_of_a_finding_is_explained() -> None:
 def test_every_error_is_listed_with_its_exit_status(kind: str) -> None:
     [row] = [line for line in page("errors.md").splitlines() if line.startswith(f"| `{kind}`")]
     assert row.split("|")[2].strip() == str(getattr(errors, kind).exit_status)
+
+
+@pytest.mark.parametrize(
+    ("heading", "plan"),
+    [
+        ("## A diagnosis from images", Plan),
+        ("## A segmentation", SegmentationPlan),
+        ("## A diagnosis from measurements", MeasuredPlan),
+    ],
+)
+def test_every_section_of_a_plan_is_explained(heading: str, plan: type[BaseModel]) -> None:
+    text = page("plan.md").split(f"{heading}\n")[1].split("\n## ")[0].split("| section | decides |")[1]
+    named = re.findall(r"`([a-z_]+)`", " ".join(re.findall(r"^\|([^|]+)\|", text.split("\n\n")[0], re.MULTILINE)))
+    fields = {field.alias or name for name, field in plan.model_fields.items()} - {"schema"}
+    assert set(named) == fields
 
 
 def commands_of(file: Path) -> Iterator[str]:
