@@ -24,6 +24,7 @@ from pydicom.uid import (
     generate_uid,
 )
 
+from semeion.cohort.deflated import inflate
 from semeion.cohort.dicom import read_dicom
 from semeion.cohort.image import Image
 from semeion.cohort.limits import ReadLimits
@@ -352,6 +353,18 @@ def test_a_deflated_bomb_is_refused_before_it_explodes() -> None:
     text = message(data)
     assert "inflates to more than" in text
     assert "far beyond the image that its header declares" in text
+
+
+def test_all_frames_of_a_deflated_film_are_inflated_and_no_more() -> None:
+    frames = np.zeros((80, 512, 512), np.uint8)
+    frames[-1, -1] = np.arange(512) % 251
+    made = dataset(frames[0], NumberOfFrames=len(frames), PixelData=frames.tobytes())
+    made.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    assert frames[-2:].tobytes() in inflate(packed(made), "a.dcm", ReadLimits())
+    for said, words in ((2, "inflates to more than"), (1 << 20, "declares 1048576 x 512 x 512 voxels")):
+        made.NumberOfFrames = said
+        with pytest.raises(ImageError, match=words):
+            inflate(packed(made), "a.dcm", ReadLimits())
 
 
 def test_half_a_deflated_file_is_refused() -> None:

@@ -9,7 +9,7 @@ import io
 import zlib
 from typing import Any
 
-from semeion.cohort.limits import ReadLimits, bound_pixels, cut_short
+from semeion.cohort.limits import ReadLimits, bound_pixels, bound_voxels, cut_short
 from semeion.errors import ImageError
 
 DEFLATED = "1.2.840.10008.1.2.1.99"
@@ -74,11 +74,15 @@ def _declared_pixel_bytes(head: bytes, where: str, limits: ReadLimits) -> int:
         )
         rows, cols = int(dataset.get("Rows", 0)), int(dataset.get("Columns", 0))
         samples, bits = int(dataset.get("SamplesPerPixel", 1)), int(dataset.get("BitsAllocated", 8))
+        frames = max(int(dataset.get("NumberOfFrames") or 1), 1)
     # pydicom raises whatever a hostile header makes it stumble over.
     except Exception as error:
         raise ImageError("the deflated dataset is damaged", where=where, fix="export the file again") from error
     bound_pixels(rows, cols, where, limits)
-    return rows * cols * max(min(samples, 4), 1) * -(-max(min(bits, 64), 8) // 8)
+    if frames > 1:
+        bound_voxels((frames, rows, cols), where, limits)
+    declared = frames * rows * cols * max(min(samples, 4), 1) * -(-max(min(bits, 64), 8) // 8)
+    return min(declared, limits.max_array_bytes)
 
 
 def _at_or_after_image_group(tag: Any, vr: str | None, length: int) -> bool:  # noqa: ARG001
