@@ -113,6 +113,7 @@ def test_lesions_are_pooled_over_the_split():
     assert metrics["lesion_sensitivity_b"]["value"] == pytest.approx(0.75)
     assert metrics["lesion_precision_b"]["value"] == pytest.approx(0.5)
     assert metrics["lesion_f1_b"]["value"] == pytest.approx(0.6)
+    assert metrics["lesion_count_error_b"]["value"] == pytest.approx(2)
     none = rows.assign(lesions_predicted=0.0, lesions_true=0.0)
     assert weigh(none)["metrics"]["test"]["lesion_precision_b"]["reason"] == "no lesion was predicted"
 

@@ -75,9 +75,11 @@ def test_lesions_are_counted_in_table_evidence_report_and_model(outlined: Outlin
     for name in ("lesion_sensitivity_lesion", "lesion_precision_lesion", "lesion_f1_lesion"):
         assert 0 <= figures[name]["value"] <= 1
     assert figures["lesion_sensitivity_lesion"]["value"] == table["lesions_found"].sum() / 4
+    counted = (table["lesions_predicted"] - table["lesions_reference"]).abs().mean()
+    assert figures["lesion_count_error_lesion"]["value"] == counted
     manifest = read_json(outlined.model / "model.json")
     assert manifest["segmentation"]["lesions"] == ["lesion"]
     assert "lesion_f1_lesion" in manifest["evidence"]["test"]
     kinds = read_json(outlined.path / "report.json")["labels"]["kinds"]
-    assert {"lesion_sensitivity", "lesion_precision", "lesion_f1"} <= set(kinds)
+    assert {"lesion_sensitivity", "lesion_precision", "lesion_f1", "lesion_count_error"} <= set(kinds)
     assert "Lesions found" in (outlined.path / "report.html").read_text()

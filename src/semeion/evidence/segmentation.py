@@ -74,7 +74,8 @@ def weigh_segmentation(
         ``metrics.<split>.<name>``: ``dice`` is the mean over cases of the mean over labels, a label absent in both left
         out and counted, absent in one scoring 0; ``dice_<label> hd95_mm_<label> assd_mm_<label>
         volume_error_ml_<label>``; for lesions ``lesion_sensitivity_<label> lesion_precision_<label> lesion_f1_<label>``
-        over all lesions of the split. Infinite distances are left out of the mean and counted in ``infinite``.
+        over all lesions of the split, and ``lesion_count_error_<label>``, a mean over cases. Infinite distances are
+        left out of the mean and counted in ``infinite``.
         ``agreement.<split>.<label>``: ``{bias_ml, sd_ml, low_ml, high_ml, n}``, bias and limits of agreement of volumes
         (Bland and Altman, Lancet 327:307, 1986). ``ranking.<split>``: case ids of ``best``, ``median``, ``worst`` by
         mean Dice. ``splits.<split>``: ``{n, n_patients, class_counts}``, the cases with each label in the reference.
@@ -232,7 +233,10 @@ def _mean(name: str, values: Array, method: str, remark: str = "", infinite: int
 
 
 def _lesion_figures(own: pd.DataFrame, name: str) -> list[_Figure]:
-    """Return sensitivity, precision and F1 over all lesions; F1 takes twice the mean of found and true as its top."""
+    """Return sensitivity, precision and F1 over all lesions, and the error of their number.
+
+    F1 takes twice the mean of found and true as its top.
+    """
     reference, found, predicted, true = (own[key].to_numpy(dtype=np.float64) for key in LESIONS)
     how = "over all lesions, overlap of at least one voxel"
     return [
@@ -244,6 +248,11 @@ def _lesion_figures(own: pd.DataFrame, name: str) -> list[_Figure]:
             reference + predicted,
             f"found and true lesions over lesions of both masks, {how}",
             undefined="no lesion in either mask",
+        ),
+        _mean(
+            f"lesion_count_error_{name}",
+            np.abs(predicted - reference),
+            "mean over cases of the absolute difference of the numbers of lesions",
         ),
     ]
 

@@ -30,7 +30,7 @@ from semeion.report.words import SPLIT_ROLE, SPLITS, TERMS, metric_meaning, metr
 
 TABLE = "predictions.parquet"
 KINDS = ("dice", "hd95_mm", "assd_mm", "volume_error_ml")
-LESION_KINDS = ("lesion_sensitivity", "lesion_precision", "lesion_f1")
+LESION_KINDS = ("lesion_sensitivity", "lesion_precision", "lesion_f1", "lesion_count_error")
 _MOST_PICTURES = 6
 """Labels whose volumes are drawn."""
 _FOR_GALLERY = 3_000_000

@@ -79,6 +79,7 @@ MEANING: dict[str, str] = {
     "lesion_sensitivity": "Of all lesions of the reference, the share that the model touched.",
     "lesion_precision": "Of all lesions that the model drew, the share that touches a lesion of the reference.",
     "lesion_f1": "Found and true lesions over all lesions of both masks: high only when both shares are.",
+    "lesion_count_error": "The mean distance between the outlined and the true number of lesions of a case.",
 }
 
 _OF_SEVERAL = {
@@ -163,8 +164,9 @@ _OF_LABELS = {
     "lesion_sensitivity": "Lesions found",
     "lesion_precision": "Lesions that are true",
     "lesion_f1": "F1 of lesions",
+    "lesion_count_error": "Error of the number of lesions",
 }
-_IN_UNITS = ("mae", "rmse", "hd95_mm", "assd_mm", "volume_error_ml")
+_IN_UNITS = ("mae", "rmse", "hd95_mm", "assd_mm", "volume_error_ml", "lesion_count_error")
 
 
 def metric_name(key: str) -> str:
