@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -109,7 +109,9 @@ def read_volumes(references: Iterable[str], cohort: Cohort, row: int) -> list[Vo
         When one could be read before and cannot now.
     """
     try:
-        return [read_volume(reference) for reference in references]
+        # One file may hold all channels of a case.
+        several: Literal["channel"] | None = "channel" if cohort.images.role == "channels" else None
+        return [read_volume(reference, several=several) for reference in references]
     except ImageError as error:
         raise InputError(
             f"the image could be read before and cannot now: {error.what}",
