@@ -180,3 +180,16 @@ def test_the_budget_of_the_command_wins_over_the_plans(tiny_run: TinyRun, tmp_pa
     assert run.evidence["budget"]["asked_seconds"] == 3.0
     assert read_plan(run.path / "plan.yaml").budget.seconds == 3.0
     assert read_plan(run.path / "plan.executed.yaml").budget.seconds is None
+
+
+def test_python_plans_outlines_as_the_command_does(tmp_path: Path) -> None:
+    """The kind of plan follows the question, whoever asks."""
+    import semeion
+    from semeion.plan.segment_schema import SegmentationPlan
+    from support.spheres import make_spheres
+
+    table = make_spheres(tmp_path, n=16, masks=True)
+    study = semeion.Study(table, target="mask", task="segmentation", labels={"1": "sphere"}, no_split=True)
+    plan = study.plan("20m")
+    assert isinstance(plan, SegmentationPlan)
+    assert (plan.target.classes, plan.target.values) == (["sphere"], [1])

@@ -227,15 +227,12 @@ def check_measured_plan_fits(plan: MeasuredPlan, cohort: Cohort, volumes: Cohort
             )
 
 
-def write_measured_plan(
-    cohort: Cohort, facts: pd.DataFrame, options: RunOptions, output: Path, progress: Progress
-) -> MeasuredPlan:
-    """Write ``plan.yaml`` as `output` with ``fingerprint.json`` beside it."""
+def plan_cases(
+    cohort: Cohort, facts: pd.DataFrame, options: RunOptions, progress: Progress
+) -> tuple[dict[str, Any], MeasuredPlan]:
+    """Return the fingerprint of the cases and the plan."""
     known, volumes = fingerprint(cohort, facts), one_row_a_volume(cohort)
-    plan = plan_measured(cohort, known, volumes, _scan(volumes, options, progress), options, progress)
-    write_plan(plan, output)
-    write_json(output.parent / "fingerprint.json", known)
-    return plan
+    return known, plan_measured(cohort, known, volumes, _scan(volumes, options, progress), options, progress)
 
 
 def plan_measured(

@@ -19,9 +19,11 @@ from semeion.evidence.operating import parse_rule
 from semeion.parallel import usable_cores
 from semeion.plan.files import write_plan
 from semeion.plan.fingerprint import fingerprint, learning_rows
+from semeion.plan.measure_schema import MeasuredPlan
 from semeion.plan.networks import candidates
 from semeion.plan.rules import DEFAULT_BUDGET, Machine, Wishes, make_plan, plan_validation
 from semeion.plan.schema import Plan
+from semeion.plan.segment_schema import SegmentationPlan
 from semeion.plan.volume_rules import plan_images
 from semeion.prepare.case import Spec, read_case
 from semeion.prepare.scan import recommend_cleaning
@@ -31,6 +33,7 @@ from semeion.progress import Progress
 from semeion.study.inspect import inspect, refuse_bad_images, refuse_void
 from semeion.study.options import RunOptions
 
+AnyPlan = Plan | SegmentationPlan | MeasuredPlan
 TIMED = 16
 """Images that are read to estimate how long preparing all of them takes."""
 
@@ -195,8 +198,27 @@ def check_plan_fits(plan: Plan, cohort: Cohort, where: Path) -> None:
         )
 
 
-def write_planned(source: Path, options: RunOptions, output: Path, progress: Progress) -> Any:
+def write_planned(source: Path, options: RunOptions, output: Path, progress: Progress) -> AnyPlan:
     """Inspect, plan, and write ``plan.yaml`` as `output` with ``fingerprint.json`` beside it.
+
+    Raises
+    ------
+    InputError
+        When the source is refused.
+    """
+    known, plan = plan_source(source, options, progress)
+    write_plan(plan, output)
+    write_json(output.parent / "fingerprint.json", known)
+    return plan
+
+
+def plan_source(source: Path, options: RunOptions, progress: Progress) -> tuple[dict[str, Any], AnyPlan]:
+    """Inspect and plan whatever is asked: networks that diagnose, outlines, or a diagnosis from measurements.
+
+    Returns
+    -------
+    tuple
+        The fingerprint and the plan.
 
     Raises
     ------
@@ -210,15 +232,13 @@ def write_planned(source: Path, options: RunOptions, output: Path, progress: Pro
     refuse_void(seen.audits, options.accept)
     refuse_covariates(seen.cohort)
     if seen.cohort.target.task == "segmentation":
-        from semeion.study.segment_road import write_segmentation_plan
+        from semeion.study.segment_road import plan_segmentation
 
-        return write_segmentation_plan(seen.cohort, seen.facts, options, output, progress)
+        known = fingerprint(seen.cohort, seen.facts)
+        return known, plan_segmentation(seen.cohort, known, options, progress)
     if seen.cohort.structures:
-        from semeion.study.measure_road import write_measured_plan
+        from semeion.study.measure_road import plan_cases
 
-        return write_measured_plan(seen.cohort, seen.facts, options, output, progress)
+        return plan_cases(seen.cohort, seen.facts, options, progress)
     planned = plan_run(seen.cohort, seen.facts, options, progress)
-    plan = planned.plan()
-    write_plan(plan, output)
-    write_json(output.parent / "fingerprint.json", planned.fingerprint)
-    return plan
+    return planned.fingerprint, planned.plan()

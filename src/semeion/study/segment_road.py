@@ -75,17 +75,6 @@ def go_segmentation(
     _finish(run, trained, cohort, facts, audited, parts, clock, progress)
 
 
-def write_segmentation_plan(
-    cohort: Cohort, facts: pd.DataFrame, options: RunOptions, output: Path, progress: Progress
-) -> SegmentationPlan:
-    """Write ``plan.yaml`` as `output` with ``fingerprint.json`` beside it."""
-    known = fingerprint(cohort, facts)
-    plan = plan_segmentation(cohort, known, options, progress)
-    write_plan(plan, output)
-    write_json(output.parent / "fingerprint.json", known)
-    return plan
-
-
 def plan_segmentation(
     cohort: Cohort,
     known: dict[str, Any],

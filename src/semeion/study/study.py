@@ -12,14 +12,12 @@ from semeion.artefacts import read_json
 from semeion.cohort.cohort import CohortOptions, Task
 from semeion.errors import InputError
 from semeion.model.runtime import Model, load_model
-from semeion.plan.schema import Plan
 from semeion.progress import Progress, Silent
 from semeion.study.checking import check_source
 from semeion.study.evaluating import evaluate_model
 from semeion.study.folder import read_run_state
-from semeion.study.inspect import inspect, refuse_bad_images, refuse_void
 from semeion.study.options import RunOptions, parse_duration, source_path
-from semeion.study.planning import plan_run, refuse_covariates
+from semeion.study.planning import AnyPlan, plan_source
 
 
 class Run:
@@ -199,14 +197,10 @@ class Study:
         folder = None if output is None else Path(output)
         return check_source(self.source, self.options, folder, self.progress)
 
-    def plan(self, budget: str | float | None = None) -> Plan:
+    def plan(self, budget: str | float | None = None) -> AnyPlan:
         """Return the plan that :meth:`train` would follow, with its reasons; images are read, nothing is written."""
         options = replace(self.options, budget=parse_duration(budget, where="budget"))
-        seen = inspect(self.source, options, self.progress)
-        refuse_bad_images(seen, skip_bad=options.skip_bad)
-        refuse_void(seen.audits, options.accept)
-        refuse_covariates(seen.cohort)
-        return plan_run(seen.cohort, seen.facts, options, self.progress).plan()
+        return plan_source(self.source, options, self.progress)[1]
 
     def train(
         self,
@@ -221,7 +215,8 @@ class Study:
         Parameters
         ----------
         budget
-            ``15m``, ``1h30m`` or seconds, for everything up to the written report; when None the plan's, or 15 minutes.
+            ``15m``, ``1h30m`` or seconds, for everything up to the written report; when None the plan's, or 15 minutes,
+            and 45 for what outlines.
         output
             The run folder; new or empty. When None, ``runs/`` and the target's name.
         plan
