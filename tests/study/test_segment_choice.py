@@ -36,11 +36,12 @@ def test_one_option_alone_is_chosen_against_itself():
     assert (decision.chosen, decision.against, decision.difference) == ("a", "a", 0)
 
 
-def test_a_case_without_any_label_is_left_out_of_both():
-    both = figures(0.8, 0.9, n=5)
-    both["b"][2] = np.nan
-    decision = decide("network", both, np.arange(5), 0, "tried")
-    assert decision.n == 4
+def test_outlining_nothing_where_nothing_is_earns_its_credit():
+    both = figures(0.9, 0.9, n=5)
+    both["a"][2], both["b"][2] = 0.0, np.nan
+    decision = decide("post-processing", both, np.arange(5), 0, "tried")
+    assert (decision.n, decision.chosen) == (5, "b")
+    assert decision.difference == pytest.approx(0.2, abs=0.01)
 
 
 def test_patients_are_drawn_not_cases():

@@ -154,7 +154,8 @@ def decide(
     question
         Its name in the plan.
     figures
-        Dice ``(cases, labels)`` of each option; the first option stays unless another gains more than `least`.
+        Dice ``(cases, labels)`` of each option; the first option stays unless another gains more than `least`. A label
+        that is rightly outlined nowhere (NaN) counts as 1 here, so that an option earns what it removes.
     patient
         Patient number of each case: the bootstrap draws patients.
     seed
@@ -164,26 +165,21 @@ def decide(
     least
         Gain in Dice below which the first option stays.
     """
-    means: dict[str, Floats] = {}
-    for name, figure in figures.items():
-        known = ~np.isnan(figure)
-        with np.errstate(invalid="ignore"):
-            means[name] = np.where(known, figure, 0.0).sum(1) / known.sum(1)
+    means = {name: np.where(np.isnan(figure), 1.0, figure).mean(1) for name, figure in figures.items()}
     first = next(iter(figures))
-    usable = np.all([np.isfinite(values) for values in means.values()], axis=0)
-    totals = {name: float(values[usable].mean()) for name, values in means.items()}
+    totals = {name: float(values.mean()) for name, values in means.items()}
     best = max(totals, key=lambda name: totals[name])
     chosen = best if totals[best] - totals[first] > least else first
     against = max((name for name in totals if name != chosen), key=lambda name: totals[name], default=chosen)
-    difference = (means[chosen] - means[against])[usable]
-    low, high = bootstrap_mean(difference, patient[usable], seed)
+    difference = means[chosen] - means[against]
+    low, high = bootstrap_mean(difference, patient, seed)
     return Decision(
         question=question,
         options={name: round(value, 5) for name, value in totals.items()},
         difference=round(float(difference.mean()), 5),
         low=round(low, 5),
         high=round(high, 5),
-        n=int(usable.sum()),
+        n=len(difference),
         chosen=chosen,
         against=against,
         why=why,

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from semeion.cohort.cohort import Cohort
@@ -96,8 +94,3 @@ def dice_figures(metrics: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict
         }
         for split, figures in metrics.items()
     }
-
-
-def learned_rows(learned: Sequence[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
-    """Return every row that some network learned from."""
-    return np.unique(np.concatenate(list(learned)))

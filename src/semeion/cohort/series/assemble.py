@@ -177,6 +177,7 @@ def _one_volume(
     from semeion.cohort.series.group import group_headers
     from semeion.cohort.series.index import header_of
     from semeion.cohort.series.records import make_record
+    from semeion.cohort.series.table import describe
     from semeion.cohort.series.walk import Entry, WalkLimits, archive_members
 
     records = [make_record(entry, limits) for entry in entries]
@@ -212,15 +213,10 @@ def _one_volume(
             what,
             where=where,
             fix="name one as FOLDER#UID, or FOLDER#UID/NUMBER where a series holds several",
-            details=[_listed(group) for group in groups[:20]],
+            # Never the series' description: people write names into free text.
+            details=[f"#{group.reference}: {describe(group)}" for group in groups[:20]],
         )
     return read_series(real[0].headers, limits=limits, **choices)
-
-
-def _listed(group: Any) -> str:
-    first = group.headers[0]
-    size = f"{first.rows} x {first.cols} x {group.slices}" + (f" x {group.frames} frames" if group.frames > 1 else "")
-    return f"#{group.reference}: {first.modality or '?'} {first.description!r}, {size}, {group.status}"
 
 
 def _whole_files(headers: Sequence[Header]) -> None:
