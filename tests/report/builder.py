@@ -9,6 +9,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pandas as pd
 import yaml
 
 TEXT = ["text removed"]
@@ -284,6 +285,89 @@ def multilabel() -> dict[str, Any]:
         "by_target": dict.fromkeys(labels, 0.37),
     }
     return evidence
+
+
+MEASUREMENTS = {
+    "lv_ef_percent": ("Left ventricular ejection fraction", "%"),
+    "lv_edv_ml": ("Left ventricular end-diastolic volume", "ml"),
+    "lv_mass_volume_g_per_ml": ("Myocardial mass over left ventricular end-diastolic volume", "g/ml"),
+    "rv_ef_percent": ("Right ventricular ejection fraction", "%"),
+    "wall_ratio": ("Thickest over mean wall <i>at end-diastole</i>", ""),
+}
+
+
+def measured() -> dict[str, Any]:
+    """Return the evidence of a diagnosis from measurements of hearts."""
+    evidence = multiclass(k=5)
+    evidence["metrics"]["oof"] = evidence["metrics"].pop("test")
+    for key in ("curves", "confusion", "splits"):
+        evidence[key]["oof"] = evidence[key].pop("test")
+    rng = np.random.default_rng(8)
+
+    def agreement(n: int) -> dict[str, Any]:
+        found = {}
+        for name, (title, unit) in MEASUREMENTS.items():
+            error = float(rng.uniform(1, 6))
+            names = {"mae": error, "bias": -0.3 * error, "limit_low": -2.4 * error, "limit_high": 1.8 * error}
+            found[name] = {"title": title, "unit": unit, **{key: figure(v, 0.8, n) for key, v in names.items()}}
+        found["wall_ratio"] |= dict.fromkeys(names, figure(None, n=0, reason="no case has both values"))
+        return found
+
+    shares = [0.41, 0.27, 0.17, 0.11, 0.04]
+    evidence["measured"] = {
+        "kind": "heart",
+        "features": list(MEASUREMENTS),
+        "importance": dict(zip(MEASUREMENTS, shares, strict=True)),
+        "titles": {name: title for name, (title, _) in MEASUREMENTS.items()},
+        "classifiers": {
+            "by_fold": ["forest", "boosting", "forest", "extra-trees", "forest"],
+            "shipped": "forest",
+            "losses": {"forest": 0.41, "extra-trees": 0.44, "boosting": 0.52},
+        },
+        "agreement": {"oof": agreement(70)},
+        "masks": {
+            "oof": {
+                "dice": figure(0.89, 0.01, 140),
+                "hd95_mm_lv": figure(4.2, 0.5, 140),
+                **{
+                    f"dice_{name}": figure(v, 0.012, 140)
+                    for name, v in (("rv", 0.86), ("lv", 0.93), ("wall%20x", 0.85))
+                },
+            }
+        },
+        "networks": {"trained": 10, "shipped": 5},
+        "unmeasured": {"oof": ["c7"]},
+    }
+    return evidence
+
+
+def write_drivers(folder: Path, evidence: dict[str, Any], n: int = 40) -> None:
+    """Write ``drivers.parquet`` and ``predictions.parquet`` of a diagnosis from measurements; every fourth is wrong."""
+    classes, rng = evidence["classes"], np.random.default_rng(2)
+    drivers, predictions = [], []
+    for case in range(n):
+        called = classes[case % len(classes)]
+        truth = classes[(case + 1) % len(classes)] if case % 4 == 0 else called
+        row = {"case_id": f"case {case:02d}", "patient_id": f"secret{case}", "split": "oof", "member": "ensemble"}
+        predictions.append({**row, "y_true": truth})
+        for rank, name in enumerate(rng.permutation(list(MEASUREMENTS))[:3], start=1):
+            title, unit = MEASUREMENTS[str(name)]
+            value = float("nan") if (case, rank) == (1, 2) else float(rng.uniform(5, 200))
+            drivers.append(
+                {
+                    "case_id": row["case_id"],
+                    "split": "oof",
+                    "rank": rank,
+                    "class": called,
+                    "measurement": name,
+                    "title": title,
+                    "value": value,
+                    "unit": unit,
+                    "added": 0.4 / rank - 0.15 * (rank == 3),
+                }
+            )
+    pd.DataFrame(drivers).to_parquet(folder / "drivers.parquet", index=False)
+    pd.DataFrame(predictions).to_parquet(folder / "predictions.parquet", index=False)
 
 
 def regression() -> dict[str, Any]:

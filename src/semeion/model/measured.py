@@ -176,6 +176,8 @@ def explanation(trees: TreeMember, x: np.ndarray, call: int, manifest: Manifest)
     towards = trees.contributions(x)[1][0, :, call]
     parts = []
     for column in np.argsort(-towards, kind="stable")[:DRIVERS]:
+        if parts and towards[column] <= 0:
+            break  # the rest spoke against the call, or did not speak
         definition = known[trees.trees.features[column]]
         value = float(trees.filled(x)[0, column])
         unit = f" {definition.unit}" if definition.unit else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from semeion.report.measured import measured_content
 from semeion.report.performance import performance
 from semeion.report.planned import facts_of, plan_sections
 from semeion.report.reading import Artefacts, Evidence, Metrics
@@ -49,6 +50,7 @@ def report_content(found: Artefacts) -> dict[str, Any]:
         "audits": audits(evidence, split),
         "patients": patients(found),
         "performance": performance(evidence, split),
+        "measured": measured_content(evidence.measured, list(found.drivers)),
         "strata": strata(evidence, split),
         "gallery": gallery(found),
         "metrics": metric_tables(evidence),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from semeion.artefacts import write_bytes, write_json
 from semeion.errors import InputError
 from semeion.report.content import budget_sentence, report_content
+from semeion.report.measured import measured_pictures, read_drivers
 from semeion.report.pictures import draw
 from semeion.report.reading import Artefacts, read_artefacts
 from semeion.report.render import LARGEST_PAGE, is_small, render, spend
@@ -48,6 +50,8 @@ def write_report(run: Path, *, pictures: bool = True, name: str = "report") -> P
     The same artefacts give the same bytes. The page is one file below 5 MB that asks no other computer for anything.
     """
     found = read_artefacts(run, pictures=pictures)
+    if found.evidence.measured is not None:
+        found = replace(found, drivers=tuple(read_drivers(run)))
     if found.evidence.task == "segmentation":
         return segmentation_report(found, run, name)
     content = report_content(found)
@@ -58,7 +62,7 @@ def write_report(run: Path, *, pictures: bool = True, name: str = "report") -> P
 
 
 def _page(found: Artefacts, content: dict[str, Any]) -> bytes:
-    drawn = draw(content)
+    drawn = draw(content) | measured_pictures(content["measured"])
     shown = {str(case["file"]) for part in content["gallery"] for case in part["cases"][:_PER_KIND]}
     chosen = {name: data for name, data in found.pictures.items() if name in shown}
     small = {name for name, data in chosen.items() if is_small(data)}

@@ -9,6 +9,9 @@ from semeion.report.words import plain
 
 _TITLES = {
     "target": "The question",
+    "measurements": "What is measured",
+    "classifier": "Who classifies the measurements",
+    "segmentation": "The networks that outline",
     "preparation": "How an image becomes input",
     "network": "The network",
     "training": "Training",

@@ -82,6 +82,44 @@ class Choice(BaseModel):
     why: str = ""
 
 
+class Agreement(BaseModel):
+    """How one measurement of predicted masks agrees with that of reference masks."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    title: str
+    unit: str = ""
+    mae: Metric
+    bias: Metric
+    limit_low: Metric
+    limit_high: Metric
+
+
+class Classifiers(BaseModel):
+    """The kind of classifier of measurements that was chosen in each fold and for the model."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    by_fold: list[str] = Field(default_factory=list)
+    shipped: str = ""
+    losses: dict[str, float] = Field(default_factory=dict)
+
+
+class MeasuredEvidence(BaseModel):
+    """What the evidence of a diagnosis from measurements says of masks, measurements and classifiers."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    kind: str = "regions"
+    importance: dict[str, float] = Field(default_factory=dict)
+    titles: dict[str, str] = Field(default_factory=dict)
+    classifiers: Classifiers = Field(default_factory=Classifiers)
+    agreement: dict[str, dict[str, Agreement]] = Field(default_factory=dict)
+    masks: Metrics = Field(default_factory=dict)
+    networks: dict[str, int] = Field(default_factory=dict)
+    unmeasured: dict[str, list[str]] = Field(default_factory=dict)
+
+
 class Evidence(Part):
     """What a page needs of ``evidence.json``. Unknown keys are passed over: later versions may add some."""
 
@@ -113,6 +151,8 @@ class Evidence(Part):
     """Of a segmentation: bias and limits of agreement of volumes, by split and label."""
     choice: list[Choice] = Field(default_factory=list)
     """Of a segmentation: what validation decided."""
+    measured: MeasuredEvidence | None = None
+    """Of a diagnosis from measurements."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +167,8 @@ class Artefacts:
     machine: dict[str, Any] | None = None
     check: dict[str, Any] | None = None
     cohort: dict[str, Any] = field(default_factory=dict)
+    drivers: tuple[dict[str, Any], ...] = ()
+    """Of a diagnosis from measurements: cases with what drove them."""
     gallery: tuple[dict[str, Any], ...] = ()
     pictures: dict[str, bytes] = field(default_factory=dict)
 
