@@ -9,7 +9,8 @@
 #   make clean         removes .venv, build products and caches; keeps runs/
 
 PYTHON ?= python3
-PYTEST_ARGS ?=
+# Two processes, a file each: module fixtures that train something are made once.
+PYTEST_ARGS ?= -n 2 --dist loadfile
 ROW ?=
 
 # Real data for the demo, the tests and the benchmarks; the package itself reads no environment variable.
