@@ -1,0 +1,186 @@
+"""A model that diagnoses from measurements: by hand, with a stump over one volume."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from model.conftest import segmentation_parts, voxel_graph
+from semeion.errors import ModelRefused
+from semeion.model import mask_findings, measured
+from semeion.model.manifest import Manifest
+from semeion.model.package import write_model
+from semeion.model.runtime import load_model
+from semeion.model.trees import Trees
+
+STRUCTURES = {"rim": 3, "core": 7}
+FILE = "members/measurements.json"
+STUMP = {
+    "schema": 1,
+    "features": ["after_core_volume_ml", "after_core_sphericity"],
+    "fill": [1.0, 0.9],
+    "outputs": 2,
+    "link": "mean",
+    "roots": [0],
+    "feature": [0, -1, -1],
+    "threshold": [0.3, 0.0, 0.0],
+    "left": [1, 0, 0],
+    "right": [2, 0, 0],
+    "value": [[0.5, 0.5], [0.9, 0.1], [0.2, 0.8]],
+}
+
+
+def parts_of(images: tuple[str, ...] = ("before", "after")) -> dict[str, Any]:
+    """Return the manifest of a model that says whether the core is large afterwards."""
+    parts = segmentation_parts()
+    parts["inputs"] |= {"role": "frames", "names": list(images), "images": len(images)}
+    return parts | {
+        "task": "binary",
+        "target": "course",
+        "classes": ["shrunk", "grown"],
+        "positive": "grown",
+        "measured": {
+            "structures": list(STRUCTURES),
+            "measurements": {"kind": "regions", "images": list(images), "structures": STRUCTURES},
+            "file": FILE,
+        },
+        "operating_point": {"rule": "youden", "value": 0.5},
+        "calibration": {"value": 1.0},
+    }
+
+
+@pytest.fixture(name="make")
+def _make(tmp_path: Path) -> Callable[..., Path]:
+    def make(trees: dict[str, Any] | bytes | None = None, **changes: Any) -> Path:
+        given = STUMP if trees is None else trees
+        data = given if isinstance(given, bytes) else json.dumps(given).encode()
+        folder = tmp_path / "model"
+        graphs = {"m0": voxel_graph(1, 2, (8, 8, 8), 0.0)}
+        write_model(folder, parts_of() | changes, graphs, "# card\n", files={FILE: data})
+        return folder
+
+    return make
+
+
+def table_of(tmp_path: Path, rows: list[tuple[str, Any, Any]]) -> Path:
+    pd.DataFrame(rows, columns=["case_id", "image.before", "image.after"]).to_csv(tmp_path / "new.csv", index=False)
+    return tmp_path / "new.csv"
+
+
+def test_a_finding_by_hand(make: Any, make_volume: Any, tmp_path: Path) -> None:
+    path, _ = make_volume()
+    small, _ = make_volume("small.nii.gz", scale=0.5)  # at half the brightness the core is a rim
+    model = load_model(make(), threads=1)
+    found = model.predict(table_of(tmp_path, [("1", small, path), ("2", path, small)]))
+    assert found["status"].tolist() == ["called", "called"]
+    assert found["call"].tolist() == ["grown", "shrunk"]
+    np.testing.assert_allclose(found["p_grown"], [0.8, 0.1])
+    assert found["explanation"].iloc[0].startswith("core at after: volume 0.5")
+    assert found["explanation"].iloc[0].endswith(" ml (+0.30)")
+    # What spoke against the call, or not at all, is not said to have driven it.
+    assert found["explanation"].iloc[0].count("(") == 1
+    assert found["reasons"].fillna("").tolist() == ["", "measurement-missing: after_core_sphericity"]
+
+
+def test_masks_are_named_by_case_and_image(make: Any, make_volume: Any, tmp_path: Path) -> None:
+    path, _ = make_volume()
+    table = table_of(tmp_path, [("a 1", path, path)])
+    found = list(load_model(make(), threads=1).findings(table, masks=tmp_path / "m"))
+    assert sorted(file.name for file in (tmp_path / "m").iterdir()) == ["a%201.after.nii.gz", "a%201.before.nii.gz"]
+    assert found[0].mask == str(tmp_path / "m" / "a%201.before.nii.gz")
+
+
+def test_a_case_that_fails_keeps_its_row_and_says_which_image(make: Any, make_volume: Any, tmp_path: Path) -> None:
+    path, _ = make_volume()
+    (tmp_path / "broken.nii.gz").write_bytes(b"no volume")
+    rows = [("1", path, None), ("2", path, tmp_path / "gone.nii.gz"), ("3", tmp_path / "broken.nii.gz", path)]
+    found = load_model(make(), threads=1).predict(table_of(tmp_path, [*rows, ("4", path, path)]))
+    assert found["case_id"].astype(str).tolist() == ["1", "2", "3", "4"]
+    assert found["status"].tolist() == ["failed"] * 3 + ["called"]
+    assert found["reasons"].iloc[0] == "missing-file: the table names no image 'after' for this case"
+    assert found["reasons"].iloc[1].startswith("missing-file: ")
+    assert found["reasons"].iloc[2].startswith("not-an-image: image 1 of 2 ")
+    assert found["p_grown"].isna().tolist() == [True] * 3 + [False]
+
+
+def test_an_image_without_a_scale_gets_no_finding(
+    make: Any, make_volume: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, _ = make_volume()
+    real = mask_findings.read_volumes
+    bare = lambda *given: [replace(one, notes=("no-spacing: a stand-in",)) for one in real(*given)]  # noqa: E731
+    monkeypatch.setattr(measured, "read_volumes", bare)
+    found = load_model(make(), threads=1).predict(table_of(tmp_path, [("1", path, path)]))
+    assert found["status"].tolist() == ["failed"]
+    assert found["reasons"].iloc[0].startswith("not-measured: the size of a voxel is not known")
+
+
+def test_a_case_without_any_measurement_gets_no_finding(make: Any, make_volume: Any, tmp_path: Path) -> None:
+    path, _ = make_volume(scale=0.5)
+    trees = {**STUMP, "features": ["after_core_elongation", "after_core_sphericity"]}
+    found = load_model(make(trees), threads=1).predict(table_of(tmp_path, [("1", path, path)]))
+    assert found["reasons"].tolist() == ["not-measured: none of the measurements could be taken"]
+
+
+@pytest.mark.parametrize(
+    ("trees", "message"),
+    [
+        (b"{", "holds no trees"),
+        ({**STUMP, "left": [0, 0, 0]}, "holds no trees .*node 0 leads nowhere"),
+        ({**STUMP, "threshold": [0.3]}, "the lists of nodes differ in length"),
+        ({**STUMP, "code": "import os"}, "holds no trees"),
+        ({**STUMP, "outputs": 3, "value": [[0.0] * 3] * 3}, "the trees have 3 outputs, not the model's classes"),
+        ({**STUMP, "features": ["after_core_volume_ml", "egg"]}, "the measurement 'egg' is not taken"),
+    ],
+)
+def test_a_bad_file_of_trees_is_refused(make: Any, make_volume: Any, trees: Any, message: str) -> None:
+    path, _ = make_volume()
+    with pytest.raises(ModelRefused, match=message) as refused:
+        load_model(make(trees), threads=1).predict(
+            pd.DataFrame({"image.before": [str(path)], "image.after": [str(path)]})
+        )
+    assert FILE in str(refused.value)
+
+
+def test_a_changed_file_of_trees_is_refused(make: Any, make_volume: Any) -> None:
+    folder, (path, _) = make(), make_volume()
+    file = folder / FILE
+    file.write_bytes(file.read_bytes().replace(b"0.3", b"0.4"))
+    with pytest.raises(ModelRefused):
+        load_model(folder, threads=1).predict(pd.DataFrame({"image.before": [str(path)], "image.after": [str(path)]}))
+
+
+def test_the_manifest_goes_round(make: Any) -> None:
+    manifest = load_model(make(), threads=1).manifest
+    again = Manifest.model_validate_json(manifest.model_dump_json(by_alias=True))
+    assert again == manifest
+    assert again.measured is not None
+    assert again.measured.measurements.images == ["before", "after"]
+    assert dict(again.measured.measurements.structures) == STRUCTURES
+    assert Trees.model_validate_json(json.dumps(STUMP)).features == STUMP["features"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"structures": ["rim", "shell"]}, "the structures that are outlined and those that are measured differ"),
+        (
+            {"measurements": {"kind": "regions", "images": [""], "structures": STRUCTURES}},
+            "1 images are measured, and a case has 2",
+        ),
+        ({"file": "../trees.json"}, "file"),
+    ],
+)
+def test_a_manifest_that_does_not_fit_is_refused(make: Any, change: dict[str, Any], message: str) -> None:
+    folder = make()
+    raw = json.loads((folder / "model.json").read_text())
+    raw["measured"] |= change
+    with pytest.raises(ValueError, match=message):
+        Manifest.model_validate(raw)
