@@ -72,7 +72,7 @@ def network_of(dims: int = 3, **changed: Any) -> UNetPlan:
         }
     else:
         shape = {"patch": [16, 16], "kernels": [[3, 3], [3, 3]], "strides": [[1, 1], [2, 2]]}
-    return UNetPlan(**{"dims": dims, "widths": [8, 12], "deep_supervision": 0, **shape, **changed})
+    return UNetPlan(**{"dims": dims, "widths": [8, 12], "norm": "instance", "deep_supervision": 0, **shape, **changed})
 
 
 def plan_of(

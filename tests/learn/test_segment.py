@@ -72,13 +72,36 @@ def test_a_stopped_member_goes_on_to_the_same_weights(at, whole, tmp_path):
     assert same(train(plan_of(), tmp_path), whole)
 
 
-def test_a_pause_returns_the_weights_of_the_moment_and_changes_nothing(whole, tmp_path):
-    paused = train(plan_of(), tmp_path, pause=lambda step: step >= 7)
-    assert not paused.finished
-    assert paused.facts["steps"] == 7
-    assert paused.facts["stopped"] == "paused"
-    assert not same(paused, whole)
-    assert same(train(plan_of(), tmp_path), whole)
+def two_rounds():
+    plan = plan_of()
+    plan.members[0] = plan.members[0].model_copy(update={"first": 10})
+    return plan
+
+
+def test_a_trial_ends_after_the_first_round_and_changes_nothing(tmp_path):
+    rates = []
+    hooks = Hooks(log=lambda line: rates.append((line["step"], line["learning_rate"])))
+    through = train(two_rounds(), tmp_path / "through", hooks)
+    tried = train(two_rounds(), tmp_path / "tried", trial=True)
+    assert not tried.finished
+    assert tried.facts["steps"] == 10
+    assert tried.facts["stopped"] == "first round done"
+    assert not same(tried, through)
+    assert same(train(two_rounds(), tmp_path / "tried"), through)
+    assert through.facts["steps"] == 30
+    # Each round ends at a rate near 0, and the second begins anew.
+    looked = dict(rates)
+    assert looked[10] < 0.3 * looked[20]
+    assert looked[30] < 0.3 * looked[20]
+
+
+@pytest.mark.parametrize("at", [4, 10, 17])
+def test_two_rounds_stopped_anywhere_go_on_to_the_same_weights(at, tmp_path):
+    steps = []
+    hooks = Hooks(stop=lambda: steps[-1] >= at, stepped=lambda step, *_: steps.append(step))
+    with pytest.raises(Interrupted):
+        train(two_rounds(), tmp_path / "stopped", hooks)
+    assert same(train(two_rounds(), tmp_path / "stopped"), train(two_rounds(), tmp_path / "through"))
 
 
 class Clock:

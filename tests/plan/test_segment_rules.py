@@ -64,7 +64,7 @@ def test_a_short_budget_tries_one_arm_only_and_a_narrower_network():
     assert len(short.arms) == 1
     assert short.choice.arm == "3d"
     assert short.arms[0].network.widths[0] < long.arms[0].network.widths[0]
-    assert long.members[0].steps >= ENOUGH_STEPS
+    assert long.members[0].steps >= ENOUGH_STEPS[long.arms[0].network.widths[0]]
 
 
 @given(st.floats(60, 40_000), st.floats(2e5, 2e7))

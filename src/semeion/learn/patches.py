@@ -72,7 +72,7 @@ def class_indices(mask: npt.NDArray[Any], values: Sequence[int]) -> npt.NDArray[
     """Return the classes of mask values: 0 background, n for the n-th of `values`; others are background."""
     table = np.zeros(256, dtype=np.uint8)
     table[list(values)] = np.arange(1, len(values) + 1)
-    return table[mask]
+    return np.asarray(table[mask], dtype=np.uint8)
 
 
 def make_batch(store: Volumes, sampling: Sampling, step: int) -> tuple[Tensor, Tensor]:

@@ -1,10 +1,10 @@
-"""How one segmentation network learns; it can be stopped, paused for a comparison, and continued at any step."""
+"""How one segmentation network learns: it can be stopped and continued at any step, and tried for a first round."""
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -42,6 +42,8 @@ class Progressing:
     total: int = 0
     phase: float = 0.0
     """Share of the learning-rate schedule that is over."""
+    second: bool = False
+    """Whether the first round of the schedule is over, or there is none."""
     dice: list[float] = field(default_factory=list)
     """Validation Dice so far, and the steps it belongs to in `evaluated`."""
     evaluated: list[int] = field(default_factory=list)
@@ -54,16 +56,16 @@ class Progressing:
 
 @dataclass(frozen=True)
 class Outlined:
-    """A member that has finished, or was paused.
+    """A member that has finished, or its first round has.
 
     Attributes
     ----------
     shipped
-        The graph to export, with averaged weights, float32, on the CPU: the best of the validations when finished.
+        The graph to export, with the averaged weights of the best validation, float32, on the CPU.
     facts
         What ``member.json`` holds.
     finished
-        False when it stopped at the step where it was to pause; its checkpoint is written.
+        False when it stopped after the first round of its schedule; its checkpoint is written.
     """
 
     shipped: ShippedUNet
@@ -136,7 +138,8 @@ def train_segmenter(
     sides: Sides,
     folder: Path,
     hooks: Hooks,
-    pause: Callable[[int], bool] | None = None,
+    *,
+    trial: bool = False,
 ) -> Outlined:
     """Train one member, from its checkpoint when there is one.
 
@@ -154,8 +157,8 @@ def train_segmenter(
         Of this member: ``checkpoint.safetensors`` is kept here until the member has finished.
     hooks
         Budget, interruption and reporting; the smoothed figure that it hears is 1 less the validation Dice.
-    pause
-        Told the steps done; True stops there, keeps the checkpoint and returns the averaged weights of the moment.
+    trial
+        Stop at the end of the first round of the schedule, keep the checkpoint and return the best weights so far.
 
     Raises
     ------
@@ -172,8 +175,10 @@ def train_segmenter(
         )
     torch.set_num_threads(plan.training.threads)
     torch.use_deterministic_algorithms(True)
+    # Nothing here reads memory that was not written; filling it all costs a twentieth of every step.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     remove_parts(folder)
-    return _Loop(plan, member, store, spacing_kji, sides, folder, hooks).run(pause)
+    return _Loop(plan, member, store, spacing_kji, sides, folder, hooks).run(trial)
 
 
 class _Loop:
@@ -206,8 +211,8 @@ class _Loop:
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(), 1e-3, weight_decay=self.settings.weight_decay, fused=True
         )
-        self.at = Progressing(total=member.steps)
-        self.every = max(1, member.steps // self.settings.evaluations)
+        self.at = Progressing(total=member.first or member.steps, second=member.first is None)
+        self._look_often()
         count = min(self.settings.validation_cases, len(sides.validate))
         self.looked = sides.validate[np.linspace(0, len(sides.validate) - 1, count).astype(np.int64)]
         if not any(np.isin(store.foreground(int(row))[:, 0], self.values).any() for row in self.looked):
@@ -217,16 +222,18 @@ class _Loop:
                 fix="bring validation cases whose masks hold the labels",
             )
 
-    def run(self, pause: Callable[[int], bool] | None) -> Outlined:
+    def run(self, trial: bool) -> Outlined:
         if self.file.exists():
             self._load()
-        last_saved = last_look = last = perf_counter()
-        looked_at = self.at.step
+        began = last_saved = last_look = last = perf_counter()
+        begun_at = looked_at = self.at.step
         batches = Ahead(lambda step: make_batch(self.store, self.sampling, step), self.at.step)
         try:
             for images, wanted in batches:
-                if self.at.step >= self.at.total or (pause is not None and pause(self.at.step)):
-                    break
+                if self.at.step >= self.at.total:
+                    if self.at.second or trial:
+                        break
+                    self._second_round()
                 self._step(images, wanted)
                 if self.at.step % self.every == 0 or self.at.step == self.at.total:
                     self._evaluate()
@@ -236,7 +243,9 @@ class _Loop:
                 last = now
                 self.hooks.stepped(self.at.step, self.at.total, 1 - self.at.dice[-1] if self.at.dice else math.nan)
                 if now - last_look > LOOK_SECONDS:
-                    self._keep_to_budget((now - last_look) / (self.at.step - looked_at))
+                    # One look alone stutters with the machine, and the pace of the whole may be of the past.
+                    recent = (now - last_look) / (self.at.step - looked_at)
+                    self._keep_to_budget((recent + (now - began) / (self.at.step - begun_at)) / 2)
                     last_look, looked_at = now, self.at.step
                 if self.hooks.stop():
                     self._save()
@@ -246,11 +255,25 @@ class _Loop:
                     last_saved = now
         finally:
             batches.close()
-        if self.at.step < self.at.total:
+        if not self.at.second:
             self._save()
-            return Outlined(self._shipped(self.averaged), self._facts("paused"), finished=False)
-        self.averaged.load_state_dict(self.best)
-        return Outlined(self._shipped(self.averaged), self._facts("all steps done"))
+        # A copy: where the member goes on, its averages do so from the weights of the last step.
+        shipped = copy.deepcopy(self.averaged)
+        shipped.load_state_dict(self.best)
+        done = "all steps done" if self.at.second else "first round done"
+        return Outlined(self._shipped(shipped), self._facts(done), finished=self.at.second)
+
+    def _second_round(self) -> None:
+        self.at.second, self.at.phase = True, 0.0
+        self.at.total = max(self.member.steps, self.at.step + 1)
+        self._look_often()
+
+    def _look_often(self) -> None:
+        """Validate evenly over the planned steps of the round, and more often in a short one."""
+        first, steps = self.member.first, self.member.steps
+        share = 1.0 if first is None else (1 - first / steps if self.at.second else first / steps)
+        planned = steps * share
+        self.every = max(1, int(planned / max(2, round(self.settings.evaluations * share))))
 
     def _step(self, images: Tensor, wanted: Tensor) -> None:
         settings, at = self.settings, self.at
@@ -308,7 +331,8 @@ class _Loop:
         if allowed is None or left <= 1:
             return
         possible = max(1, int(max(allowed, 0.0) / seconds_a_step))
-        total = min(int(LONGER * self.member.steps), self.at.step + possible)
+        most = self.member.steps if self.at.second else self.member.first or self.member.steps
+        total = min(int(LONGER * most), self.at.step + possible)
         slack = 0.1 if self.at.phase < 0.5 else 0.03
         if abs(total - self.at.total) > slack * left:
             change = Shortened(at=self.at.step, to=total)
@@ -326,9 +350,9 @@ class _Loop:
     def _load(self) -> None:
         tensors, facts = checkpoint.load_tensors(self.file)
         begun = SegmentMemberPlan(**facts.pop("member"))
-        self.member.steps, self.member.shortened = begun.steps, begun.shortened
-        self.every = max(1, begun.steps // self.settings.evaluations)
+        self.member.first, self.member.steps, self.member.shortened = begun.first, begun.steps, begun.shortened
         self.at = Progressing(**facts)
+        self._look_often()
         self.network.load_state_dict(checkpoint.under("network", tensors))
         self.averaged.load_state_dict(checkpoint.under("averaged", tensors))
         self.best = checkpoint.under("best", tensors)

@@ -97,6 +97,7 @@ def fit_patch(size: Sequence[float], spacing: Sequence[float], most: int, voxels
         widths=[8] * len(strides),
         kernels=kernels,
         strides=strides,
+        norm="batch",
         deep_supervision=max(0, min(2, len(strides) - 2)),
     )
 

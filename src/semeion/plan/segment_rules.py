@@ -26,8 +26,9 @@ from semeion.plan.segment_schema import (
 from semeion.plan.segment_use import lesion_labels, plan_use, untried, why_first_arm, why_lesions
 
 DEFAULT_BUDGET = 45 * 60.0
-ENOUGH_STEPS = 1500
-"""Steps that a member should do before its network is made wider, from our trials."""
+ENOUGH_STEPS = {8: 0, 16: 400, 24: 2000, 32: 4000}
+"""Steps that a member must be able to do before its first level is given so many channels, from our trials: too wide
+for the time learns too little of it, but below 16 channels outlines stay coarse however long they are learned."""
 LEAST_STEPS = 60
 """Steps below which nothing is learned that deserves to ship."""
 LEAST_TRIAL = 100
@@ -213,13 +214,18 @@ def choose_arms(facts: dict[str, Any], machine: SegmentMachine, seconds: float) 
     found: list[MeasuredArm] = []
     for name in sorted({entry.arm.name for entry in fitting}, key=lambda name: name != first):
         widest = sorted((entry for entry in fitting if entry.arm.name == name), key=lambda e: -e.arm.network.widths[0])
-        found.append(next((e for e in widest if seconds / (1.1 * e.step) >= ENOUGH_STEPS), widest[-1]))
+        found.append(next((e for e in widest if affords(e, seconds)), widest[-1]))
     share = ChoicePlan().trial_share
     return [
         entry
         for number, entry in enumerate(found)
         if number == 0 or share * seconds / (1.1 * max(entry.step, found[0].step)) >= LEAST_TRIAL
     ]
+
+
+def affords(entry: MeasuredArm, seconds: float) -> bool:
+    """Tell whether so many steps fit as the network's width asks for."""
+    return seconds / (1.1 * entry.step) >= ENOUGH_STEPS.get(entry.arm.network.widths[0], 0)
 
 
 def _why_arm(entry: MeasuredArm, facts: dict[str, Any], number: int, steps: int) -> dict[str, str]:
@@ -230,7 +236,7 @@ def _why_arm(entry: MeasuredArm, facts: dict[str, Any], number: int, steps: int)
         "name": f"slices lie {thick:.1f} times as far apart as pixels: "
         + ("slice by slice" if flat else "volumes")
         + (" is preferred" if number == 0 else " is tried too"),
-        "network": f"the widest of those measured for which about {ENOUGH_STEPS} steps fit; kernels and strides leave "
+        "network": "the widest of those measured for which enough steps fit; kernels and strides leave "
         "out an axis while it is more than twice as coarse as the finest; the patch holds the median volume or as much "
         "as is affordable" + (f"; {steps} steps are planned" if number == 0 else ""),
         "norm": "batch: against instance normalisation a step is a fifth cheaper, and after equal time validation Dice "

@@ -182,6 +182,15 @@ class SegmentMemberPlan(MemberPlan):
     """One network of the ensemble, of one arm."""
 
     arm: str
+    first: int | None = Field(default=None, ge=1)
+    """Steps of a first round of the schedule, down to a rate of 0, after which arms are compared; the member then goes
+    on in a second round up to `steps`. None: one round only."""
+
+    @model_validator(mode="after")
+    def _second_round(self) -> SegmentMemberPlan:
+        if self.first is not None and self.first >= self.steps:
+            raise ValueError(f"a first round of {self.first} steps leaves nothing of {self.steps}")
+        return self
 
 
 class Decision(BaseModel):

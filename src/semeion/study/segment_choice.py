@@ -43,7 +43,8 @@ def choose_arm(
 ) -> None:
     """Let every arm learn for its share of the time, compare them on all validation cases, and write it into the plan.
 
-    The first steps of a member are its trial: the chosen arm goes on from where it was.
+    A trial is a first round of the schedule down to a rate of 0, since networks that still learn fast say little of
+    what they will be. The chosen arm goes on from there in a second round.
     """
     from semeion.learn.member import Hooks
     from semeion.learn.segment import train_segmenter
@@ -53,18 +54,22 @@ def choose_arm(
     seconds = plan.choice.trial_share * left_for_learning(plan, clock) / len(plan.members)
     figures: dict[str, Floats] = {}
     rows = chosen_rows(store, side.validate)
+    tried = {arm.name: _tried(plan, first, arm.name, trial=True) for arm in plan.arms}
     for arm in plan.arms:
         folder = run / "choice" / arm.name
         folder.mkdir(parents=True, exist_ok=True)
-        member = _tried(plan, first, arm.name)
+        member = tried[arm.name]
         if not (folder / "trial.json").exists():
             end = clock.used() + seconds
 
-            def over(step: int, end: float = end, most: int = member.steps) -> bool:
-                return clock.used() >= end or step >= max(1, most // 2)
+            def allowed(end: float = end) -> float:
+                return max(0.0, end - clock.used())
 
-            hooks = Hooks(stop=stop, stepped=shown(arm.name), log=lambda line: run.log("trial", **line))
-            outlined = train_segmenter(plan, member, store, spacing_of(store, side.learn), side, folder, hooks, over)
+            hooks = Hooks(
+                allowed=allowed, stop=stop, stepped=shown(arm.name), log=lambda line: run.log("trial", **line)
+            )
+            spacing = spacing_of(store, side.learn)
+            outlined = train_segmenter(plan, member, store, spacing, side, folder, hooks, trial=True)
             exported = export_member(plan, member, outlined, store, side)
             engine = open_engine(exported.fast or exported.graph, plan.training.threads, takes="float32")
             found = outlines(store, rows, [engine], plan, ())
@@ -80,13 +85,13 @@ def choose_arm(
         figures,
         patients[rows],
         plan.seed,
-        "each learned for the same time; the first part of its schedule, averaged weights; the better one went on",
+        "each learned for the same time, a whole round of its schedule; the better one went on in a second round",
     )
     chosen = decision.chosen
     plan.choice.arm = chosen
     plan.choice.decisions.append(decision)
     for number, member in enumerate(plan.members):
-        plan.members[number] = _tried(plan, member, chosen)
+        plan.members[number] = _tried(plan, member, chosen, trial=number == 0)
     target = run / "members" / first.name
     target.mkdir(parents=True, exist_ok=True)
     if not (target / "member.json").exists() and not (target / "checkpoint.safetensors").exists():
@@ -94,11 +99,19 @@ def choose_arm(
     run.log("choice", **decision.model_dump())
 
 
-def _tried(plan: SegmentationPlan, member: SegmentMemberPlan, arm: str) -> SegmentMemberPlan:
-    """Return `member` with another arm, and the steps that take the same time."""
+def _tried(plan: SegmentationPlan, member: SegmentMemberPlan, arm: str, *, trial: bool) -> SegmentMemberPlan:
+    """Return `member` with another arm and the steps that take the same time; with `trial`, in two rounds.
+
+    The time that the trials of the other arms take is not there for its second round.
+    """
     before, after = plan.arm(member.arm).step_seconds, plan.arm(arm).step_seconds
     steps = member.steps if before is None or after is None else max(1, round(member.steps * before / after))
-    return member.model_copy(update={"arm": arm, "steps": steps}, deep=True)
+    first = None
+    if trial:
+        share = plan.choice.trial_share
+        first = max(1, round(share * steps))
+        steps = max(first + 1, round(steps * (1 - share * (len(plan.arms) - 1))))
+    return member.model_copy(update={"arm": arm, "steps": steps, "first": first}, deep=True)
 
 
 def chosen_rows(store: VolumeStore, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
