@@ -14,7 +14,6 @@ from semeion.plan.measure_schema import MeasuredPlan
 from semeion.plan.rules import Wishes
 from support.hearts import FEATURES, measured_plan
 
-
 FIXED = "must be fixed|nothing is tried on validation cases|must be named in choice.arm"
 
 

@@ -174,7 +174,7 @@ def explanation(trees: TreeMember, x: np.ndarray, call: int, manifest: Manifest)
         return ""
     known = feature_definitions(manifest.measured.measurements)
     towards = trees.contributions(x)[1][0, :, call]
-    parts = []
+    parts: list[str] = []
     for column in np.argsort(-towards, kind="stable")[:DRIVERS]:
         if parts and towards[column] <= 0:
             break  # the rest spoke against the call, or did not speak

@@ -78,7 +78,7 @@ def diagnose(
     columns = [measured.features.index(name) for name in names]
     joint = measured.joint[:, columns]
     # A case of which nothing could be measured gets no finding, as in use.
-    judged: npt.NDArray[np.bool_] = np.isfinite(joint).any(axis=1)
+    judged = np.asarray(np.isfinite(joint).any(axis=1))
     pool = np.flatnonzero(fit.fold >= 0)
     frames: list[pd.DataFrame] = []
     drivers: list[pd.DataFrame] = []
