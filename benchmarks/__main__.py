@@ -4,10 +4,23 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import accuracy, demo, index, memory, nnunet, prepare, reading, segmentation, series, sliding, stenosis
+from benchmarks import (
+    accuracy,
+    demo,
+    diagnosis,
+    index,
+    memory,
+    nnunet,
+    prepare,
+    reading,
+    segmentation,
+    series,
+    sliding,
+    stenosis,
+)
 from benchmarks.record import newest
 
-ROOMS = (reading, accuracy, memory, demo, index, series, prepare, segmentation, sliding, nnunet, stenosis)
+ROOMS = (reading, accuracy, memory, demo, index, series, prepare, segmentation, diagnosis, sliding, nnunet, stenosis)
 ROWS = {row: work for room in ROOMS for row, work in room.ROWS.items()}
 
 
