@@ -56,7 +56,7 @@ def test_thick_slices_are_learned_slice_by_slice_first_and_keep_their_distance()
     # Of the 48 training cases; test cases shape nothing.
     assert plan.preparation.spacing[0] == pytest.approx(1.435, abs=1e-3)
     assert plan.training.augmentation.tilt == 0
-    assert plan.training.augmentation.rotation == 180
+    assert plan.training.augmentation.rotation == 30
 
 
 def test_a_short_budget_tries_one_arm_only_and_a_narrower_network():
@@ -113,13 +113,21 @@ def test_hounsfield_units_are_clipped_to_what_the_labels_hold():
 
 
 def test_labels_named_for_a_side_are_never_mirrored():
-    assert plan_of(split=TESTED).training.augmentation.flip == [2]
+    long = {"split": TESTED, "budget": 20_000.0}
+    assert plan_of(**long).training.augmentation.flip == [2]
     for name in ("left hippocampus", "Right_kidney", "hippocampus-L_left"):
-        plan = plan_of(split=TESTED, classes=(name, "other"))
+        plan = plan_of(**long, classes=(name, "other"))
         assert plan.training.augmentation.flip == []
         assert plan.use.mirror_tried == []
         assert "side of the body" in plan.training.augmentation.why["flip"]
-    assert plan_of(split=TESTED, classes=("leftover", "bright")).training.augmentation.flip == [2]
+    assert plan_of(**long, classes=("leftover", "bright")).training.augmentation.flip == [2]
+
+
+def test_mirroring_is_learned_and_tried_only_where_there_is_time_for_it():
+    short = plan_of(400.0, split=TESTED)
+    assert short.training.augmentation.flip == short.use.mirror_tried == []
+    assert "mirrored anatomy would take from the time" in short.training.augmentation.why["flip"]
+    assert plan_of(20_000.0, split=TESTED).use.mirror_tried == [2]
 
 
 def test_channels_are_planes_of_one_input():
@@ -190,7 +198,7 @@ def test_with_folds_nothing_is_tried_on_cases_that_another_fold_holds_out():
 
 def test_axes_of_a_network_of_slices_are_counted_in_its_patch():
     assert plan_of(**CARDIAC).arms[0].network.dims == 2
-    assert plan_of(**CARDIAC).use.mirror == [1]
+    assert plan_of(500_000.0, speed=1e7, **CARDIAC).use.mirror == [1]
     sided = plan_of(**{**CARDIAC, "classes": ("left", "right")})
     assert sided.use.mirror == []
 

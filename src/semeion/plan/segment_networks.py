@@ -26,6 +26,8 @@ WIDTHS = (32, 24, 16, 8)
 """Channels of the first level, tried in this order; every further level has twice as many, up to the cap."""
 WIDEST_2D, WIDEST_3D = 12, 16
 """Widest level, in multiples of the first."""
+RATES = {"3d": 5e-3, "2d": 3e-3}
+"""Peak learning rates."""
 SMALLEST_MAP = 4
 """Voxels along an axis below which it is not halved again."""
 MOST_LEVELS_2D, MOST_LEVELS_3D = 6, 5
@@ -124,7 +126,7 @@ def unets(size_kji: Sequence[float], spacing_kji: Sequence[float]) -> list[ArmPl
         for width in WIDTHS:
             widths = [min(width * 2**level, width * widest) for level in range(len(shape.strides))]
             network = shape.model_copy(update={"widths": widths})
-            found.append(ArmPlan(name=name, network=network, batch=batch))
+            found.append(ArmPlan(name=name, network=network, batch=batch, learning_rate=RATES[name]))
     return found
 
 

@@ -22,7 +22,9 @@ def plan_use(augmentation: VolumeAugmentationPlan, labels: int) -> UsePlan:
         mirror_tried=augmentation.flip,
         postprocess_tried=["largest:union", *tried] if labels > 1 else tried,
         why={
-            "mirror": "tried on validation cases; kept when it helps",
+            "mirror": "tried on validation cases; kept when it helps"
+            if augmentation.flip
+            else "not tried: no mirrored patch was learned from, and such looks then lose Dice",
             "postprocess": "each rule is tried on validation cases and kept when it helps",
             "overlap": "windows overlap by half and are weighted by a Gaussian, so that borders do not show",
         },
