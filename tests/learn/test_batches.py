@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from learn.tiny import store_of
-from semeion.learn.batches import Ahead, epoch_order
+from semeion.learn.batches import batches_ahead, epoch_order
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def opened():
     kept = []
 
     def ahead(*arguments, **named):
-        kept.append(Ahead(*arguments, **named))
+        kept.append(batches_ahead(*arguments, **named))
         return kept[-1]
 
     yield ahead
@@ -92,7 +92,7 @@ def test_an_error_in_reading_is_raised_where_the_batches_are_used(store, opened)
 
 def test_close_stops_the_thread_even_when_nobody_reads(store):
     before = threading.active_count()
-    batches = Ahead(store, Y, ROWS, 8, 1, 0, depth=1)
+    batches = batches_ahead(store, Y, ROWS, 8, 1, 0, depth=1)
     assert threading.active_count() == before + 1
     numbers(batches, 2)
     batches.close()
@@ -102,7 +102,7 @@ def test_close_stops_the_thread_even_when_nobody_reads(store):
 
 def test_close_after_an_error(store):
     (store.folder / "shard-0000.bin").unlink()
-    batches = Ahead(store, Y, np.arange(7), 2, 1, 0)
+    batches = batches_ahead(store, Y, np.arange(7), 2, 1, 0)
     with pytest.raises(FileNotFoundError):
         numbers(batches, 1)
     batches.close()

@@ -3,13 +3,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from learn.outlines import SPACING, VALUES, Balls, plan_of, sides_of
-from semeion.learn.patches import Ahead, Sampling, class_indices, make_batch, read_patch
+from semeion.learn.patches import Sampling, class_indices, make_batch, read_patch
 from semeion.plan.segment_schema import VolumeAugmentationPlan
 
 NOTHING = VolumeAugmentationPlan(rotation=0, tilt=0, scale=0, share=0)
@@ -125,18 +124,3 @@ def test_a_case_without_any_label_is_still_looked_at():
 def test_mask_values_become_classes_in_the_order_of_the_plan():
     mask = np.array([0, 3, 7, 9], dtype=np.uint8)
     assert class_indices(mask, (7, 3)).tolist() == [0, 2, 1, 0]
-
-
-def test_ahead_hands_over_in_order_and_passes_errors_on():
-    def make(step):
-        if step == 5:
-            raise OSError("the disk is gone")
-        return step
-
-    ahead = Ahead(make, 2)
-    got = []
-    with pytest.raises(OSError, match="the disk is gone"):
-        for item in ahead:
-            got.append(item)  # noqa: PERF402
-    ahead.close()
-    assert got == [2, 3, 4]

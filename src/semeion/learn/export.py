@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor, nn
 
 from semeion.errors import TrainingFailed
 from semeion.learn.network import ShippedNetwork
@@ -24,7 +25,11 @@ Runs = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float64]]
 
 def to_onnx(shipped: ShippedNetwork, shape: tuple[int, ...]) -> bytes:
     """Return the graph: input ``image`` uint8 ``(N, planes, (slices,) height, width)``, output ``logits`` float32."""
-    example = torch.zeros((2, *shape), dtype=torch.uint8)
+    return traced(shipped, torch.zeros((2, *shape), dtype=torch.uint8))
+
+
+def traced(shipped: nn.Module, example: Tensor) -> bytes:
+    """Return the graph of a network from its way with an example: ``image`` to ``logits``, with a free first axis."""
     buffer = io.BytesIO()
     # The tracing exporter takes a tenth of a second where the newer one takes many; it warns that it is the older one.
     with warnings.catch_warnings():

@@ -18,7 +18,7 @@ from torch import Tensor
 from semeion.artefacts import remove_parts
 from semeion.errors import InputError, Interrupted, TrainingFailed
 from semeion.learn import augment, checkpoint
-from semeion.learn.batches import Ahead
+from semeion.learn.batches import batches_ahead
 from semeion.learn.network import Scales, ShippedNetwork, outputs_of, planes_view
 from semeion.learn.network3d import layout_of, make_network
 from semeion.learn.objective import loss, to_values, validation_loss
@@ -228,7 +228,7 @@ class _Loop:
             self._load()
         last_saved = last_look = last = perf_counter()
         looked_at, stopped = self.at.step, "all steps done"
-        batches = Ahead(self.store, self.y, self.sides.learn, self.batch, self.member.seed, self.at.step)
+        batches = batches_ahead(self.store, self.y, self.sides.learn, self.batch, self.member.seed, self.at.step)
         try:
             for pixels, y in batches:
                 if self.at.step >= self.at.total:

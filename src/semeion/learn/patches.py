@@ -1,13 +1,10 @@
-"""Patches of volumes for learning: where they are taken, how they are read and turned, and read ahead."""
+"""Patches of volumes for learning: where they are taken, and how they are read and turned."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from queue import Empty, Full, Queue
-from time import perf_counter
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +18,6 @@ from semeion.plan.segment_schema import ArmPlan, SegmentTrainingPlan
 
 Index = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-T = TypeVar("T")
 
 
 class Volumes(Protocol):
@@ -195,53 +191,3 @@ def read_patch(
     x = F.grid_sample(pixels[None], grid[None], "bilinear", "zeros", align_corners=False)[0]
     y = F.grid_sample(labels[None, None], grid[None], "nearest", "zeros", align_corners=False)[0, 0]
     return x, y.numpy().astype(np.uint8)
-
-
-class Ahead(Generic[T]):
-    """Iterate over ``make(first), make(first + 1), ...``, made ahead by one thread; `waited` is the time waited."""
-
-    def __init__(self, make: Callable[[int], T], first: int, depth: int = 3) -> None:
-        self.waited = 0.0
-        self._queue: Queue[T | Exception] = Queue(depth)
-        self._stop = threading.Event()
-        self._make, self._first = make, first
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        torch.set_num_threads(1)
-        step = self._first
-        item: T | Exception
-        while not self._stop.is_set():
-            try:
-                item = self._make(step)
-            except Exception as error:
-                item = error
-            while not self._stop.is_set():
-                try:
-                    self._queue.put(item, timeout=0.2)
-                    break
-                except Full:
-                    continue
-            if isinstance(item, Exception):
-                return
-            step += 1
-
-    def __iter__(self) -> Iterator[T]:
-        while True:
-            began = perf_counter()
-            item = self._queue.get()
-            self.waited += perf_counter() - began
-            if isinstance(item, Exception):
-                raise item
-            yield item
-
-    def close(self) -> None:
-        """Stop the thread."""
-        self._stop.set()
-        while True:
-            try:
-                self._queue.get_nowait()
-            except Empty:
-                break
-        self._thread.join()

@@ -18,8 +18,9 @@ from torch import Tensor
 from semeion.artefacts import remove_parts
 from semeion.errors import InputError, Interrupted, TrainingFailed
 from semeion.learn import checkpoint
+from semeion.learn.ahead import Ahead
 from semeion.learn.member import CHECKPOINT_SECONDS, LOOK_SECONDS, Hooks, average
-from semeion.learn.patches import Ahead, Sampling, Volumes, class_indices, make_batch
+from semeion.learn.patches import Sampling, Volumes, class_indices, make_batch
 from semeion.learn.segment_objective import label_dice, loss, mean_dice
 from semeion.learn.unet import ShippedUNet, UNet
 from semeion.plan.schema import Shortened
@@ -227,7 +228,11 @@ class _Loop:
             self._load()
         began = last_saved = last_look = last = perf_counter()
         begun_at = looked_at = self.at.step
-        batches = Ahead(lambda step: make_batch(self.store, self.sampling, step), self.at.step)
+        batches = Ahead(
+            lambda step: make_batch(self.store, self.sampling, step),
+            self.at.step,
+            started=lambda: torch.set_num_threads(1),
+        )
         try:
             for images, wanted in batches:
                 if self.at.step >= self.at.total:

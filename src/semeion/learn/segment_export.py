@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import logging
-import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -12,7 +9,7 @@ import numpy.typing as npt
 import torch
 
 from semeion.errors import TrainingFailed
-from semeion.learn.export import OPSET, TOLERANCE
+from semeion.learn.export import TOLERANCE, traced
 from semeion.learn.unet import ShippedUNet
 
 Runs = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
@@ -20,23 +17,7 @@ Runs = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 
 def to_onnx(shipped: ShippedUNet, channels: int, patch: list[int]) -> bytes:
     """Return the graph: ``image`` float32 ``(N, channels, *patch)`` to ``logits`` ``(N, labels, *patch)``."""
-    example = torch.zeros((2, channels, *patch))
-    buffer = io.BytesIO()
-    # The tracing exporter takes a tenth of a second where the newer one takes many; it warns that it is the older one.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-        torch.onnx.export(
-            shipped.eval(),
-            (example,),
-            buffer,  # type: ignore[arg-type]  # the older exporter also writes to a buffer
-            input_names=["image"],
-            output_names=["logits"],
-            dynamic_axes={"image": {0: "batch"}, "logits": {0: "batch"}},
-            opset_version=OPSET,
-            dynamo=False,
-        )
-    return buffer.getvalue()
+    return traced(shipped, torch.zeros((2, channels, *patch)))
 
 
 def refuse_disagreement(shipped: ShippedUNet, run_graph: Runs, patches: npt.NDArray[np.float32], member: str) -> float:
