@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from semeion.audit.labels import class_counts, missing_values
-from semeion.cohort.cohort import Target
+from semeion.audit.labels import class_counts, mask_counts, missing_values
+from semeion.cohort.cohort import Cohort, Target
 
 
 def test_enough_of_everything_is_clear(make_cohort):
@@ -107,3 +107,26 @@ def test_columns_of_any_type_are_counted(make_cohort):
     )
     figures = missing_values(cohort).figures
     assert [figures[f"missing_{name}"] for name in ("when", "flag", "kind")] == [1, 1, 1]
+
+
+def outlined(masks, classes):
+    """A cohort of a segmentation whose scan found these labels in its masks, and the scan."""
+    table = pd.DataFrame({"case_id": [str(n) for n in range(len(masks))], "split": pd.NA})
+    target = Target("mask", "segmentation", tuple(classes), values=tuple(range(1, len(classes) + 1)))
+    return Cohort(table, target), pd.DataFrame({"mask_labels": masks, "status": "ok"})
+
+
+def test_labels_of_masks_are_counted():
+    audit = mask_counts(*outlined(["1;2"] * 10 + ["1"] * 2 + [""], ["organ", "tumour"]))
+    assert audit.figures == {"cases": 13, "empty_masks": 1, "cases_organ": 12, "cases_tumour": 10}
+    assert (audit.verdict, audit.advice.startswith("1 mask is empty")) == ("warn", True)
+    rare = mask_counts(*outlined(["1;2"] * 3 + ["1"] * 9, ["organ", "tumour"]))
+    assert "label 'tumour' is in the masks of 3 cases".casefold() in rare.advice.casefold()
+
+
+def test_an_image_named_as_a_mask_is_not_told_label_by_label():
+    names = [f"label {n}" for n in range(1, 121)]
+    audit = mask_counts(*outlined([";".join(map(str, range(1, 121)))], names))
+    assert "120 labels are in the masks of fewer than 10 cases" in audit.advice
+    assert "are these masks?" in audit.advice
+    assert len(audit.advice) < 600

@@ -65,3 +65,10 @@ def test_pictures_and_frames_are_not_segmented(tmp_path: Path) -> None:
     table = make_spheres(tmp_path / "v", n=4, images=("ED", "ES"), split=False, masks=True)
     with pytest.raises(InputError, match=r"a case has several frames \(ED, ES\), and a segmentation has one mask"):
         gather(table, CohortOptions(target="mask.ED", task="segmentation"))
+
+
+def test_files_that_do_not_exist_are_not_called_pictures(tmp_path: Path) -> None:
+    """What is wrong is that they are missing, which the scan says; no other complaint may hide that."""
+    gone = [tmp_path / f"{n}.nii.gz" for n in range(3)]
+    assert kinds(gone) == ("volume", [])
+    assert kinds([tmp_path / "1.png"]) == ("picture", [])

@@ -9,11 +9,14 @@ import pandas as pd
 
 from semeion.audit.audit import Audit, Verdict, counted
 from semeion.cohort.cohort import SPLITS, Cohort
+from semeion.cohort.problems import listed
 
 FEW = 10
 """A class with fewer cases cannot be learned or measured in any useful way."""
 VERY_FEW = 5
 """A class with fewer cases cannot even be divided into five folds."""
+MOST_RARE = 6
+"""Rare labels of masks that are told one by one; more of them often are an image that was named as a mask."""
 IMBALANCE = 10.0
 """The largest class having this many times the cases of the smallest is noted."""
 
@@ -88,17 +91,24 @@ def mask_counts(cohort: Cohort, facts: pd.DataFrame) -> Audit:
     ok = (facts["status"] == "ok").to_numpy()
     figures: dict[str, Any] = {"cases": int(ok.sum())}
     figures["empty_masks"] = int(sum(not labels for labels, usable in zip(held, ok, strict=True) if usable))
-    problems = []
+    problems: list[str] = []
+    rare: dict[str, int] = {}
     for name, value in zip(cohort.target.classes, cohort.target.values, strict=True):
         rows = np.array([str(value) in labels for labels in held], dtype=np.bool_) & ok
         figures[f"cases_{name}"] = int(rows.sum())
         if rows.sum() < FEW:
-            problems.append(f"label {name!r} is in the masks of {counted(int(rows.sum()), 'case')}")
+            rare[name] = int(rows.sum())
         for split in SPLITS if cohort.has_split else ():
             inside = (cohort.table["split"] == split).to_numpy(dtype=np.bool_)
             figures[f"{split}_{name}"] = int((rows & inside).sum())
             if rows.any() and inside.any() and not (rows & inside).any():
                 problems.append(f"no mask in {split} holds label {name!r}")
+    if len(rare) > MOST_RARE:
+        shown = listed(map(repr, rare))
+        problems.insert(0, f"{len(rare)} labels are in the masks of fewer than {FEW} cases ({shown}): are these masks?")
+    else:
+        told = [f"label {name!r} is in the masks of {counted(count, 'case')}" for name, count in rare.items()]
+        problems = [*told, *problems]
     if figures["empty_masks"]:
         problems.append(f"{counted(figures['empty_masks'], 'mask is', 'masks are')} empty")
     if problems:

@@ -17,6 +17,7 @@ from semeion.errors import ImageError
 
 LOOKED_AT = 48
 """References that are looked at; the scan tells of every case that is of the other kind."""
+_NAMED_VOLUMES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
 _PICTURES = ("png", "jpeg", "bmp", "tiff", "webp", "npy")
 _NPZ_ROW = re.compile(r"(?P<path>.+\.npz)#(?P<array>[^#\[\]]+)\[\d{1,15}\]", re.IGNORECASE | re.DOTALL)
 
@@ -53,8 +54,12 @@ def cohort_kind(references: Sequence[str], problems: Problems) -> Kind:
     if all(_NPZ_ROW.fullmatch(references[row]) for row in chosen):
         chosen = chosen[:1]  # the rows of one array are all alike
     kinds = [kind for kind in (kind_of(references[row]) for row in chosen) if kind is not None]
+    if not kinds:
+        # Nothing can be looked at, so that nothing will be read: the names only keep the messages to the point.
+        named = [references[row].lower().endswith(_NAMED_VOLUMES) for row in chosen]
+        return "volume" if 2 * sum(named) > len(named) else "picture"
     volumes = kinds.count("volume")
-    if 0.2 < volumes / max(len(kinds), 1) < 0.8:
+    if 0.2 < volumes / len(kinds) < 0.8:
         problems.add(
             f"of {len(kinds)} images looked at, {volumes} are volumes and {len(kinds) - volumes} are pictures",
             "make a table of volumes alone or of pictures alone",
