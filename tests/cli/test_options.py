@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 import pytest
 
 from semeion.cli.app import run
-from semeion.cli.options import cohort_options, image_names, with_bare_roles
+from semeion.cli.options import Cohort, Jobs, Target, cohort_options, image_names, takes_cohort, with_bare_roles
+from semeion.cohort.cohort import CohortOptions
+from semeion.errors import InputError
 from support.spheres import make_spheres
 
 
@@ -41,3 +44,28 @@ def test_check_says_what_the_images_are(tmp_path: Path, capsys: pytest.CaptureFi
     assert "images of a case: views front, side" in shown
     assert run(["check", str(table), "--target", "finding", "-q", "--views", "--channels"], 0.0) == 2
     assert "--channels and --views are both given" in capsys.readouterr().err
+
+
+def test_a_command_takes_the_options_of_a_cohort_where_it_names_it() -> None:
+    @takes_cohort
+    def command(table: str, target: Target = None, *, cohort: Cohort, jobs: Jobs = None) -> object:
+        return table, target, cohort, jobs
+
+    names = list(inspect.signature(command).parameters)
+    assert names[:3] == ["table", "target", "task"]
+    assert names[-2:] == ["structures", "jobs"]
+    assert "cohort" not in names
+    said = command("c.csv", target="y", labels="0=a", views="all", jobs=2)
+    assert said == ("c.csv", "y", CohortOptions(labels={"0": "a"}, views=("*",)), 2)
+    with pytest.raises(InputError, match="unknown task 'binery', did you mean 'binary'"):
+        command("c.csv", task="binery")
+
+
+@pytest.mark.parametrize("command", ["check", "plan", "train"])
+def test_every_command_of_a_cohort_lists_its_options_alike(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([command, "--help"], 0.0) == 0
+    words = capsys.readouterr().out.partition("Options:")[2].split()
+    wanted = [f"--{name.replace('_', '-')}" for name in list(inspect.signature(cohort_options).parameters)[1:]]
+    places = [words.index(name) for name in wanted]
+    assert places == sorted(places)
+    assert words.index("--target") < places[0]

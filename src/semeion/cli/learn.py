@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -39,23 +40,13 @@ def demo(
     print_run(run)
 
 
+@o.takes_cohort
 def check(
     table: o.Source,
     target: o.Target = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder for check.json and check.html.")] = None,
-    task: o.Task = None,
-    positive: o.Positive = None,
-    labels: o.Labels = None,
-    order: o.Order = None,
-    group: o.Group = None,
-    split: o.Split = None,
-    no_split: o.NoSplit = False,
-    delimiter: o.Delimiter = ";",
-    covariates: o.Covariates = None,
-    channels: o.Channels = None,
-    frames: o.Frames = None,
-    views: o.Views = None,
-    structures: o.Structures = None,
+    *,
+    cohort: o.Cohort,
     seed: o.Seed = 0,
     jobs: o.Jobs = None,
     quiet: o.Quiet = False,
@@ -69,48 +60,22 @@ def check(
     from semeion.study.checking import check_source
     from semeion.study.options import RunOptions, source_path
 
-    cohort = o.cohort_options(
-        target,
-        task,
-        positive,
-        labels,
-        order,
-        group,
-        split,
-        no_split,
-        delimiter,
-        covariates,
-        channels,
-        frames,
-        views,
-        structures,
-    )
-    options = RunOptions(cohort, seed=seed, jobs=jobs)
+    options = RunOptions(replace(cohort, target=target), seed=seed, jobs=jobs)
     found = check_source(source_path(table), options, output, for_terminal(quiet=quiet))
     print_check(found, output)
     void = any(audit["verdict"] == "void" for audit in found["audits"].values())
     return int(void or found["images"]["missing"] + found["images"]["unreadable"] > 0)
 
 
+@o.takes_cohort
 def plan(
     table: o.Source,
     target: o.Target = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Plan file; fingerprint.json goes beside it.")] = Path(
         "plan.yaml"
     ),
-    task: o.Task = None,
-    positive: o.Positive = None,
-    labels: o.Labels = None,
-    order: o.Order = None,
-    group: o.Group = None,
-    split: o.Split = None,
-    no_split: o.NoSplit = False,
-    delimiter: o.Delimiter = ";",
-    covariates: o.Covariates = None,
-    channels: o.Channels = None,
-    frames: o.Frames = None,
-    views: o.Views = None,
-    structures: o.Structures = None,
+    *,
+    cohort: o.Cohort,
     budget: o.Budget = None,
     seed: o.Seed = 0,
     operating_point: o.OperatingPoint = "youden",
@@ -126,47 +91,27 @@ def plan(
     from semeion.study.options import RunOptions, parse_duration, source_path
     from semeion.study.planning import write_planned
 
-    cohort = o.cohort_options(
-        target,
-        task,
-        positive,
-        labels,
-        order,
-        group,
-        split,
-        no_split,
-        delimiter,
-        covariates,
-        channels,
-        frames,
-        views,
-        structures,
-    )
     options = RunOptions(
-        cohort, parse_duration(budget), seed, operating_point, skip_bad, tuple(accept or ()), jobs=jobs
+        replace(cohort, target=target),
+        parse_duration(budget),
+        seed,
+        operating_point,
+        skip_bad,
+        tuple(accept or ()),
+        jobs=jobs,
     )
     made = write_planned(source_path(table), options, output, for_terminal(quiet=quiet))
     print_plan(made, output)
 
 
+@o.takes_cohort
 def train(
     context: typer.Context,
     table: o.Source,
     output: Annotated[Path, typer.Option("--output", "-o", help="Run folder; new or empty.")],
     target: o.Target = None,
-    task: o.Task = None,
-    positive: o.Positive = None,
-    labels: o.Labels = None,
-    order: o.Order = None,
-    group: o.Group = None,
-    split: o.Split = None,
-    no_split: o.NoSplit = False,
-    delimiter: o.Delimiter = ";",
-    covariates: o.Covariates = None,
-    channels: o.Channels = None,
-    frames: o.Frames = None,
-    views: o.Views = None,
-    structures: o.Structures = None,
+    *,
+    cohort: o.Cohort,
     budget: o.Budget = None,
     plan_file: Annotated[Path | None, typer.Option("--plan", help="Follow this plan instead of planning.")] = None,
     seed: o.Seed = 0,
@@ -186,24 +131,8 @@ def train(
     from semeion.study.options import RunOptions, parse_duration, source_path
     from semeion.study.road import start_run
 
-    cohort = o.cohort_options(
-        target,
-        task,
-        positive,
-        labels,
-        order,
-        group,
-        split,
-        no_split,
-        delimiter,
-        covariates,
-        channels,
-        frames,
-        views,
-        structures,
-    )
     options = RunOptions(
-        cohort,
+        replace(cohort, target=target),
         parse_duration(budget),
         seed,
         operating_point,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -62,6 +65,10 @@ Accept = Annotated[
 ]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Threads that read images; all cores.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+Cohort = CohortOptions
+"""What stands in a command for the options of :func:`cohort_options`; see :func:`takes_cohort`."""
+
+Answer = TypeVar("Answer")
 
 
 def names(text: str | None) -> tuple[str, ...]:
@@ -107,23 +114,53 @@ def code_names(text: str | None, option: str = "--labels") -> dict[str, str]:
     return found
 
 
+def takes_cohort(command: Callable[..., Answer]) -> Callable[..., Answer]:
+    """Let a command with a parameter `cohort` take the options of :func:`cohort_options` in its place.
+
+    An option that the command has itself, such as the target before its output, stays where it stands there, and its
+    value is part of `cohort` only when the command puts it there.
+
+    Parameters
+    ----------
+    command
+        Its keyword ``cohort`` is given a :class:`~semeion.cohort.cohort.CohortOptions`.
+    """
+    signature = inspect.signature(command, eval_str=True)
+    own = signature.parameters
+    shared = [
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for name, parameter in inspect.signature(cohort_options, eval_str=True).parameters.items()
+        if name not in own
+    ]
+    listed = [one for name, held in own.items() for one in (shared if name == "cohort" else [held])]
+
+    @functools.wraps(command)
+    def asked(*given: Any, **options: Any) -> Answer:
+        known = {one.name: options.pop(one.name) for one in shared if one.name in options}
+        return command(*given, cohort=cohort_options(**known), **options)
+
+    asked.__signature__ = signature.replace(parameters=listed)  # type: ignore[attr-defined]
+    asked.__annotations__ = {one.name: one.annotation for one in listed}
+    return asked
+
+
 def cohort_options(
-    target: str | None,
-    task: str | None,
-    positive: str | None,
-    labels: str | None,
-    order: str | None,
-    group: str | None,
-    split: str | None,
-    no_split: bool,
-    delimiter: str,
-    covariates: str | None,
-    channels: str | None = None,
-    frames: str | None = None,
-    views: str | None = None,
-    structures: str | None = None,
+    target: Target = None,
+    task: Task = None,
+    positive: Positive = None,
+    labels: Labels = None,
+    order: Order = None,
+    group: Group = None,
+    split: Split = None,
+    no_split: NoSplit = False,
+    delimiter: Delimiter = ";",
+    covariates: Covariates = None,
+    channels: Channels = None,
+    frames: Frames = None,
+    views: Views = None,
+    structures: Structures = None,
 ) -> CohortOptions:
-    """Collect the options of the panel `COHORT`.
+    """Collect the options that say what a cohort is, in the order in which a command lists them.
 
     Raises
     ------
