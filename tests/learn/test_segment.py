@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from learn.outlines import Balls, plan_of, same, sides_of, train
+from learn.outlines import Balls, plan_of, same, train
 from semeion.errors import InputError, Interrupted, TrainingFailed
 from semeion.learn import segment as module
 from semeion.learn.member import Hooks
-from semeion.learn.segment import learning_rate, outline, tiles, validation_dice
+from semeion.learn.segment import learning_rate
+from semeion.learn.segment_look import validation_dice
 from semeion.plan.schema import Shortened
 
 CPU = torch.device("cpu")
@@ -168,24 +169,3 @@ def test_the_rate_rises_and_falls_to_nothing():
         assert max(rates) == rates[10] == pytest.approx(1)
         assert rates[-1] == pytest.approx(0, abs=1e-9)
         assert all(a >= b for a, b in pairwise(rates[10:]))
-
-
-@pytest.mark.parametrize(("size", "side"), [(5, 8), (8, 8), (9, 8), (33, 8)])
-def test_tiles_cover_an_axis(size, side):
-    covered = np.zeros(size)
-    for at in tiles(size, side):
-        covered[max(at, 0) : at + side] += 1
-    assert covered.min() == 1
-
-
-def test_outlining_sees_every_voxel_of_volumes_smaller_and_larger_than_the_patch(whole):
-    class Bright(torch.nn.Module):
-        def forward(self, x):
-            return torch.cat([torch.zeros_like(x), x], 1)
-
-    arm = plan_of().arms[0]
-    rng = np.random.default_rng(0)
-    for shape in ((3, 9, 30), (17, 16, 20), (8, 16, 16)):
-        image = rng.normal(0, 1, (1, *shape)).astype(np.float32)
-        assert np.array_equal(outline(Bright(), image, arm, CPU), (image[0] > 0).astype(np.uint8))
-    assert sides_of().learn.tolist() == list(range(7))

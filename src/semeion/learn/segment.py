@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -20,11 +18,12 @@ from semeion.errors import InputError, Interrupted, TrainingFailed
 from semeion.learn import checkpoint
 from semeion.learn.ahead import Ahead
 from semeion.learn.member import CHECKPOINT_SECONDS, LOOK_SECONDS, Hooks, average
-from semeion.learn.patches import Sampling, Volumes, class_indices, make_batch
-from semeion.learn.segment_objective import label_dice, loss, mean_dice
+from semeion.learn.patches import Sampling, Volumes, make_batch
+from semeion.learn.segment_look import laid_out, validation_dice
+from semeion.learn.segment_objective import loss
 from semeion.learn.unet import ShippedUNet, UNet
 from semeion.plan.schema import Shortened
-from semeion.plan.segment_schema import ArmPlan, SegmentationPlan, SegmentMemberPlan, SegmentTrainingPlan
+from semeion.plan.segment_schema import SegmentationPlan, SegmentMemberPlan, SegmentTrainingPlan
 from semeion.plan.splits import Sides
 
 POWER = 0.9
@@ -80,55 +79,6 @@ def learning_rate(phase: float, plan: SegmentTrainingPlan) -> float:
         return 0.05 + 0.95 * phase / plan.warm_up
     left = 1 - (phase - plan.warm_up) / (1 - plan.warm_up)
     return max(left, 0.0) ** POWER if plan.schedule == "polynomial" else 0.5 * (1 - math.cos(math.pi * left))
-
-
-def tiles(size: int, side: int) -> list[int]:
-    """Return where windows of `side` begin that cover `size` with the least overlap; negative when it is smaller."""
-    if size <= side:
-        return [-((side - size) // 2)]
-    return [round(float(at)) for at in np.linspace(0, size - side, math.ceil(size / side))]
-
-
-def outline(
-    shipped: torch.nn.Module,
-    image: npt.NDArray[Any],
-    arm: ArmPlan,
-    device: torch.device,
-) -> npt.NDArray[np.uint8]:
-    """Return the classes of a prepared volume ``(D, H, W)``, window beside window, without overlap or mirroring.
-
-    Quick enough to validate often; what ships is predicted with overlapping windows.
-    """
-    patch = arm.network.patch
-    flat = len(patch) == 2
-    sides = (1, *patch) if flat else tuple(patch)
-    size = image.shape[1:]
-    out = np.zeros(size, dtype=np.uint8)
-    places = [
-        (k, j, i) for k in tiles(size[0], sides[0]) for j in tiles(size[1], sides[1]) for i in tiles(size[2], sides[2])
-    ]
-    for first in range(0, len(places), arm.batch):
-        group = places[first : first + arm.batch]
-        windows = np.zeros((len(group), image.shape[0], *sides), dtype=np.float32)
-        cuts = []
-        for window, place in zip(windows, group, strict=True):
-            inside = tuple(slice(max(at, 0), min(at + side, n)) for at, side, n in zip(place, sides, size, strict=True))
-            own = tuple(slice(part.start - at, part.stop - at) for part, at in zip(inside, place, strict=True))
-            window[(slice(None), *own)] = image[(slice(None), *inside)]
-            cuts.append((inside, own))
-        given = torch.from_numpy(windows[:, :, 0] if flat else windows).to(device)
-        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=arm.precision == "bfloat16"):
-            classes = shipped(_laid_out(given, arm)).argmax(1).to(torch.uint8).cpu().numpy()
-        for one, (inside, own) in zip(classes[:, None] if flat else classes, cuts, strict=True):
-            out[inside] = one[own]
-    return out
-
-
-def _laid_out(images: Tensor, arm: ArmPlan) -> Tensor:
-    if not arm.channels_last:
-        return images
-    layout = torch.channels_last if len(arm.network.patch) == 2 else torch.channels_last_3d
-    return images.contiguous(memory_format=layout)
 
 
 def train_segmenter(
@@ -288,7 +238,7 @@ class _Loop:
                 at.shortened.append({"at": change.at, "to": change.to})
         for group in self.optimiser.param_groups:
             group["lr"] = self.arm.learning_rate * learning_rate(at.phase, settings)
-        images = _laid_out(images.to(self.device), self.arm)
+        images = laid_out(images.to(self.device), self.arm)
         self.network.train()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.arm.precision == "bfloat16"):
             outputs = self.network(images)
@@ -381,23 +331,3 @@ class _Loop:
             "shortened": at.shortened,
             "stopped": f"{stopped}, steps changed to keep the budget" if at.shortened else stopped,
         }
-
-
-def validation_dice(
-    shipped: torch.nn.Module,
-    store: Volumes,
-    rows: Sequence[int] | npt.NDArray[np.int64],
-    values: tuple[int, ...],
-    arm: ArmPlan,
-    device: torch.device,
-) -> float:
-    """Return the mean Dice of `rows` as :func:`outline` finds them."""
-    shipped.eval()
-    figures = []
-    for row in rows:
-        mask = store.mask(int(row))
-        if mask is None:
-            raise ValueError(f"case {row} has no mask to validate on")
-        found = outline(shipped, np.asarray(store.image(int(row)), dtype=np.float32), arm, device)
-        figures.append(label_dice(found, class_indices(mask, values), len(values)))
-    return mean_dice(np.array(figures))
