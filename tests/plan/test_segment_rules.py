@@ -15,6 +15,7 @@ from semeion.plan.segment_rules import (
     plan_segment_validation,
 )
 from semeion.plan.segment_schema import SegmentationPlan
+from semeion.plan.segment_use import LEAST_SUPERVISED, plan_choice
 
 TESTED = ["train"] * 48 + ["test"] * 12
 CARDIAC = {"size": (216, 256, 10), "spacing": (1.48, 1.48, 10.0), "classes": ("RV", "myocardium", "LV")}
@@ -27,7 +28,7 @@ def test_every_decision_has_a_reason():
         (plan.training, ("foreground", "dice", "averaging")),
         (plan.training.augmentation, ("rotation", "tilt", "flip")),
         (plan.validation, ("scheme", "inner_share")),
-        (plan.choice, ("arm",)),
+        (plan.choice, ("arm", "supervision_tried", "trial_share")),
         (plan.use, ("mirror", "postprocess", "overlap")),
         (plan.budget, ("seconds", "reserve", "expected_seconds")),
         *((arm, ("name", "network", "precision")) for arm in plan.arms),
@@ -65,6 +66,34 @@ def test_a_short_budget_tries_one_arm_only_and_a_narrower_network():
     assert short.choice.arm == "3d"
     assert short.arms[0].network.widths[0] < long.arms[0].network.widths[0]
     assert long.members[0].steps >= ENOUGH_STEPS[long.arms[0].network.widths[0]]
+
+
+def test_deep_supervision_is_tried_where_trials_are_long_enough_to_tell():
+    long, short, slow = plan_of(split=TESTED, speed=4e6), plan_of(200.0, split=TESTED), plan_of(split=TESTED, speed=3e5)
+    assert long.choice.supervision_tried
+    assert (
+        long.choice.why["trial_share"] == "3 trials, of which one goes on; the others take 20% of the time for learning"
+    )
+    for plan in (short, slow):
+        assert not plan.choice.supervision_tried
+        assert f"fewer than {LEAST_SUPERVISED}, would leave to luck" in plan.choice.why["supervision_tried"]
+        assert plan.arms[0].network.deep_supervision == 2
+    assert short.choice.why["trial_share"] == "nothing is tried"
+
+
+def test_one_network_alone_is_tried_with_and_without_deep_supervision():
+    arm = plan_of(split=TESTED).arms[0]
+    choice = plan_choice([arm.model_copy(update={"step_seconds": 0.1})], 600.0, folded=False)
+    assert (choice.arm, choice.supervision_tried) == ("3d", True)
+    assert choice.why["trial_share"] == "2 trials, of which one goes on; the others take 10% of the time for learning"
+    assert not plan_choice([arm.model_copy(update={"step_seconds": 0.3})], 600.0, folded=False).supervision_tried
+
+
+def test_a_network_without_a_coarser_level_is_not_tried_without_its_supervision():
+    plan = plan_of(split=TESTED, size=(12, 12, 12), speed=1e9)
+    assert all(arm.network.deep_supervision == 0 for arm in plan.arms)
+    assert not plan.choice.supervision_tried
+    assert plan.choice.why["supervision_tried"] == "not tried: the network has no coarser level to supervise"
 
 
 @given(st.floats(60, 40_000), st.floats(2e5, 2e7))
@@ -184,6 +213,8 @@ def test_with_folds_nothing_is_tried_on_cases_that_another_fold_holds_out():
         assert plan.validation.scheme == "folds"
         assert len(plan.arms) == 1
         assert plan.choice.arm == plan.arms[0].name == "3d"
+        assert not plan.choice.supervision_tried
+        assert "another fold weighs" in plan.choice.why["supervision_tried"]
         assert (plan.use.mirror, plan.use.mirror_tried) == ([2], [])
         assert (plan.use.postprocess, plan.use.postprocess_tried) == ([], [])
         assert "a choice on validation cases would read cases that another fold weighs" in plan.use.why["mirror"]

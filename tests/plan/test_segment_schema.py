@@ -74,6 +74,46 @@ def test_fixed_steps_with_two_arms_name_one():
     assert SegmentationPlan.model_validate(raw).choice.arm is None
 
 
+def supervised() -> dict[str, Any]:
+    """Return a plan's values with a network of three levels, whose deep supervision is to be tried."""
+    raw = plan_of().model_dump(by_alias=True)
+    raw["arms"][0]["network"] |= {
+        "widths": [8, 8, 8],
+        "kernels": [[3, 3, 3]] * 3,
+        "strides": [[1, 1, 1], [1, 2, 2], [2, 2, 2]],
+        "deep_supervision": 1,
+    }
+    raw["choice"]["supervision_tried"], raw["budget"]["seconds"] = True, 60.0
+    return raw
+
+
+def test_deep_supervision_is_tried_only_where_that_is_possible():
+    assert SegmentationPlan.model_validate(supervised()).choice.supervision_open()
+    fixed, flat, long = supervised(), supervised(), supervised()
+    fixed["budget"]["seconds"] = None
+    with pytest.raises(ValidationError, match=r"with fixed steps nothing is tried: set choice.supervision_tried"):
+        SegmentationPlan.model_validate(fixed)
+    flat["arms"][0]["network"]["deep_supervision"] = 0
+    with pytest.raises(ValidationError, match="no arm supervises a coarser level"):
+        SegmentationPlan.model_validate(flat)
+    long["choice"]["trial_share"] = 0.5
+    with pytest.raises(ValidationError, match=r"2 trials of 0.5 each leave no time: lower trial_share"):
+        SegmentationPlan.model_validate(long)
+    long["arms"].append({**long["arms"][0], "name": "other"})
+    long["choice"] |= {"trial_share": 0.34, "arm": None}
+    with pytest.raises(ValidationError, match=r"3 trials of 0.34 each"):
+        SegmentationPlan.model_validate(long)
+
+
+def test_what_was_decided_is_no_longer_open_and_goes_with_fixed_steps():
+    raw = supervised()
+    raw["budget"]["seconds"] = None
+    decision = {"question": "deep supervision", "options": {"with": 0.8, "without": 0.7}, "n": 3, "why": "tried"}
+    figures = {"difference": 0.1, "low": 0.0, "high": 0.2, "chosen": "with", "against": "without"}
+    raw["choice"]["decisions"] = [{**decision, **figures}]
+    assert not SegmentationPlan.model_validate(raw).choice.supervision_open()
+
+
 def test_a_member_of_a_fold_that_is_not_planned_is_refused():
     raw = changed("validation", {"scheme": "folds", "folds": 2})
     raw["members"][0]["fold"] = 2
@@ -81,12 +121,15 @@ def test_a_member_of_a_fold_that_is_not_planned_is_refused():
         SegmentationPlan.model_validate(raw)
 
 
-@pytest.mark.parametrize(("tried", "rules"), [("mirror_tried", [2]), ("postprocess_tried", ["largest:1"])])
+@pytest.mark.parametrize(
+    ("tried", "rules"),
+    [("mirror_tried", [2]), ("postprocess_tried", ["largest:1"]), ("supervision_tried", True)],
+)
 def test_with_folds_nothing_may_be_tried_on_cases_that_another_fold_holds_out(tried, rules):
     raw = changed("validation", {"scheme": "folds", "folds": 2})
     raw["members"][0]["fold"] = 0
     assert SegmentationPlan.model_validate(raw).use.mirror == []
-    raw["use"][tried] = rules
+    raw["use" if tried in raw["use"] else "choice"][tried] = rules
     with pytest.raises(ValidationError, match="nothing is tried on validation cases, which other folds hold out"):
         SegmentationPlan.model_validate(raw)
 

@@ -23,7 +23,7 @@ from semeion.plan.segment_schema import (
     SegmentValidationPlan,
     VolumeAugmentationPlan,
 )
-from semeion.plan.segment_use import lesion_labels, plan_use, untried, why_first_arm, why_lesions
+from semeion.plan.segment_use import lesion_labels, plan_choice, plan_use, untried, why_lesions
 
 DEFAULT_BUDGET = 45 * 60.0
 ENOUGH_STEPS = {8: 0, 16: 400, 24: 2000, 32: 4000}
@@ -174,16 +174,7 @@ def make_segmentation_plan(
             )
             for fold in (range(validation.folds) if validation.scheme == "folds" else [-1])
         ],
-        choice=ChoicePlan(
-            arm=planned[0].name if len(planned) == 1 else None,
-            why={
-                "arm": why_first_arm(planned[0])
-                if folded
-                else "one network only: " + planned[0].name
-                if len(planned) == 1
-                else "each arm learns for trial_share of the time; validation Dice decides which goes on"
-            },
-        ),
+        choice=plan_choice(planned, max(seconds, 0.0) / members, folded=folded),
         use=untried(use, planned[0]) if folded else use,
         budget=BudgetPlan(
             seconds=budget,

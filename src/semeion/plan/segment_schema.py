@@ -10,6 +10,8 @@ from semeion.plan.schema import BudgetPlan, MemberPlan, Section
 from semeion.prepare.volume_spec import VolumePreparation
 
 SCHEMA = 1
+SUPERVISION = "deep supervision"
+"""The question whether coarser levels are supervised, as it is named in decisions."""
 
 Rule = Annotated[str, Field(pattern=r"^(largest|fill):(union|[1-9][0-9]{0,2})$")]
 """Of :mod:`semeion.prepare.postprocess`."""
@@ -228,11 +230,17 @@ class UsePlan(Section):
 class ChoicePlan(Section):
     """How the arm is chosen, and every choice that was made."""
 
-    trial_share: float = Field(default=0.12, gt=0, le=0.5)
-    """Share of the learning time after which the arms are compared."""
+    trial_share: float = Field(default=0.1, gt=0, le=0.5)
+    """Share of the learning time that each network learns before it is compared with others."""
     arm: str | None = None
     """The arm that was chosen; None while several are open."""
+    supervision_tried: bool = False
+    """Whether the chosen arm is also tried without deep supervision."""
     decisions: list[Decision] = Field(default_factory=list)
+
+    def supervision_open(self) -> bool:
+        """Tell whether deep supervision is still to be decided by a trial."""
+        return self.supervision_tried and all(decision.question != SUPERVISION for decision in self.decisions)
 
 
 class SegmentationPlan(BaseModel):
@@ -268,10 +276,12 @@ class SegmentationPlan(BaseModel):
         if self.validation.scheme == "folds":
             if folds - set(range(self.validation.folds)):
                 raise ValueError(f"a member's fold is not among 0 to {self.validation.folds - 1}")
-            if self.use.mirror_tried or self.use.postprocess_tried or (len(self.arms) > 1 and self.choice.arm is None):
+            open_arm = len(self.arms) > 1 and self.choice.arm is None
+            if self.use.mirror_tried or self.use.postprocess_tried or self.choice.supervision_tried or open_arm:
                 raise ValueError(
                     "with folds nothing is tried on validation cases, which other folds hold out: name the arm in "
-                    "choice.arm, write mirror and postprocess in use, and empty mirror_tried and postprocess_tried"
+                    "choice.arm, write mirror and postprocess in use, empty mirror_tried and postprocess_tried, and "
+                    "set supervision_tried to false"
                 )
         elif folds != {-1}:
             raise ValueError("without folds a member's fold is -1")
@@ -281,7 +291,22 @@ class SegmentationPlan(BaseModel):
                 raise ValueError(f"rule {rule!r} names a label above {len(self.target.classes)}")
         if len(self.arms) > 1 and self.choice.arm is None and self.budget.seconds is None:
             raise ValueError("with fixed steps the arm must be named in choice.arm")
+        if self.choice.supervision_open():
+            self._supervision_can_be_tried()
         return self
+
+    def _supervision_can_be_tried(self) -> None:
+        if self.budget.seconds is None:
+            raise ValueError("with fixed steps nothing is tried: set choice.supervision_tried to false")
+        if all(arm.network.deep_supervision == 0 for arm in self.open_arms()):
+            raise ValueError("no arm supervises a coarser level: set choice.supervision_tried to false")
+        trials = len(self.open_arms()) + 1
+        if trials * self.choice.trial_share >= 1:
+            raise ValueError(f"{trials} trials of {self.choice.trial_share} each leave no time: lower trial_share")
+
+    def open_arms(self) -> list[ArmPlan]:
+        """Return the arms that may still become the first member's: all, or the one that it has."""
+        return list(self.arms) if self.choice.arm is None else [self.arm(self.members[0].arm)]
 
     def arm(self, name: str) -> ArmPlan:
         """Return the arm called `name`."""

@@ -5,13 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from semeion.plan.segment_schema import ArmPlan, UsePlan, VolumeAugmentationPlan
+from semeion.plan.segment_schema import ArmPlan, ChoicePlan, UsePlan, VolumeAugmentationPlan
 
 LESION = re.compile(
     r"(^|[^a-z])(lesions?|tumou?rs?|metastas[ei]s|metastatic|plaques?|nodules?|hyperintens(e|ity|ities))([^a-z]|$)",
     re.IGNORECASE,
 )
 """Words in the names of labels of which a patient has several, each to be found."""
+LEAST_SUPERVISED = 300
+"""Steps below which deep supervision is not tried: three times those of the trial of arms, since the twins differ in
+their loss alone, and their Dice by less. No trial tuned it."""
+NO_LEVEL = "not tried: the network has no coarser level to supervise"
 ANOTHER_FOLD = "fixed beforehand: a choice on validation cases would read cases that another fold weighs"
 
 
@@ -59,6 +63,51 @@ def untried(
             "postprocess_tried": [],
             "why": {**use.why, "mirror": ANOTHER_FOLD, "postprocess": why},
         }
+    )
+
+
+def plan_choice(arms: Sequence[ArmPlan], seconds: float, *, folded: bool) -> ChoicePlan:
+    """Return which networks are compared before one of them is trained.
+
+    Parameters
+    ----------
+    arms
+        As planned, with their measured seconds of a step.
+    seconds
+        For the learning of one member, trials included.
+    folded
+        Whether every validation case is held out by another fold.
+    """
+    share = ChoicePlan().trial_share
+    steps = int(share * seconds / (1.1 * max(arm.step_seconds or 0.0 for arm in arms)))
+    supervised = any(arm.network.deep_supervision for arm in arms)
+    tried = supervised and not folded and steps >= LEAST_SUPERVISED
+    if folded:
+        arm, supervision = why_first_arm(arms[0]), ANOTHER_FOLD
+    else:
+        arm = "each arm learns for trial_share of the time; validation Dice decides which goes on"
+        supervision = "the arm and its twin without deep supervision learn equally long; validation Dice decides"
+    if len(arms) == 1 and not folded:
+        arm = "one network only: " + arms[0].name
+    if not supervised:
+        supervision = NO_LEVEL
+    elif not folded and not tried:
+        supervision = (
+            f"not tried: {steps} steps of a trial, fewer than {LEAST_SUPERVISED}, would leave to luck which is better; "
+            "coarser levels are supervised, as is usual"
+        )
+    trials = (len(arms) if len(arms) > 1 or tried else 0) + tried
+    return ChoicePlan(
+        arm=arms[0].name if len(arms) == 1 else None,
+        supervision_tried=tried,
+        why={
+            "arm": arm,
+            "supervision_tried": supervision,
+            "trial_share": f"{trials} trials, of which one goes on; the others take {share * (trials - 1):.0%} of the "
+            "time for learning"
+            if trials
+            else "nothing is tried",
+        },
     )
 
 

@@ -1,9 +1,11 @@
-"""What validation Dice decides in a segmentation: the arm, mirroring, post-processing; each with its interval."""
+"""What validation Dice decides of a segmentation: arm, deep supervision, mirroring, post-processing, with intervals."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,8 @@ import numpy.typing as npt
 from semeion.artefacts import read_json, write_json
 from semeion.model.engine import Engine, open_engine
 from semeion.model.segment import Looking, Segmenter
-from semeion.plan.segment_schema import Decision, SegmentationPlan, SegmentMemberPlan
+from semeion.plan.segment_schema import SUPERVISION, ArmPlan, Decision, SegmentationPlan, SegmentMemberPlan
+from semeion.plan.segment_use import NO_LEVEL
 from semeion.plan.splits import Sides
 from semeion.prepare.postprocess import postprocess
 from semeion.prepare.volume_store import VolumeStore
@@ -22,7 +25,10 @@ from semeion.study.folder import RunFolder
 from semeion.study.segment_graphs import graph_to_run
 
 GAIN = 5e-4
-"""Dice that mirroring or a rule of post-processing must gain to be kept: less is not worth its time or its risk."""
+"""Dice that mirroring, a rule of post-processing or a network without deep supervision must gain to be taken: less is
+not worth its time or its risk, and trials are short."""
+WITHOUT = ".without"
+"""Ends the folder of the trial without deep supervision; no arm's name holds a point."""
 DRAWS = 2000
 MOST_VOXELS = 300_000_000
 """Voxels of the validation cases that are held for a choice; with more, fewer cases, spread evenly, decide."""
@@ -41,76 +47,143 @@ def choose_arm(
     shown: Callable[[str], Callable[[int, int, float], None]],
     stop: Callable[[], bool],
 ) -> None:
-    """Let every arm learn for its share of the time, compare them on all validation cases, and write it into the plan.
+    """Let every open arm learn for its share of the time, compare them on all validation cases, and write it down.
+
+    Where it is to be tried, the better arm's twin without deep supervision then learns equally long, and the two are
+    compared likewise; the plan then holds the network that is the better one.
 
     A trial is a first round of the schedule down to a rate of 0, since networks that still learn fast say little of
-    what they will be. The chosen arm goes on from there in a second round.
+    what they will be. The chosen network goes on from there in a second round.
     """
-    from semeion.learn.member import Hooks
-    from semeion.learn.segment import train_segmenter
-    from semeion.study.segmenting import export_member, left_for_learning, spacing_of
-
-    first = plan.members[0]
-    seconds = plan.choice.trial_share * left_for_learning(plan, clock) / len(plan.members)
-    figures: dict[str, Floats] = {}
-    rows = chosen_rows(store, side.validate)
-    tried = {arm.name: _tried(plan, first, arm.name, trial=True) for arm in plan.arms}
-    for arm in plan.arms:
-        folder = run / "choice" / arm.name
-        folder.mkdir(parents=True, exist_ok=True)
-        member = tried[arm.name]
-        if not (folder / "trial.json").exists():
-            end = clock.used() + seconds
-
-            def allowed(end: float = end) -> float:
-                return max(0.0, end - clock.used())
-
-            hooks = Hooks(
-                allowed=allowed, stop=stop, stepped=shown(arm.name), log=lambda line: run.log("trial", **line)
-            )
-            spacing = spacing_of(store, side.learn)
-            outlined = train_segmenter(plan, member, store, spacing, side, folder, hooks, trial=True)
-            exported = export_member(plan, member, outlined, store, side)
-            engine = open_engine(exported.fast or exported.graph, plan.training.threads, takes="float32")
-            found = outlines(store, rows, [engine], plan, ())
-            per_case = case_dice(store, rows, found, plan)
-            write_json(
-                folder / "trial.json", {**outlined.facts, "dice": np.where(np.isnan(per_case), -1, per_case).tolist()}
-            )
-        trial = read_json(folder / "trial.json")
-        dice = np.array(trial["dice"], dtype=np.float64)
-        figures[arm.name] = np.where(dice < 0, np.nan, dice)
-    decision = decide(
-        "network",
-        figures,
-        patients[rows],
-        plan.seed,
-        "each learned for the same time, a whole round of its schedule; the better one went on in a second round",
-    )
-    chosen = decision.chosen
+    trials = _Trials(run, store, side, clock, shown, stop, _trial_seconds(run, plan, clock))
+    first, arms = plan.members[0], plan.open_arms()
+    patient = patients[trials.rows]
+    supervision = plan.choice.supervision_open()
+    others = {arm.name: len(arms) - 1 + (supervision and arm.network.deep_supervision > 0) for arm in arms}
+    figures = {arm.name: trials.dice(plan, _tried(plan, first, arm.name, others[arm.name]), arm.name) for arm in arms}
+    chosen = arms[0].name
+    if len(arms) > 1:
+        decision = decide(
+            "network",
+            figures,
+            patient,
+            plan.seed,
+            "each learned for the same time, a whole round of its schedule; the better one went on in a second round",
+        )
+        chosen = decision.chosen
+        plan.choice.decisions.append(decision)
+        run.log("choice", **decision.model_dump())
+    member = _tried(plan, first, chosen, others[chosen])
+    source = chosen
+    if supervision and not plan.arm(chosen).network.deep_supervision:
+        plan.choice.supervision_tried, plan.choice.why["supervision_tried"] = False, NO_LEVEL
+    elif supervision:
+        twin = _unsupervised(plan, chosen)
+        without = trials.dice(twin, member.model_copy(deep=True), chosen + WITHOUT)
+        decision = decide(
+            SUPERVISION,
+            {"with": figures[chosen], "without": without},
+            patient,
+            plan.seed,
+            f"{chosen} learned equally long with and without outlines of its coarser levels; the better one went on",
+            GAIN,
+        )
+        plan.choice.decisions.append(decision)
+        run.log("choice", **decision.model_dump())
+        if decision.chosen == "without":
+            plan.arms, source = twin.arms, chosen + WITHOUT
     plan.choice.arm = chosen
-    plan.choice.decisions.append(decision)
-    for number, member in enumerate(plan.members):
-        plan.members[number] = _tried(plan, member, chosen, trial=number == 0)
+    plan.members = [member, *(_tried(plan, one, chosen) if len(arms) > 1 else one for one in plan.members[1:])]
     target = run / "members" / first.name
     target.mkdir(parents=True, exist_ok=True)
     if not (target / "member.json").exists() and not (target / "checkpoint.safetensors").exists():
-        shutil.copyfile(run / "choice" / chosen / "checkpoint.safetensors", target / "checkpoint.safetensors")
-    run.log("choice", **decision.model_dump())
+        shutil.copyfile(run / "choice" / source / "checkpoint.safetensors", target / "checkpoint.safetensors")
 
 
-def _tried(plan: SegmentationPlan, member: SegmentMemberPlan, arm: str, *, trial: bool) -> SegmentMemberPlan:
-    """Return `member` with another arm and the steps that take the same time; with `trial`, in two rounds.
+@dataclass(frozen=True)
+class _Trials:
+    """What all trials of a run share; each leaves ``choice/<name>/trial.json``, and is then not done again."""
 
-    The time that the trials of the other arms take is not there for its second round.
+    run: RunFolder
+    store: VolumeStore
+    side: Sides
+    clock: Clock
+    shown: Callable[[str], Callable[[int, int, float], None]]
+    stop: Callable[[], bool]
+    seconds: float
+
+    @cached_property
+    def rows(self) -> npt.NDArray[np.int64]:
+        """The validation rows that decide."""
+        return chosen_rows(self.store, self.side.validate)
+
+    def dice(self, plan: SegmentationPlan, member: SegmentMemberPlan, name: str) -> Floats:
+        """Return the Dice ``(cases, labels)`` of `member` after its first round, learned where that was not done."""
+        from semeion.learn.member import Hooks
+        from semeion.learn.segment import train_segmenter
+        from semeion.study.segmenting import export_member, spacing_of
+
+        folder = self.run / "choice" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / "trial.json").exists():
+            end = self._end(folder)
+            hooks = Hooks(
+                allowed=lambda: max(0.0, end - self.clock.used()),
+                stop=self.stop,
+                stepped=self.shown(name.replace(WITHOUT, f" without {SUPERVISION}")),
+                log=lambda line: self.run.log("trial", network=name, **line),
+            )
+            spacing = spacing_of(self.store, self.side.learn)
+            outlined = train_segmenter(plan, member, self.store, spacing, self.side, folder, hooks, trial=True)
+            exported = export_member(plan, member, outlined, self.store, self.side)
+            engine = open_engine(exported.fast or exported.graph, plan.training.threads, takes="float32")
+            per_case = case_dice(self.store, self.rows, outlines(self.store, self.rows, [engine], plan, ()), plan)
+            write_json(
+                folder / "trial.json", {**outlined.facts, "dice": np.where(np.isnan(per_case), -1, per_case).tolist()}
+            )
+        dice = np.array(read_json(folder / "trial.json")["dice"], dtype=np.float64)
+        return np.where(dice < 0, np.nan, dice)
+
+    def _end(self, folder: Path) -> float:
+        """Return when the trial ends on the run's clock: an interruption gives it no second share."""
+        if not (folder / "begun.json").exists():
+            write_json(folder / "begun.json", {"until_seconds": self.clock.used() + self.seconds})
+        return float(read_json(folder / "begun.json")["until_seconds"])
+
+
+def _trial_seconds(run: RunFolder, plan: SegmentationPlan, clock: Clock) -> float:
+    """Return the seconds of a trial; kept with the run, so that those after an interruption get as many."""
+    from semeion.study.segmenting import left_for_learning
+
+    file = run / "choice" / "trials.json"
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        seconds = plan.choice.trial_share * left_for_learning(plan, clock) / len(plan.members)
+        write_json(file, {"seconds": seconds})
+    return float(read_json(file)["seconds"])
+
+
+def _unsupervised(plan: SegmentationPlan, name: str) -> SegmentationPlan:
+    """Return the plan with no coarser level of arm `name` supervised, all else equal."""
+
+    def without(arm: ArmPlan) -> ArmPlan:
+        return arm.model_copy(update={"network": arm.network.model_copy(update={"deep_supervision": 0})})
+
+    return plan.model_copy(update={"arms": [without(arm) if arm.name == name else arm for arm in plan.arms]})
+
+
+def _tried(plan: SegmentationPlan, member: SegmentMemberPlan, arm: str, others: int | None = None) -> SegmentMemberPlan:
+    """Return `member` with another arm and the steps that take the same time; with `others`, in two rounds.
+
+    The time that so many trials of other networks take is not there for its second round.
     """
     before, after = plan.arm(member.arm).step_seconds, plan.arm(arm).step_seconds
     steps = member.steps if before is None or after is None else max(1, round(member.steps * before / after))
     first = None
-    if trial:
+    if others is not None:
         share = plan.choice.trial_share
         first = max(1, round(share * steps))
-        steps = max(first + 1, round(steps * (1 - share * (len(plan.arms) - 1))))
+        steps = max(first + 1, round(steps * (1 - share * others)))
     return member.model_copy(update={"arm": arm, "steps": steps, "first": first}, deep=True)
 
 

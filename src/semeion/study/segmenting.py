@@ -88,7 +88,7 @@ def train_segmenters(
     stop: Callable[[], bool],
     groups: npt.NDArray[np.int64] | None = None,
 ) -> TrainedSegmenters:
-    """Choose the arm, train what the plan says, with a budget as many more members as fit, and choose their use.
+    """Choose the network, train what the plan says, with a budget as many more members as fit, and choose their use.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def train_segmenters(
     patients = np.arange(store.n, dtype=np.int64) if groups is None else groups
     timed = executed.budget.seconds is not None
     shown = _Shown(progress, executed, clock)
-    if executed.choice.arm is None:
+    if executed.choice.arm is None or executed.choice.supervision_open():
         choose_arm(run, executed, store, by_fold[executed.members[0].fold], patients, clock, shown.during_trial, stop)
     index = 0
     while index < len(executed.members) or (timed and _add_member(run, done, clock, parts)):
