@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from semeion.cohort.volume import Grid, Volume
 from semeion.cohort.volumes.read import read_volume
 from semeion.errors import InputError, MachineError
-from semeion.model.masks import LONGEST_NAME, mask_name, prepare_folder, write_mask
+from semeion.model.cases import Case
+from semeion.model.masks import LONGEST_NAME, mask_name, mask_paths, prepare_folder, write_mask
 
 
 @given(case=st.text(max_size=60))
@@ -61,3 +62,42 @@ def test_another_suffix_or_place_is_refused(tmp_path):
         prepare_folder(tmp_path / "file")
     with pytest.raises((MachineError, OSError)):
         prepare_folder(tmp_path / "file" / "inside")
+
+
+def cases(*ids, sources=()):
+    return [Case(one, "x.nii", source) for one, source in zip(ids, sources or ["x.nii"] * len(ids), strict=True)]
+
+
+def test_masks_of_several_images_are_named_after_case_and_image(tmp_path):
+    assert mask_paths(tmp_path, cases("a/1", "b"), ("ED", "ES"), "nrrd") == [
+        (tmp_path / "a%2F1.ED.nrrd", tmp_path / "a%2F1.ES.nrrd"),
+        (tmp_path / "b.ED.nrrd", tmp_path / "b.ES.nrrd"),
+    ]
+    assert mask_paths(tmp_path, cases("a", "a.ED")) == [(tmp_path / "a.nii.gz",), (tmp_path / "a.ED.nii.gz",)]
+
+
+@given(ids=st.sets(st.sampled_from(["a", "A", "a.ED", "a.x", "b", "a.x.ED"]), min_size=1))
+@settings(max_examples=60, deadline=None)
+def test_masks_are_told_apart_or_refused(tmp_path_factory, ids):
+    folder = tmp_path_factory.getbasetemp()
+    try:
+        found = [str(path).casefold() for own in mask_paths(folder, cases(*ids), ("ED", "x.ED")) for path in own]
+    except InputError as error:
+        assert {"a", "A"} <= ids or {"a", "a.x"} <= ids or {"A", "a.x"} <= ids, str(error)
+    else:
+        assert len(set(found)) == len(found)
+
+
+def test_masks_that_would_be_one_file_are_refused(tmp_path):
+    with pytest.raises(InputError, match=r"the masks of case 'P1' and of case 'p1' would be one file, p1.nii.gz"):
+        mask_paths(tmp_path, cases("P1", "p1"))
+    said = r"the masks of case 'a', image 'x.ED' and of case 'a.x', image 'ED' would be one file, a.x.ED.nii.gz"
+    with pytest.raises(InputError, match=said):
+        mask_paths(tmp_path, cases("a", "a.x"), ("ED", "x.ED"))
+
+
+@pytest.mark.parametrize("given", ["a.nii.gz", "a.nii.gz#0"])
+def test_a_mask_never_replaces_an_image_that_is_given(tmp_path, given):
+    (tmp_path / "link").symlink_to(tmp_path, target_is_directory=True)
+    with pytest.raises(InputError, match=r"the mask of case 'a' would replace an image .*write the masks to another"):
+        mask_paths(tmp_path, cases("a", sources=[str(tmp_path / "link" / given)]))

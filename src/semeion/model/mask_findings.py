@@ -14,7 +14,7 @@ from semeion.model.cases import Case
 from semeion.model.findings import Finding, reason
 from semeion.model.gate import volume_remarks, why_unread
 from semeion.model.manifest import Manifest
-from semeion.model.masks import Format, mask_name, write_mask
+from semeion.model.masks import Format, mask_paths, write_mask
 from semeion.model.segment import Segmenter, as_values, volumes_ml
 from semeion.prepare.case import read_case
 from semeion.progress import Progress
@@ -87,23 +87,19 @@ def mask_findings(
     Raises
     ------
     InputError
-        When a case's id cannot name a file, before anything is read.
+        When masks would overwrite one another or an image, or a case's id cannot name a file, before anything is read.
     MachineError
         When a mask cannot be written.
     """
-    names = [mask_name(case.case_id, suffix) if folder is not None else "" for case in cases]
-    if folder is not None and len({name.casefold() for name in names}) != len(names):
-        raise InputError(
-            "two case ids differ in small and capital letters only", where="case_id", fix="rename one of the cases"
-        )
+    paths = [None] * len(cases) if folder is None else [own[0] for own in mask_paths(folder, cases, suffix=suffix)]
     progress.start("Outlining", len(cases))
     with ThreadPoolExecutor(1) as reader:
         ahead: Future[_Read] | None = None
-        for number, name in enumerate(names):
+        for number, path in enumerate(paths):
             read = ahead.result() if ahead is not None else _read(cases[number], segmenter, manifest)
             follows = number + 1 < len(cases)
             ahead = reader.submit(_read, cases[number + 1], segmenter, manifest) if follows else None
-            yield from _findings(read, segmenter, manifest, digest, folder / name if folder is not None else None)
+            yield from _findings(read, segmenter, manifest, digest, path)
             progress.advance(1)
     progress.finish()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -11,6 +13,7 @@ from semeion.naming import encode_class
 
 if TYPE_CHECKING:
     from semeion.cohort.volume import Volume
+    from semeion.model.cases import Case
 
 Format = Literal["nii.gz", "nrrd"]
 FORMATS: tuple[Format, ...] = ("nii.gz", "nrrd")
@@ -36,6 +39,71 @@ def mask_name(case_id: str, suffix: str = "nii.gz") -> str:
             f"a case id of {len(case_id)} letters cannot name a file", where="case_id", fix="use shorter case ids"
         )
     return f"{name}.{suffix}"
+
+
+def mask_paths(
+    folder: Path, cases: Sequence[Case], images: Sequence[str] = ("",), suffix: Format = "nii.gz"
+) -> list[tuple[Path, ...]]:
+    """Return where the masks of every case go; call it before any work is done.
+
+    Parameters
+    ----------
+    folder
+        Of the masks.
+    cases
+        What will be outlined.
+    images
+        Names of the images of a case that get a mask each; the file is called ``<case>.<image>``. An empty name stands
+        for a case's only mask, ``<case>``.
+    suffix
+        The format.
+
+    Returns
+    -------
+    list
+        Of every case one path an image, in the order of `images`.
+
+    Raises
+    ------
+    InputError
+        When two masks would be one file, also where small and capital letters are not told apart, so that one case's
+        outline would stand for another's; when a mask would replace an image that is given; or when a case's id cannot
+        name a file.
+    """
+    given = {_real(source.rsplit("#", 1)[0]) for case in cases for source in _sources(case)}
+    taken: dict[str, str] = {}
+    paths = []
+    for case in cases:
+        names = [mask_name(f"{case.case_id}.{image}" if image else case.case_id, suffix) for image in images]
+        for name, image in zip(names, images, strict=True):
+            who = f"case {case.case_id!r}" + (f", image {image!r}" if image else "")
+            other = taken.setdefault(name.casefold(), who)
+            if other is not who:
+                raise InputError(
+                    f"the masks of {other} and of {who} would be one file, {name}",
+                    where="case_id",
+                    fix="rename one of the cases",
+                )
+            if _real(folder / name) in given:
+                raise InputError(
+                    f"the mask of {who} would replace an image that is given",
+                    where=str(folder / name),
+                    fix="write the masks to another folder",
+                )
+        paths.append(tuple(folder / name for name in names))
+    return paths
+
+
+def _sources(case: Case) -> list[str]:
+    return [source for source in (case.source, *case.others) if isinstance(source, str)]
+
+
+def _real(path: str | Path) -> str:
+    """Return a path without links; what no file system takes stays as it is, and its case fails by itself."""
+    try:
+        return os.path.realpath(path)
+    except (OSError, ValueError):
+        return str(path)
 
 
 def prepare_folder(folder: Path) -> None:
