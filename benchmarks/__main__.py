@@ -10,6 +10,7 @@ from benchmarks import (
     diagnosis,
     index,
     memory,
+    networks,
     nnunet,
     prepare,
     reading,
@@ -20,7 +21,21 @@ from benchmarks import (
 )
 from benchmarks.record import newest
 
-ROOMS = (reading, accuracy, memory, demo, index, series, prepare, segmentation, diagnosis, sliding, nnunet, stenosis)
+ROOMS = (
+    reading,
+    accuracy,
+    memory,
+    demo,
+    index,
+    series,
+    prepare,
+    segmentation,
+    networks,
+    diagnosis,
+    sliding,
+    nnunet,
+    stenosis,
+)
 ROWS = {row: work for room in ROOMS for row, work in room.ROWS.items()}
 
 
