@@ -59,10 +59,43 @@ def test_figures_by_hand():
     assert found["splits"]["test"] == {"n": 4, "n_patients": 4, "class_counts": {"left part": 4, "b": 4}}
 
 
-def test_agreement_is_bias_and_limits():
-    found = weigh(table([[0.5, 0.5]] * 4))["agreement"]["test"]["b"]
-    sd = np.std([2, -2, 2, -2], ddof=1)
-    assert found == pytest.approx({"bias_ml": 0, "sd_ml": sd, "low_ml": -1.96 * sd, "high_ml": 1.96 * sd, "n": 4})
+def test_agreement_is_bias_and_limits_with_intervals_over_patients():
+    rows = table([[0.5, 0.5]] * 24)
+    found = weigh(rows)["agreement"]["test"]["b"]
+    sd = np.std([2, -2] * 12, ddof=1)
+    values = {name: figure["value"] for name, figure in found.items()}
+    assert values == pytest.approx({"mae": 2, "bias": 0, "limit_low": -1.96 * sd, "limit_high": 1.96 * sd})
+    assert all(figure["n"] == 24 and "over patients" in figure["method"] for figure in found.values())
+    bias = found["bias"]
+    assert bias["low"] < 0 < bias["high"]
+    paired = weigh(table([[0.5, 0.5]] * 24, patients=np.arange(24) // 2))["agreement"]["test"]["b"]["bias"]
+    assert (paired["low"], paired["high"]) == pytest.approx((0, 0))  # each patient has one of either sign
+
+
+def test_what_is_in_mm_or_ml_needs_a_known_voxel():
+    rows = table([[0.5, 0.7]] * 3 + [[0.9, math.nan]]).assign(reference_voxels=5.0)
+    unknown = ["hd95_mm", "assd_mm", "reference_ml", "predicted_ml"]
+    lost = rows["case_id"].isin(["c0", "c3"])
+    rows.loc[lost, unknown] = math.nan
+    found = weigh(rows)
+    metrics = found["metrics"]["test"]
+    assert metrics["dice_left%20part"]["n"] == 4
+    for name in ("hd95_mm_left%20part", "volume_error_ml_left%20part"):
+        assert metrics[name]["n"] == 2
+        assert "the size of a voxel is not known in 2 case(s), left out" in metrics[name]["reason"]
+    assert found["agreement"]["test"]["b"]["bias"]["n"] == 2
+    assert found["splits"]["test"]["class_counts"]["b"] == 4
+    assert found["notes"] == [
+        "2 case(s) do not say how large a voxel is: they count for Dice, and for no figure in mm or ml."
+    ]
+    rows[unknown] = math.nan
+    none = weigh(rows)
+    assert none["metrics"]["test"]["volume_error_ml_b"]["value"] is None
+    assert none["agreement"]["test"]["b"]["mae"]["reason"] == "no case has both values"
+    with pytest.raises(InputError, match="row 1 has neither volumes nor reference_voxels"):
+        weigh(rows.drop(columns="reference_voxels"))
+    with pytest.raises(InputError, match="row 2 has a distance in mm and no volume"):
+        weigh(rows.assign(hd95_mm=[math.nan] + [1.0] * 7))
 
 
 def test_patients_are_drawn_whole():

@@ -15,6 +15,7 @@ from semeion.artefacts import write_json
 from semeion.errors import InputError
 from semeion.evidence.segmentation import weigh_segmentation
 from semeion.report.page import write_report
+from semeion.report.words import significant
 
 LABELS = ["anterior", "<b>tail</b>"]
 
@@ -129,6 +130,9 @@ def test_pictures_say_what_they_show(run: Path) -> None:
     text = page(run)
     assert text.count("<svg") == 4  # the spread, volumes of two labels, one stratum
     assert "limits of agreement" in text
+    bias = json.loads((run / "evidence.json").read_text())["agreement"]["test"]["anterior"]["bias"]
+    row = next(line for line in text.splitlines() if 'data-label="Bias"' in line)
+    assert f"{significant(bias['low'])} to {significant(bias['high'])}" in row
     assert "One dot a case" in text
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from semeion.errors import InputError, nearest
+from semeion.evidence.agreement import agreement
 from semeion.evidence.bootstrap import case_weights, interval, resample
 from semeion.evidence.table import SPLITS
 from semeion.evidence.weigh import FEWEST_CASES, MOST_LEVELS
@@ -59,8 +59,9 @@ def weigh_segmentation(
     ----------
     table
         One row a case and label, with the columns of :data:`COLUMNS`, as :func:`semeion.evidence.overlap.measure_case`
-        measures them. Dice NaN: the label is absent in both. A distance of infinity: absent in one. The split
-        ``train`` is left out.
+        measures them. Dice NaN: the label is absent in both. A distance of infinity: absent in one. Both volumes NaN:
+        the size of a voxel is not known; then ``reference_voxels`` says how large the reference is. The split ``train``
+        is left out.
     labels
         Names of the foreground labels, in order.
     resamples, seed, jobs
@@ -75,10 +76,11 @@ def weigh_segmentation(
         out and counted, absent in one scoring 0; ``dice_<label> hd95_mm_<label> assd_mm_<label>
         volume_error_ml_<label>``; for lesions ``lesion_sensitivity_<label> lesion_precision_<label> lesion_f1_<label>``
         over all lesions of the split, and ``lesion_count_error_<label>``, a mean over cases. Infinite distances are
-        left out of the mean and counted in ``infinite``.
-        ``agreement.<split>.<label>``: ``{bias_ml, sd_ml, low_ml, high_ml, n}``, bias and limits of agreement of volumes
-        (Bland and Altman, Lancet 327:307, 1986). ``ranking.<split>``: case ids of ``best``, ``median``, ``worst`` by
-        mean Dice. ``splits.<split>``: ``{n, n_patients, class_counts}``, the cases with each label in the reference.
+        left out of the mean and counted in ``infinite``. What is in mm or ml leaves out cases without a known voxel
+        size and says so. ``agreement.<split>.<label>``: ``mae``, ``bias``, ``limit_low`` and ``limit_high`` of volumes
+        in ml, each a figure with its interval, as :func:`semeion.evidence.agreement.agreement` returns them.
+        ``ranking.<split>``: case ids of ``best``, ``median``, ``worst`` by mean Dice. ``splits.<split>``: ``{n,
+        n_patients, class_counts}``, the cases with each label in the reference.
         ``strata.<column>.<level>.metrics.<split>``, ``notes``.
 
     Raises
@@ -98,11 +100,19 @@ def weigh_segmentation(
         if split == "train":
             continue
         result["metrics"][split] = _measured(part, labels, resamples, seed, jobs)
-        result["agreement"][split] = {label: _agreement(part[part["label"] == label]) for label in labels}
+        result["agreement"][split] = {
+            label: _agreement(part[part["label"] == label], resamples, seed) for label in labels
+        }
         result["ranking"][split] = _ranking(part)
+    unknown = rows.loc[(rows["split"] != "train") & rows["reference_ml"].isna(), "case_id"].nunique()
+    if unknown:
+        result["notes"].append(
+            f"{unknown} case(s) do not say how large a voxel is: they count for Dice, and for no figure in mm or ml."
+        )
     if strata is not None:
         weighed = rows[rows["split"] != "train"]
-        result["strata"], result["notes"] = _strata(weighed, labels, strata, resamples, seed, jobs)
+        result["strata"], notes = _strata(weighed, labels, strata, resamples, seed, jobs)
+        result["notes"] += notes
     if not result["metrics"]:
         result["notes"].append("No case with a reference mask outside the training split: there are no figures.")
     return result
@@ -131,7 +141,14 @@ def _checked(table: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
         rows[name] = rows[name].astype(np.float64)
     _refuse(~(rows["dice"].isna() | rows["dice"].between(0, 1)), "a Dice outside 0 to 1")
     volumes = rows[["reference_ml", "predicted_ml"]]
-    _refuse(volumes.isin([np.nan, np.inf, -np.inf]).any(axis=1), "a volume that is no number")
+    lost = volumes.isna().all(axis=1)
+    _refuse(volumes.isin([np.nan, np.inf, -np.inf]).any(axis=1) & ~lost, "a volume that is no number")
+    _refuse(lost & rows[["hd95_mm", "assd_mm"]].notna().any(axis=1), "a distance in mm and no volume")
+    if lost.any():
+        if "reference_voxels" not in rows.columns:
+            rows["reference_voxels"] = np.nan
+        rows["reference_voxels"] = rows["reference_voxels"].astype(np.float64)
+        _refuse(lost & rows["reference_voxels"].isna(), "neither volumes nor reference_voxels")
     held = rows.groupby(["split", "case_id"])["label"].size()
     if (held != len(labels)).any():
         case = held[held != len(labels)].index[0][1]
@@ -146,7 +163,10 @@ def _refuse(wrong: pd.Series, what: str) -> None:
 
 
 def _counts(part: pd.DataFrame, labels: Sequence[str]) -> dict[str, Any]:
-    present = part[part["reference_ml"] > 0].groupby("label").size()
+    size = part["reference_ml"]
+    if size.isna().any():
+        size = size.fillna(part["reference_voxels"])
+    present = part[size > 0].groupby("label").size()
     return {
         "n": int(part["case_id"].nunique()),
         "n_patients": int(part["patient_id"].nunique()),
@@ -214,12 +234,15 @@ def _figures(part: pd.DataFrame, labels: Sequence[str], cases: pd.Index) -> list
         name = encode_class(label)
         absent = int(own["dice"].isna().sum())
         said = f"absent in reference and prediction of {absent} case(s), left out" if absent else ""
+        unknown = int(own["reference_ml"].isna().sum())
+        unsized = f"the size of a voxel is not known in {unknown} case(s), left out" if unknown else ""
         for key, method in _METHODS.items():
             values = own[key].to_numpy(dtype=np.float64)
             distance = key in ("hd95_mm", "assd_mm")
             infinite = int(np.isinf(values).sum()) if distance else None
             lost = f"infinite in {infinite} case(s), left out of the mean" if infinite else ""
-            remark = "" if key == "volume_error_ml" else "; ".join(filter(None, [said, lost]))
+            absence = "" if key == "volume_error_ml" else said
+            remark = "; ".join(filter(None, [absence, lost, unsized if key != "dice" else ""]))
             figures.append(_mean(f"{key}_{name}", values, method, remark, infinite))
         if set(LESIONS) <= set(own.columns) and own[list(LESIONS)].notna().all(axis=None):
             figures.extend(_lesion_figures(own, name))
@@ -257,18 +280,9 @@ def _lesion_figures(own: pd.DataFrame, name: str) -> list[_Figure]:
     ]
 
 
-def _agreement(rows: pd.DataFrame) -> dict[str, Any]:
-    difference = (rows["predicted_ml"] - rows["reference_ml"]).to_numpy()
-    bias = float(difference.mean())
-    sd = float(difference.std(ddof=1)) if len(difference) > 1 else math.nan
-    limits = [bias - 1.96 * sd, bias + 1.96 * sd] if len(difference) > 1 else [None, None]
-    return {
-        "bias_ml": bias,
-        "sd_ml": sd if len(difference) > 1 else None,
-        "low_ml": limits[0],
-        "high_ml": limits[1],
-        "n": len(difference),
-    }
+def _agreement(rows: pd.DataFrame, resamples: int, seed: int) -> dict[str, Any]:
+    predicted, reference = (rows[name].to_numpy(dtype=np.float64) for name in ("predicted_ml", "reference_ml"))
+    return agreement(predicted, reference, rows["patient_id"].to_numpy(dtype=object), resamples=resamples, seed=seed)
 
 
 def _ranking(part: pd.DataFrame) -> dict[str, str]:

@@ -87,7 +87,7 @@ class Agreement(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    title: str
+    title: str = ""
     unit: str = ""
     mae: Metric
     bias: Metric
@@ -118,6 +118,8 @@ class MeasuredEvidence(BaseModel):
     masks: Metrics = Field(default_factory=dict)
     networks: dict[str, int] = Field(default_factory=dict)
     unmeasured: dict[str, list[str]] = Field(default_factory=dict)
+    parts: dict[str, dict[str, dict[str, Metric]]] = Field(default_factory=dict)
+    """Figures of measurements alone, of image networks alone, of their average, and what it gains; by split."""
 
 
 class Evidence(Part):
@@ -147,8 +149,8 @@ class Evidence(Part):
     budget: dict[str, Any] | None = None
     notes: list[str] = Field(default_factory=list)
     not_validated: list[str] = Field(default_factory=list)
-    agreement: dict[str, dict[str, dict[str, Any]]] = Field(default_factory=dict)
-    """Of a segmentation: bias and limits of agreement of volumes, by split and label."""
+    agreement: dict[str, dict[str, Agreement]] = Field(default_factory=dict)
+    """Of a segmentation: error, bias and limits of agreement of volumes, by split and label."""
     choice: list[Choice] = Field(default_factory=list)
     """Of a segmentation: what validation decided."""
     measured: MeasuredEvidence | None = None

@@ -121,7 +121,10 @@ def segmentation_content(found: Artefacts, cases: list[dict[str, Any]], split: s
         },
         "labels": _labels(evidence.classes, metrics),
         "cases": cases,
-        "agreement": {} if split is None else evidence.agreement.get(split, {}),
+        "agreement": {
+            label: {key: figure for key, figure in one.model_dump().items() if key not in ("title", "unit")}
+            for label, one in evidence.agreement.get(split or "", {}).items()
+        },
         "choices": [choice.model_dump() for choice in evidence.choice],
         "gallery": _gallery(found.gallery),
         "audits": audits(evidence, split),
@@ -186,7 +189,9 @@ def _cases(path: Path, split: str | None) -> list[dict[str, Any]]:
     if set(table.column_names) != set(wanted):
         raise InputError("holds no measurements of masks", where=str(path), fix="restore it from a copy")
     rows = [row for row in table.to_pylist() if row.pop("split") == split]
-    return [{**row, "dice": None if row["dice"] is None or math.isnan(row["dice"]) else row["dice"]} for row in rows]
+    return [
+        {key: None if isinstance(one, float) and math.isnan(one) else one for key, one in row.items()} for row in rows
+    ]
 
 
 def _pictures(content: Mapping[str, Any]) -> dict[str, str]:
@@ -197,6 +202,7 @@ def _pictures(content: Mapping[str, Any]) -> dict[str, str]:
         pictures["spread"] = dice_spread("spread", {name: [row["dice"] for row in rows] for name, rows in of.items()})
     for index, (name, rows) in enumerate(list(of.items())[:_MOST_PICTURES]):
         agreement = content["agreement"].get(name)
+        rows = [row for row in rows if row["reference_ml"] is not None]
         if rows and agreement:
             reference, predicted = ([row[key] for row in rows] for key in ("reference_ml", "predicted_ml"))
             pictures[f"volumes-{index}"] = bland_altman(f"volumes-{index}", name, reference, predicted, agreement)

@@ -47,7 +47,7 @@ def bland_altman(
     """Return the difference of volumes against their mean, with bias and limits of agreement."""
     means = [(a + b) / 2 for a, b in zip(reference, predicted, strict=True)]
     differences = [b - a for a, b in zip(reference, predicted, strict=True)]
-    bias, low, high = (agreement.get(key) for key in ("bias_ml", "low_ml", "high_ml"))
+    bias, low, high = (agreement[key]["value"] for key in ("bias", "limit_low", "limit_high"))
     with canvas(fitted=True) as (figure, axes):
         axes.plot(means, differences, "o", ms=4.5, alpha=0.7, color=COLOURS[0], mew=0)
         for value, style, words in (
