@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -81,6 +82,18 @@ def test_findings_are_a_table_of_volumes(make_segmenter, make_volume, tmp_path):
         write_findings(model.findings(str(path)), tmp_path / f"f{suffix}", model.probability_names)
     assert pd.read_parquet(tmp_path / "f.parquet")["call"].tolist() == table["call"].tolist()
     assert pd.read_csv(tmp_path / "f.csv")["call"].tolist() == table["call"].tolist()
+
+
+def test_a_volume_is_not_told_where_the_size_of_a_voxel_is_not_known(
+    make_segmenter, make_volume, monkeypatch, tmp_path
+):
+    path, _ = make_volume()
+    whole = mask_findings.read_volumes
+    bare = lambda *given: [replace(one, notes=("no-spacing: a stand-in",)) for one in whole(*given)]  # noqa: E731
+    monkeypatch.setattr(mask_findings, "read_volumes", bare)
+    rows = list(load_model(make_segmenter(), threads=1).findings(str(path), masks=tmp_path / "m"))
+    assert [(row.status, row.call) for row in rows] == [("called", None)] * 2
+    assert all("corrected: no-spacing: a stand-in" in row.reasons and row.mask for row in rows)
 
 
 def test_channels_come_from_a_table_or_as_files_in_order(make_segmenter, make_volume, tmp_path):

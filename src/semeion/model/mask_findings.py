@@ -15,7 +15,7 @@ from semeion.model.findings import Finding, reason
 from semeion.model.gate import volume_remarks, why_unread
 from semeion.model.manifest import Manifest
 from semeion.model.masks import Format, mask_paths, write_mask
-from semeion.model.segment import Segmenter, as_values, volumes_ml
+from semeion.model.segment import Segmenter, as_values, knows_spacing, volumes_ml
 from semeion.prepare.case import read_case
 from semeion.progress import Progress
 
@@ -81,8 +81,8 @@ def mask_findings(
     Yields
     ------
     Finding
-        For each case and label: the volume in ml, and the mask's path. A case that fails keeps its rows, and the
-        others go on.
+        For each case and label: the volume in ml, none where the size of a voxel is not known, and the mask's path. A
+        case that fails keeps its rows, and the others go on.
 
     Raises
     ------
@@ -171,8 +171,10 @@ def _findings(
             yield Finding(case.case_id, case.image, name, "failed", None, (), reasons, digest)
         return
     written = str(path) if path is not None else ""
+    known = knows_spacing(labels.notes)  # else a reason says so, and there is no volume to tell
     for name, volume in zip(manifest.classes, volumes_ml(labels, len(manifest.classes)), strict=True):
-        yield Finding(case.case_id, case.image, name, "called", _shown(volume), (), reasons, digest, (), written)
+        told = _shown(volume) if known else None
+        yield Finding(case.case_id, case.image, name, "called", told, (), reasons, digest, (), written)
 
 
 def _shown(millilitres: float) -> float:

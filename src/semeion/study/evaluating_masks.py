@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,8 @@ def _measured(
         name = Path(findings[case][0].mask).name
         found = read_volume(str(run / "masks" / name))
         reference = read_reference(str(references[row][0]), found, cohort, row)
+        if findings[case][0].call is None:  # the file of a mask cannot say that its voxels have no known size
+            found = replace(found, notes=(*found.notes, "no-spacing"))
         measured = measured_rows(cohort, row, reference, found, lesions)
         rows += [{**one, "split": "external", "mask": name} for one in measured]
         progress.advance()

@@ -19,7 +19,7 @@ from semeion.cohort.volumes.read import read_volume
 from semeion.errors import ImageError, InputError
 from semeion.evidence.overlap import measure_case
 from semeion.model.masks import write_mask
-from semeion.model.segment import Segmenter, as_values
+from semeion.model.segment import Segmenter, as_values, knows_spacing
 from semeion.parallel import ordered_map
 from semeion.prepare.volume import require_same_grid, whole_labels
 from semeion.progress import Progress
@@ -138,7 +138,8 @@ def measured_rows(
     cohort, row
         Whose mask it is; the target says what the numbers in both masks mean.
     reference, found
-        Both masks, on one grid.
+        Both masks, on one grid. Where a note of `found` says that the size of a voxel is not known, what is in mm or ml
+        is NaN, and ``reference_voxels`` says how large the reference is.
     lesions
         Labels whose connected parts are lesions.
     """
@@ -154,6 +155,11 @@ def measured_rows(
     }
     labels = dict(zip(target.classes, target.values, strict=True))
     measured = measure_case(reference, found.plane, labels, found.grid.spacing[::-1], lesions=lesions)
+    if not knows_spacing(found.notes):
+        # One millimetre stands in for what nobody stated: Dice and lesion counts hold, the rest would be invented.
+        unknown = dict.fromkeys(("hd95_mm", "assd_mm", "reference_ml", "predicted_ml", "volume_error_ml"), np.nan)
+        voxels = {label: int(np.count_nonzero(reference == value)) for label, value in labels.items()}
+        measured = [{**one, **unknown, "reference_voxels": voxels[one["label"]]} for one in measured]
     return [
         {**base, "target": one["label"], "y_true": one["reference_ml"], "y_pred": one["predicted_ml"], **one}
         for one in measured
