@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 
 from semeion.cohort.image import Image
-from semeion.model.gate import CODES, brightness, remarks, training_intensity
+from semeion.cohort.volume import Grid, Volume
+from semeion.model.gate import CODES, brightness, remarks, training_intensity, volume_remarks
 from semeion.model.manifest import Inputs, Intensity, SizeSeen
+from semeion.prepare.volume import unstated_units
+from semeion.prepare.volume_spec import VolumePreparation
 
 SEEN = Inputs(
     photometry="grey",
@@ -75,3 +78,20 @@ def test_training_images_describe_themselves():
     assert all(not remarks(picture(), image, inputs) for image in images)
     assert brightness(images).shape == (50,)
     assert brightness(images[0]) == pytest.approx(images[0].mean() / 255)
+
+
+@pytest.mark.parametrize(
+    ("trained", "said"),
+    [
+        # Training volumes of which some stated no unit, and a plan that takes all as HU.
+        (None, ("unit-differs: image states no unit, read as HU", "corrected: gantry-tilt: 12 degrees")),
+        ("HU", ("unit-differs: no unit, trained on HU", "corrected: gantry-tilt: 12 degrees")),
+    ],
+)
+def test_a_volume_without_the_unit_that_the_plan_demands_is_said_once(trained, said):
+    volume = Volume(np.arange(8, dtype=np.float32).reshape(1, 2, 2, 2), Grid((2, 2, 2), (1, 1, 1)))
+    inputs = SEEN.model_copy(update={"unit": trained, "modality": []})
+    notes = [*unstated_units([volume], VolumePreparation(units=["HU"])), "gantry-tilt: 12 degrees"]
+    assert volume_remarks([volume], notes, inputs) == said
+    bare = SEEN.model_copy(update={"unit": None, "modality": []})
+    assert volume_remarks([volume], unstated_units([volume], VolumePreparation()), bare) == ()

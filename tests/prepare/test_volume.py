@@ -17,7 +17,14 @@ from semeion.cohort.volumes.read import read_volume
 from semeion.errors import ImageError
 from semeion.prepare import volume as module
 from semeion.prepare.geometry import orientation_code
-from semeion.prepare.volume import prepare_mask, prepare_volume, prepared_bytes, restore_labels, whole_labels
+from semeion.prepare.volume import (
+    prepare_mask,
+    prepare_volume,
+    prepared_bytes,
+    restore_labels,
+    unstated_units,
+    whole_labels,
+)
 from semeion.prepare.volume_spec import Intensity, VolumePreparation
 from support.volumes import blob, oblique
 
@@ -133,7 +140,12 @@ def test_several_channels_in_files_or_in_one() -> None:
 def test_a_unit_that_differs_is_refused_and_one_that_is_silent_taken() -> None:
     spec = VolumePreparation(units=["HU"])
     assert "channel 'image' is in SUVbw and the plan's is in HU" in message([replace(IMAGE, unit="SUVbw")], spec)
-    assert prepare_volume([replace(IMAGE, unit="HU")], spec).array.shape[0] == 1
+    assert prepare_volume([replace(IMAGE, unit="HU")], spec).notes == ("read-note",)
+    assert prepare_volume([IMAGE], spec).notes == ("read-note", "unit-assumed: image states no unit, read as HU")
+    assert prepare_volume([IMAGE], PLAIN).notes == ("read-note",)
+    both = VolumePreparation(channels=["CT", "PET"], units=["HU", "SUVbw"], intensity=[Intensity()] * 2)
+    frames = [replace(IMAGE, unit="HU"), IMAGE] * 2
+    assert unstated_units(frames, both) == ["unit-assumed: PET states no unit, read as SUVbw"]
     assert prepare_volume([IMAGE], spec).array.shape[0] == 1
 
 

@@ -133,7 +133,12 @@ def volume_remarks(volumes: Sequence[Volume], notes: Sequence[str], inputs: Inpu
         if not all(low / SIZE_FACTOR <= side <= high * SIZE_FACTOR for side, (low, high) in size):
             low, high = (" x ".join(str(span[end]) for span in seen.size) for end in (0, 1))
             found.append(f"size-far: {' x '.join(map(str, first.grid.size))} voxels, trained on {low} to {high}")
-    found += [f"corrected: {note}" for note in notes]
+    for note in notes:
+        code, _, text = note.partition(": ")
+        if code != "unit-assumed":  # of prepare.volume, which this module must not load for pictures
+            found.append(f"corrected: {note}")
+        elif inputs.unit is None:  # else said above; here some of the training volumes had no unit either
+            found.append(f"unit-differs: {text}")
     return tuple(dict.fromkeys(found))
 
 

@@ -34,6 +34,8 @@ from semeion.prepare.intensity import body, normalise
 from semeion.prepare.register import align
 from semeion.prepare.volume_spec import VolumePreparation
 
+UNIT_ASSUMED = "unit-assumed"
+"""Code of the note that values are taken to be in the plan's unit, since the file states none."""
 SLAB_VOXELS = 4 << 20
 """Voxels of one class that are brought back at a time; memory is this times classes, four bytes each."""
 
@@ -81,7 +83,7 @@ def prepare_volume(
         is asked for.
     """
     planes = _planes(volumes, spec)
-    notes = [note for volume in volumes for note in volume.notes]
+    notes = [note for volume in volumes for note in volume.notes] + unstated_units(volumes, spec)
     source = planes[0].grid
     if spec.orientation == "LPS":
         planes = [to_lps(plane) for plane in planes]
@@ -105,6 +107,20 @@ def prepare_volume(
         made.append(one)
     array = np.ascontiguousarray(np.concatenate([one.voxels for one in made]), dtype=np.float32)
     return PreparedVolume(array, made[0].grid, source, tuple(dict.fromkeys(notes)))
+
+
+def unstated_units(volumes: Sequence[Volume], spec: VolumePreparation) -> list[str]:
+    """Return a note for each channel whose unit the plan demands and whose file states none, as few formats do.
+
+    The volumes may be of several frames or views, each with all channels.
+    """
+    planes = [volume for volume in volumes for _ in volume.voxels]
+    demanded = list(zip(spec.channels, spec.units or [None] * len(spec.channels), strict=True))
+    each = ((*demanded[number % len(demanded)], plane) for number, plane in enumerate(planes))
+    found = [
+        f"{UNIT_ASSUMED}: {name} states no unit, read as {unit}" for name, unit, one in each if unit and not one.unit
+    ]
+    return list(dict.fromkeys(found))
 
 
 def prepare_mask(mask: Volume, prepared: PreparedVolume, *, where: str | None = None) -> npt.NDArray[np.uint8]:
