@@ -18,8 +18,9 @@ from semeion.cohort.volumes.read import read_volume
 from semeion.errors import InputError, MachineError
 from semeion.prepare import volume_store as module
 from semeion.prepare.volume import prepare_mask, prepare_volume, prepared_bytes
+from semeion.prepare.volume_key import SAMPLES
 from semeion.prepare.volume_spec import VolumePreparation
-from semeion.prepare.volume_store import SAMPLES, VolumeStore, build_volume_store, label_samples, open_volume_store
+from semeion.prepare.volume_store import VolumeStore, build_volume_store, label_samples, open_volume_store
 from semeion.progress import Silent
 from support.volumes import blob, save_nifti, save_volume
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -24,16 +23,13 @@ from semeion.cohort.volumes.read import read_grid, read_volume
 from semeion.errors import ImageError, InputError, MachineError
 from semeion.parallel import ordered_map, usable_cores
 from semeion.prepare.volume import PreparedVolume, prepare_mask, prepare_volume, prepared_bytes
+from semeion.prepare.volume_key import SAMPLES, case_key
 from semeion.prepare.volume_spec import VolumePreparation
 from semeion.progress import Progress
 
 SHARD_BYTES = 64 << 20
 """A shard is closed when the next case would pass this; a larger case has one of its own. A killed build loses at most
 this much work, and the limit of 256 MB a shard is kept."""
-STEPS_VERSION = 1
-"""Raised whenever :func:`semeion.prepare.volume.prepare_volume` gives other values for the same settings."""
-SAMPLES = 2000
-"""Voxels of each label whose places are kept, for sampling patches."""
 _ALIGN = 64
 _HIGHEST = float(np.finfo(np.float16).max)
 
@@ -159,7 +155,7 @@ def build_volume_store(
         When an image or mask that could be read before cannot be read now, or does not fit the plan.
     """
     folder = Path(folder)
-    keys = [_key(images[row], masks[row], spec, hashes[row] if hashes else None) for row in range(len(case_ids))]
+    keys = [case_key(images[row], masks[row], spec, hashes[row] if hashes else None) for row in range(len(case_ids))]
     with machine_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     remove_parts(folder)
@@ -330,39 +326,6 @@ def _kept(folder: Path, wanted: set[str]) -> dict[str, Entry]:
             shard.unlink()
             listed.unlink(missing_ok=True)
     return kept
-
-
-def _key(images: tuple[str, ...], mask: str | None, spec: VolumePreparation, pixel_hash: str | None) -> str:
-    """Return what a prepared case depends on, hashed: the steps, voxels and place of its images, the mask's file."""
-    digest = hashlib.sha256(f"{STEPS_VERSION} {SAMPLES} {spec.model_dump_json()}".encode())
-    if pixel_hash:
-        digest.update(f"\n{pixel_hash}".encode())
-    for one in images:
-        digest.update(f"\n{_place(one) if pixel_hash else _stamp(one)}".encode())
-    digest.update(f"\n{_stamp(mask) if mask is not None else ''}".encode())
-    return digest.hexdigest()
-
-
-def _place(reference: str) -> str:
-    """Return where the voxels of an image are, which their hash does not say; of what is dear to ask, its stamp."""
-    try:
-        grid = read_grid(reference)
-    except ImageError:
-        grid = None  # told with the case's name when its turn comes
-    return repr(grid) if grid is not None else _stamp(reference)
-
-
-def _stamp(reference: str) -> str:
-    """Return a reference with size and time of its file, or of the files of its folder."""
-    path = Path(reference)
-    if not path.exists():
-        path = Path(reference.rsplit("#", 1)[0])
-    try:
-        files = sorted(os.scandir(path), key=lambda one: one.name) if path.is_dir() else [path]
-        stats = [one.stat() for one in files]
-    except OSError:
-        stats = []
-    return f"{reference} " + " ".join(f"{stat.st_size}:{stat.st_mtime_ns}" for stat in stats)
 
 
 def _need(
