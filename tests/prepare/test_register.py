@@ -10,7 +10,15 @@ import pytest
 from semeion.cohort.volume import Grid, Volume
 from semeion.errors import ImageError
 from semeion.prepare.geometry import cut, grid_with
-from semeion.prepare.register import align, doubts, mutual_information, overlap, register_rigid
+from semeion.prepare.register import (
+    Rigid,
+    align,
+    doubts,
+    mutual_information,
+    overlap,
+    register_rigid,
+    registered,
+)
 from support.volumes import blob
 
 GRID = Grid((40, 36, 32), (1.0, 1.1, 1.2), (-20, 5, 30))
@@ -116,3 +124,32 @@ def test_what_cannot_become_better_is_left_where_the_header_puts_it() -> None:
     assert found.rotation_deg == 0
     assert found.translation_mm == (0, 0, 0)
     np.testing.assert_array_equal(made.voxels, noise.voxels)
+
+
+def test_registrations_are_summed_up_from_the_notes_of_their_cases() -> None:
+    still = Rigid((0.0, 0.0, 0.0), 0.0, 0.5, 0.5).note("T1 by night")
+    moved = Rigid((3.0, 4.0, 0.0), 1.25, 0.25, 0.75).note("T1 by night")
+    other = Rigid((0.0, 0.0, 1.0), 0.0, 0.1, 0.2).note("T2")
+    assert registered([("read-note", still), (moved, other), (still,)]) == [
+        {
+            "channel": "T1 by night",
+            "cases": 3,
+            "aligned": 2,
+            "moved": 1,
+            "largest_mm": 5.0,
+            "largest_degrees": 1.25,
+            "information_before": 0.5,
+            "information_after": 0.5,
+        },
+        {
+            "channel": "T2",
+            "cases": 1,
+            "aligned": 0,
+            "moved": 1,
+            "largest_mm": 1.0,
+            "largest_degrees": 0.0,
+            "information_before": 0.1,
+            "information_after": 0.2,
+        },
+    ]
+    assert registered([("resampled: T2 onto T1",), ()]) == []

@@ -186,3 +186,13 @@ def test_a_missing_or_foreign_table_is_refused(tmp_path: Path) -> None:
     (folder / "predictions.parquet").unlink()
     with pytest.raises(InputError, match="there is no table of measurements"):
         write_report(folder)
+
+
+def test_what_registration_found_is_shown(tmp_path: Path, run: Path) -> None:
+    moved = {"channel": "T1 <x>", "cases": 9, "aligned": 3, "moved": 6, "largest_mm": 4.25, "largest_degrees": 1.5}
+    folder = write_run(tmp_path / "run", registration=[moved | {"information_before": 0.4, "information_after": 0.625}])
+    write_report(folder)
+    row = next(line for line in page(folder).splitlines() if "T1 &lt;x&gt;" in line)
+    for shown in ("9", "3", "6", "4.25 mm, 1.50 degrees", "0.400 to 0.625"):
+        assert f">{shown}<" in row
+    assert "How channels were registered" not in page(run)

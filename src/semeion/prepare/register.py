@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -18,6 +19,12 @@ LEAST_OVERLAP = 0.25
 """Share of the first channel's extent that another must cover to be resampled onto it."""
 SHIFT_MM = 3.0
 """How far channels on one grid are shifted to see whether they would fit better."""
+_NUMBERS = ("shift", "angle", "before", "after")
+_NOTE = re.compile(
+    r"registered: (?P<name>.*) by (?P<shift>[\d.]+) mm and (?P<angle>[\d.]+) degrees, mutual information "
+    r"(?P<before>-?[\d.]+) to (?P<after>-?[\d.]+)",
+    re.DOTALL,
+)
 _BINS = 32
 _SEED = 20240
 _LARGE = 2_000_000
@@ -43,6 +50,14 @@ class Rigid:
     rotation_deg: float
     before: float
     after: float
+
+    def note(self, name: str) -> str:
+        """Return the note of moving the channel `name`, which :func:`registered` reads again."""
+        shift = float(np.linalg.norm(self.translation_mm))
+        return (
+            f"registered: {name} by {shift:.2f} mm and {self.rotation_deg:.2f} degrees, mutual information "
+            f"{self.before:.3f} to {self.after:.3f}"
+        )
 
 
 def align(
@@ -74,11 +89,7 @@ def align(
             )
         if how == "rigid":
             moved, found = register_rigid(fixed, moving)
-            shift = float(np.linalg.norm(found.translation_mm))
-            notes.append(
-                f"registered: {name} by {shift:.2f} mm and {found.rotation_deg:.2f} degrees, mutual information "
-                f"{found.before:.3f} to {found.after:.3f}"
-            )
+            notes.append(found.note(name))
             out.append(moved)
         elif moving.grid.same_as(fixed.grid):
             out.append(replace(moving, grid=fixed.grid))
@@ -87,6 +98,40 @@ def align(
             notes.append(f"resampled: {name} onto {names[0]}")
             out.append(resample(moving, fixed.grid, "linear"))
     return out, notes
+
+
+def registered(notes: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
+    """Sum up how channels were registered, from the notes of each prepared case.
+
+    Returns
+    -------
+    list of dict
+        One a channel, in the order in which they come: ``channel``, ``cases``, ``aligned`` (cases in which no movement
+        was better than the headers), ``moved``, ``largest_mm`` and ``largest_degrees`` (of the movements), and
+        ``information_before`` and ``information_after``, medians of mutual information in nats. Empty where none was.
+    """
+    found: dict[str, list[tuple[float, ...]]] = {}
+    for match in (_NOTE.fullmatch(note) for own in notes for note in own):
+        if match is not None:
+            found.setdefault(match["name"], []).append(tuple(float(match[key]) for key in _NUMBERS))
+    rows = []
+    for name, each in found.items():
+        shift, angle, before, after = np.array(each).T
+        # Kept where it lay: the metric is then the same, to the digits of the note, and nothing moved.
+        still = (shift == 0) & (angle == 0) & (before == after)
+        rows.append(
+            {
+                "channel": name,
+                "cases": len(each),
+                "aligned": int(still.sum()),
+                "moved": int((~still).sum()),
+                "largest_mm": float(shift.max()),
+                "largest_degrees": float(angle.max()),
+                "information_before": float(np.median(before)),
+                "information_after": float(np.median(after)),
+            }
+        )
+    return rows
 
 
 def overlap(fixed: Grid, moving: Grid) -> float:

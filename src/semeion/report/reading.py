@@ -82,6 +82,21 @@ class Choice(BaseModel):
     why: str = ""
 
 
+class Registration(BaseModel):
+    """How one channel was moved onto the first, over all prepared cases."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    channel: str
+    cases: int
+    aligned: int
+    moved: int
+    largest_mm: float
+    largest_degrees: float
+    information_before: float
+    information_after: float
+
+
 class Agreement(BaseModel):
     """How one measurement of predicted masks agrees with that of reference masks."""
 
@@ -153,6 +168,8 @@ class Evidence(Part):
     """Of a segmentation: error, bias and limits of agreement of volumes, by split and label."""
     choice: list[Choice] = Field(default_factory=list)
     """Of a segmentation: what validation decided."""
+    registration: list[Registration] = Field(default_factory=list)
+    """Where channels are registered: what was found."""
     measured: MeasuredEvidence | None = None
     """Of a diagnosis from measurements."""
 

@@ -126,6 +126,7 @@ def segmentation_content(found: Artefacts, cases: list[dict[str, Any]], split: s
             for label, one in evidence.agreement.get(split or "", {}).items()
         },
         "choices": [choice.model_dump() for choice in evidence.choice],
+        "registration": [row.model_dump() for row in evidence.registration],
         "gallery": _gallery(found.gallery),
         "audits": audits(evidence, split),
         "patients": patients(found),

@@ -24,6 +24,7 @@ from semeion.plan.segment_networks import segment_candidates
 from semeion.plan.segment_rules import DEFAULT_BUDGET, make_segmentation_plan, plan_segment_validation
 from semeion.plan.segment_schema import SegmentationPlan, SegmentMemberPlan
 from semeion.plan.splits import Sides, inner_split, sides
+from semeion.prepare.register import registered
 from semeion.prepare.volume_store import VolumeStore, build_volume_store
 from semeion.progress import Progress
 from semeion.report.page import write_report
@@ -72,7 +73,7 @@ def go_segmentation(
         if stop():
             raise Interrupted("stopped by the user")
     write_plan(trained.plan, run / "plan.executed.yaml")
-    _finish(run, trained, cohort, facts, audited, parts, clock, progress)
+    _finish(run, trained, cohort, facts, audited, store, parts, clock, progress)
 
 
 def plan_segmentation(
@@ -306,6 +307,7 @@ def _finish(
     cohort: Cohort,
     facts: pd.DataFrame,
     audited: Audited,
+    store: VolumeStore,
     parts: list[Sides],
     clock: Clock,
     progress: Progress,
@@ -318,6 +320,8 @@ def _finish(
     write_predictions(table, run / "predictions.parquet")
     progress.start("weighing", 3)
     evidence = segmentation_evidence(plan, trained.facts, table, cohort, audited)
+    if plan.preparation.registration == "rigid":
+        evidence["registration"] = registered([store.notes(row) for row in range(store.n)])
     progress.advance(1, "pictures")
     write_segment_gallery(run, table, evidence["ranking"], cohort)
     graphs, fast = shipped_graphs(run, [member.name for member in plan.members])
