@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semeion.plan.crossfit import cross_fit
+from semeion.plan.crossfit import cross_fit, fold_sides
 
 
 @settings(deadline=None)
@@ -30,6 +30,19 @@ def test_no_network_sees_a_patient_of_its_pair(folds, seed, data):
         for j in set(range(folds)) - {k}:
             (only,) = made.without(j, k)
             assert set(made.pairs[only]) == {j, k}
+
+
+def test_sides_of_single_folds_hold_one_fold_out_and_keep_patients_together():
+    groups = np.repeat(np.arange(30), 2)
+    stratum, pool = (groups % 2).astype(np.int64), np.flatnonzero(groups > 2)
+    made = cross_fit(pool, stratum, groups, folds=5, inner_share=0.2, seed=1)
+    for fold, side in enumerate(fold_sides(made, stratum, groups, inner_share=0.2, seed=1)):
+        assert side.fold == fold
+        np.testing.assert_array_equal(side.held_out, made.rows(fold))
+        parts = [set(groups[rows]) for rows in (side.learn, side.validate, side.held_out)]
+        assert not parts[0] & parts[1] | parts[0] & parts[2] | parts[1] & parts[2]
+        assert set().union(*parts) == set(range(3, 30))
+        assert len(side.validate) >= 6
 
 
 def test_two_folds_are_too_few():

@@ -78,6 +78,29 @@ def test_other_runs_have_no_such_section(build: ModuleType, tmp_path: Path) -> N
     assert measured_content(None, []) is None
 
 
+def test_what_the_images_add_is_a_small_table(build: ModuleType, tmp_path: Path) -> None:
+    evidence = build.measured()
+    values = {"measurements": 0.8, "images": 0.6, "average": 0.83, "difference": 0.03}
+    parts = {name: {key: build.figure(v, 0.05, 70) for key in ("accuracy", "auroc")} for name, v in values.items()}
+    evidence["measured"]["parts"] = {"oof": parts}
+    run = build.write_run(tmp_path / "run", evidence, gallery=0)
+    build.write_drivers(run, evidence)
+    write_report(run)
+    (part,) = section(run)["parts"]
+    assert [(row["part"], row["auroc"]["value"]) for row in part["rows"]] == list(values.items())
+    page = (run / "report.html").read_text()
+    assert "What the images add" in page
+    assert "Average less measurements" in page
+    assert "not what the image networks saw" in page
+
+
+def test_measurements_alone_have_no_such_table(run: Path) -> None:
+    assert section(run)["parts"] == []
+    page = (run / "report.html").read_text()
+    assert "What the images add" not in page
+    assert "from these numbers alone" in page
+
+
 def test_a_run_without_drivers_shows_the_rest(build: ModuleType, tmp_path: Path) -> None:
     run = build.write_run(tmp_path / "run", build.measured(), gallery=0)
     write_report(run)

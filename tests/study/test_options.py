@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from semeion.cohort.cohort import CohortOptions
 from semeion.errors import InputError
-from semeion.study.options import RunOptions, parse_duration, source_path
+from semeion.study.options import RunOptions, parse_duration, refuse_images_alone, source_path
 
 
 @pytest.mark.parametrize(
@@ -73,3 +73,16 @@ def test_a_source_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         source_path("other/cohrt.csv", tmp_path)
     assert str(caught.value) == "other/cohrt.csv: no such file or folder; correct the path"
+
+
+def test_images_beside_measurements_are_remembered_and_written_only_where_asked() -> None:
+    asked = RunOptions(CohortOptions(structures={"1": "lv"}), with_images=True)
+    refuse_images_alone(asked)
+    assert RunOptions.from_json(json.loads(json.dumps(asked.to_json()))) == asked
+    assert "with_images" not in RunOptions().to_json()
+    assert not RunOptions.from_json(RunOptions().to_json()).with_images
+
+
+def test_images_beside_nothing_that_is_measured_are_refused() -> None:
+    with pytest.raises(InputError, match=r"--with-images: networks that see the images are averaged with measurements"):
+        refuse_images_alone(RunOptions(with_images=True))

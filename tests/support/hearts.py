@@ -71,9 +71,13 @@ def measured_plan(
     target: tuple[str, str, str] = ("group", HEALTHY, FAILING),
     channel: str = "image",
     patch: tuple[int, int] = (24, 24),
+    seen: dict[str, Any] | None = None,
     **changes: Any,
 ) -> MeasuredPlan:
-    """Return a plan of three folds, so three pairs and networks, with fixed steps of a tiny network of slices."""
+    """Return a plan of three folds, so three pairs and networks, with fixed steps of a tiny network of slices.
+
+    `seen` is the section of networks that see the images: :func:`image_networks`.
+    """
     numbers = {name: number + 1 for number, name in enumerate(structures)}
     members = [{"name": f"fold{k}-seed0", "fold": k, "seed": 10 + k, "steps": steps, "arm": "2d"} for k in range(3)]
     segmentation = {
@@ -117,6 +121,37 @@ def measured_plan(
         "classifier": {"kinds": ["extra-trees", "boosting"]},
         "validation": {"folds": 3, "inner_share": 0.2},
         "segmentation": segmentation,
+        **({"images": seen} if seen is not None else {}),
         **changes,
     }
     return MeasuredPlan.model_validate(plan)
+
+
+def image_networks(*, steps: int = 30, widths: tuple[int, ...] = (4, 8), **changes: Any) -> dict[str, Any]:
+    """Return the section ``images`` of a plan: one tiny network of slices for each of three folds, fixed steps."""
+    networks = {
+        "schema": 1,
+        "seed": 5,
+        "target": {"name": "group", "task": "binary", "classes": [HEALTHY, FAILING], "positive": FAILING},
+        "images": {"kind": "volume", "role": "frames", "names": ["ED", "ES"]},
+        "preparation": {
+            "channels": ["image"],
+            "orientation": "LPS",
+            "size": [4, 24, 24],
+            "interpolation": "linear",
+            "intensity": [{"kind": "percentiles", "foreground": "nonzero", "clip": [0.005, 0.995]}],
+        },
+        "network": {"kind": "slices", "widths": list(widths), "dropout": 0.0, "group_pooling": "gru"},
+        "training": {
+            "batch": 8,
+            "learning_rate": 0.02,
+            "threads": 1,
+            "evaluations": 2,
+            "averaging": 0.5,
+            "augmentation": {"brightness": 0.0, "contrast": 0.0},
+        },
+        "validation": {"scheme": "folds", "folds": 3, "inner_share": 0.2},
+        "members": [{"name": f"fold{k}-seed0", "fold": k, "seed": 20 + k, "steps": steps} for k in range(3)],
+        **changes,
+    }
+    return {"networks": networks}

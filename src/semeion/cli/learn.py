@@ -15,6 +15,11 @@ from semeion.progress import for_terminal
 if TYPE_CHECKING:
     from semeion.study import Run
 
+WithImages = Annotated[
+    bool,
+    typer.Option("--with-images", help="With --structures: average with networks that see the images themselves."),
+]
+
 
 def demo(
     context: typer.Context,
@@ -79,6 +84,7 @@ def plan(
     budget: o.Budget = None,
     seed: o.Seed = 0,
     operating_point: o.OperatingPoint = "youden",
+    with_images: WithImages = False,
     skip_bad: o.SkipBad = False,
     accept: o.Accept = None,
     jobs: o.Jobs = None,
@@ -99,6 +105,7 @@ def plan(
         skip_bad,
         tuple(accept or ()),
         jobs=jobs,
+        with_images=with_images,
     )
     made = write_planned(source_path(table), options, output, for_terminal(quiet=quiet))
     print_plan(made, output)
@@ -116,6 +123,7 @@ def train(
     plan_file: Annotated[Path | None, typer.Option("--plan", help="Follow this plan instead of planning.")] = None,
     seed: o.Seed = 0,
     operating_point: o.OperatingPoint = "youden",
+    with_images: WithImages = False,
     skip_bad: o.SkipBad = False,
     accept: o.Accept = None,
     jobs: o.Jobs = None,
@@ -140,6 +148,7 @@ def train(
         tuple(accept or ()),
         None if plan_file is None else str(source_path(plan_file)),
         jobs,
+        with_images=with_images,
     )
     return _told(Run(start_run(source_path(table), options, output, for_terminal(quiet=quiet), context.obj)))
 

@@ -152,6 +152,10 @@ def print_plan(plan: Plan | SegmentationPlan | MeasuredPlan, output: Path) -> No
         )
         print(f"  {plan.validation.why.get('folds', '')}")
         _print_outlines(plan.segmentation)
+        if plan.images is not None:
+            share = f"{plan.images.share:.0%} of the time"
+            print(f"averaged, with equal weights, with networks that see the images ({share}):")
+            _print_networks(plan.images.networks)
     else:
         print(f"target {plan.target.name!r}: segmentation of {', '.join(plan.target.classes)}")
         _print_outlines(plan)

@@ -13,6 +13,8 @@ from semeion.errors import ModelRefused
 from semeion.model.manifest_parts import (
     MAX_CLASSES,
     MAX_FILE,
+    MAX_MEMBERS,
+    MAX_SIDE,
     Calibration,
     Figure,
     Figures,
@@ -66,8 +68,6 @@ HASH = "model.sha256"
 MAX_MANIFEST = 4 << 20
 """Largest ``model.json`` that is read, in bytes."""
 MAX_FILES = 1000
-MAX_MEMBERS = 64
-MAX_SIDE = 1024
 MAX_VOXELS = 1 << 27
 """Most voxels of one channel of a network's input."""
 
@@ -243,6 +243,8 @@ class Manifest(Part):
             problems.append("the structures that are outlined and those that are measured differ")
         if len(take.images) != self.inputs.groups:
             problems.append(f"{len(take.images)} images are measured, and a case has {self.inputs.groups}")
+        if self.measured.images is not None:
+            problems += self.measured.images.problems(self.inputs)
         return problems
 
     def _decision_problems(self) -> list[str]:
@@ -273,7 +275,7 @@ class Manifest(Part):
         fast = [member.fast for member in self.members if member.fast is not None]
         named = [*(member.file for member in self.members), *fast, self.card]
         if self.measured is not None:
-            named.append(self.measured.file)
+            named += self.measured.used_files
         problems = [f"{path!r} is used but not listed in files" for path in named if path not in self.files]
         if len({member.name for member in self.members}) != len(self.members):
             problems.append("two members have the same name")
@@ -289,6 +291,10 @@ def manifest_json(manifest: Manifest) -> str:
     unused: dict[str, Any] = {"inputs": set(), "members": {"__all__": set()}}
     if manifest.measured is None:
         unused["measured"] = True
+    else:
+        unused["measured"] = {
+            "images": {"members": {"__all__": {"mirror", "fast"}}} if manifest.measured.images else True
+        }
     if manifest.segmentation is None:
         unused["segmentation"] = True
         unused["members"]["__all__"].add("mirror")

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from semeion.measure.spec import Measurements
 from semeion.prepare.postprocess import check_rule
+from semeion.prepare.volume_spec import VolumePreparation
 
 MAX_FILE = 2 << 30
 """Largest listed file in bytes; an ONNX file cannot be larger (a limit of protobuf)."""
@@ -25,6 +26,8 @@ Name = Annotated[str, Field(min_length=1, max_length=200)]
 Count = Annotated[int, Field(ge=0, le=10**12)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Temperature = Annotated[float, Field(gt=0)]
+MAX_MEMBERS = 64
+MAX_SIDE = 1024
 
 
 def check_path(path: str) -> str:
@@ -167,6 +170,49 @@ class Segmentation(Part):
         return found
 
 
+class Calibration(Part):
+    """Temperature scaling: one `value`, or one for each label of a multi-label model (`by_target`)."""
+
+    method: Literal["temperature"] = "temperature"
+    value: Temperature | None = None
+    by_target: Annotated[dict[Name, Temperature], Field(max_length=MAX_CLASSES)] | None = None
+
+
+class ImageMembers(Part):
+    """Networks that see the images of a diagnosis from measurements themselves.
+
+    The mean of their probabilities is calibrated, and then averaged with the calibrated probabilities of the
+    measurements, with equal weights. A case has the same images for both.
+
+    Attributes
+    ----------
+    preparation
+        How the images become the networks' input.
+    members
+        The networks.
+    calibration
+        Of the mean of their probabilities.
+    """
+
+    preparation: VolumePreparation
+    members: Annotated[list[Member], Field(min_length=1, max_length=MAX_MEMBERS)]
+    calibration: Calibration | None = None
+
+    def problems(self, inputs: Inputs) -> list[str]:
+        """Return what does not fit the images of a case, or contradicts itself."""
+        found, size = [], self.preparation.size
+        if size is None or not all(1 <= side <= MAX_SIDE for side in size):
+            found.append(f"volumes that are classified need a size of 1 to {MAX_SIDE} voxels a side")
+        channels = inputs.images if inputs.role == "channels" else 1
+        if len(self.preparation.channels) != channels:
+            found.append(f"image networks see {len(self.preparation.channels)} channels, and an image has {channels}")
+        if len({member.name for member in self.members}) != len(self.members):
+            found.append("two image networks have the same name")
+        if self.calibration is not None and (self.calibration.value is None or self.calibration.by_target):
+            found.append("the calibration of image networks is one temperature")
+        return found
+
+
 class Measured(Part):
     """How a diagnosis is made of masks: what is measured in them, and who classifies the measurements.
 
@@ -178,21 +224,21 @@ class Measured(Part):
         What is measured of each.
     file
         Path of the trees (:class:`semeion.model.trees.Trees`) in the folder.
+    images
+        Networks that see the images themselves, whose verdict is averaged with that of the measurements.
     """
 
     structures: Annotated[list[Name], Field(min_length=1, max_length=255)]
     measurements: Measurements
     file: str
+    images: ImageMembers | None = None
 
     _inside = field_validator("file")(check_path)
 
-
-class Calibration(Part):
-    """Temperature scaling: one `value`, or one for each label of a multi-label model (`by_target`)."""
-
-    method: Literal["temperature"] = "temperature"
-    value: Temperature | None = None
-    by_target: Annotated[dict[Name, Temperature], Field(max_length=MAX_CLASSES)] | None = None
+    @property
+    def used_files(self) -> list[str]:
+        """Return the paths of all files that this part names."""
+        return [self.file, *(member.file for member in (self.images.members if self.images else ()))]
 
 
 class OperatingPoint(Part):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from semeion.errors import ImageError, InputError, MachineError, ModelRefused, SemeionError
+from semeion.model.averaged import average
 from semeion.model.cases import Case
 from semeion.model.combine import calibrate, called, temperatures
 from semeion.model.findings import Finding, reason
@@ -62,6 +63,7 @@ def measured_findings(
     progress: Progress,
     folder: Path | None = None,
     suffix: Format = "nii.gz",
+    images: Callable[[Case], Finding] | None = None,
 ) -> Iterator[Finding]:
     """Judge cases one after another; only one is in memory.
 
@@ -76,6 +78,9 @@ def measured_findings(
     folder, suffix
         Where masks are written and in which format; None: nowhere. Of several images a case the file's name ends in the
         image's: ``12.ED.nii.gz``.
+    images
+        What says of a case what networks that see its images themselves say; its probabilities are averaged with those
+        of the measurements. None: measurements alone.
 
     Yields
     ------
@@ -85,7 +90,7 @@ def measured_findings(
     """
     progress.start("Outlining and measuring", len(cases))
     for case in cases:
-        yield _judge(segmenter, trees, manifest, digest, case, folder, suffix)
+        yield _judge(segmenter, trees, manifest, digest, case, folder, suffix, images)
         progress.advance(1)
     progress.finish()
 
@@ -98,6 +103,7 @@ def _judge(
     case: Case,
     folder: Path | None,
     suffix: Format,
+    images: Callable[[Case], Finding] | None,
 ) -> Finding:
     from semeion.measure.features import measure_case
 
@@ -146,8 +152,14 @@ def _judge(
         return replace(failed, reasons=(reason("not-measured", "none of the measurements could be taken"),))
     raw = trees.probabilities(x)
     p = calibrate(raw, manifest.task, temperatures(manifest.calibration, tuple(manifest.classes)))
-    call = called(p, manifest.task, tuple(manifest.classes), manifest.positive, manifest.operating_point)[0]
     reasons = tuple(reason(*text.split(": ", 1)) for text in dict.fromkeys(said))
+    if images is not None:
+        seen = images(case)
+        if seen.status != "called":
+            return replace(failed, reasons=seen.reasons)
+        raw, p = average(raw, [seen.raw]), average(p, [seen.p])
+        reasons = tuple(dict.fromkeys((*reasons, *seen.reasons)))
+    call = called(p, manifest.task, tuple(manifest.classes), manifest.positive, manifest.operating_point)[0]
     missing = [name for name, value in zip(trees.trees.features, x[0], strict=True) if not np.isfinite(value)]
     if missing:
         reasons = (*reasons, reason("measurement-missing", ", ".join(missing[:5])))
@@ -166,7 +178,8 @@ def _judge(
 def explanation(trees: TreeMember, x: np.ndarray, call: int, manifest: Manifest) -> str:
     """Return what pushed a case most towards its call: ``Left ventricular ejection fraction 22 % (+0.31); ...``.
 
-    The numbers in brackets are what each measurement added to the class's probability (boosted trees: to its logit).
+    It speaks of the measurements alone, also where image networks have a say in the call. The numbers in brackets are
+    what each measurement added to the class's probability (boosted trees: to its logit).
     """
     from semeion.measure.features import feature_definitions
 

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from semeion.artefacts import whole_folder
 from semeion.errors import InputError, MachineError, ModelRefused
+from semeion.model.averaged import image_manifest
 from semeion.model.combine import from_logits
 from semeion.model.engine import Engine, open_engine
 from semeion.model.manifest import (
@@ -118,6 +119,10 @@ def write_model(
             faster = open_engine(fast[name], 1, where=f"member {name} (fast)", takes=takes(manifest))
             check_engine_fits(manifest, name, faster)
             _check_same(engine, faster, manifest, name)
+    if (seen := image_manifest(manifest)) is not None:
+        for member in seen.members:
+            engine = open_engine(contents[member.file], 1, where=f"member {member.name}", takes=takes(seen))
+            check_engine_fits(seen, member.name, engine)
     text = manifest_json(manifest)
     digest = _sha256(text.encode())
     contents[MANIFEST] = text.encode()

@@ -6,7 +6,7 @@ import math
 import os
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -21,6 +21,7 @@ from semeion.cohort.arrays import image_of
 from semeion.cohort.image import Image
 from semeion.cohort.reading import read_image
 from semeion.errors import ImageError, InputError
+from semeion.model.averaged import image_manifest
 from semeion.model.cases import Case, Wanted, list_cases
 from semeion.model.combine import Floats, calibrate, called, combine_members, from_logits, temperatures
 from semeion.model.engine import Engine, Kind, open_engine
@@ -219,6 +220,7 @@ class Model:
                     progress or Silent(),
                     folder,
                     mask_format,
+                    self._images(),
                 )
             return mask_findings(
                 self.segmenter(), self.manifest, self.hash, cases, progress or Silent(), folder, mask_format
@@ -293,6 +295,15 @@ class Model:
             raise ValueError("the model measures nothing")
         data = read_listed(self.path, measured.file, self.manifest.files[measured.file])
         return open_trees(data, self.manifest, where=str(self.path / measured.file))
+
+    def _images(self) -> Callable[[Case], Finding] | None:
+        """Return what says of a case what the networks that see its images themselves say; None without any."""
+        own = image_manifest(self.manifest)
+        if own is None:
+            return None
+        model = Model(self.path, own, self.hash, threads=self._threads, engine=self._kind)
+        model._open()
+        return lambda case: model._judge([model._prepare(case)])[0]
 
     def _open(self) -> list[Engine]:
         with self._opening:

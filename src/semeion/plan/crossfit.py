@@ -49,6 +49,24 @@ class CrossFit:
         return tuple(number for number, pair in enumerate(self.pairs) if set(folds) <= set(pair))
 
 
+def fold_sides(fit: CrossFit, stratum: Index, groups: Index, *, inner_share: float, seed: int) -> list[Sides]:
+    """Return the sides of each single fold: for networks whose output nothing else learns from.
+
+    Parameters
+    ----------
+    fit
+        Whose folds these are.
+    stratum, groups, inner_share, seed
+        As for :func:`cross_fit`.
+    """
+    sides = []
+    for fold in range(fit.folds):
+        rest = np.flatnonzero((fit.fold >= 0) & (fit.fold != fold)).astype(np.int64)
+        learn, validate = inner_split(rest, stratum, groups, inner_share, seed + 1 + fold)
+        sides.append(Sides(fold, learn, validate, fit.rows(fold)))
+    return sides
+
+
 def cross_fit(pool: Index, stratum: Index, groups: Index, *, folds: int, inner_share: float, seed: int) -> CrossFit:
     """Divide `pool` into folds by group and make the sides of every pair.
 

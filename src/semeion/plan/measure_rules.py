@@ -6,15 +6,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from semeion.measure.spec import Measurements
-from semeion.plan.measure_schema import ClassifierPlan, MeasuredPlan, MeasurementsPlan, PairsPlan
+from semeion.plan.measure_schema import AveragedPlan, ClassifierPlan, MeasuredPlan, MeasurementsPlan, PairsPlan
 from semeion.plan.rules import Wishes
-from semeion.plan.schema import OperatingPointPlan, TargetPlan
+from semeion.plan.schema import BudgetPlan, OperatingPointPlan, Plan, TargetPlan, ValidationPlan
 from semeion.plan.segment_schema import SegmentationPlan
 from semeion.plan.segment_use import untried, why_first_arm
 
 FOLDS = 5
 OUTLINE_SECONDS = 0.5
 """Seconds to outline one volume with one network, kept from the budget beforehand."""
+IMAGE_SHARE = 0.25
+"""Of the budget for networks that see the images themselves."""
 
 
 def pairs_of(folds: int) -> int:
@@ -27,8 +29,60 @@ def reserve_for_measuring(volumes: int, folds: int) -> float:
     return 60.0 + OUTLINE_SECONDS * volumes * (folds - 1)
 
 
+def plan_image_validation(folds: int = FOLDS) -> ValidationPlan:
+    """Return the validation of image networks whose verdict is averaged with that of measurements."""
+    return ValidationPlan(
+        scheme="folds",
+        folds=folds,
+        why={
+            "folds": "those of the measurements, so that a held-out case is unseen by both whose verdicts are averaged",
+            "inner_share": "early stopping, calibration and threshold of a fold use an inner split of its other cases",
+        },
+    )
+
+
+def averaged_plan(networks: Plan, segmentation: SegmentationPlan) -> AveragedPlan:
+    """Return the section of image networks; their budget is the run's, less what is kept for the steps after them.
+
+    Parameters
+    ----------
+    networks
+        Planned for their share of the budget alone.
+    segmentation
+        The networks that outline, which learn first; the share of the image networks is part of their reserve.
+    """
+    own, whole = networks.budget, segmentation.budget
+    after = whole.reserve - (own.seconds or 0.0) + own.reserve
+    budget = BudgetPlan(
+        seconds=whole.seconds,
+        reserve=round(max(0.0, after), 1),
+        expected_seconds=own.expected_seconds,
+        expected_gib=own.expected_gib,
+        why={
+            "seconds": "of the whole run; the networks that outline learn first and leave these their share",
+            "reserve": "outlining and measuring every case, export, evidence, report",
+            "expected_seconds": "of the image networks alone",
+        },
+    )
+    return AveragedPlan(
+        share=IMAGE_SHARE,
+        networks=networks.model_copy(update={"budget": budget}),
+        why={
+            "share": f"{len(segmentation.members)} networks draw the masks to be measured and learn from "
+            "every voxel, so they get three quarters",
+            "weights": "equal, fixed beforehand: a weight that is chosen needs cases of its own, and tens of patients "
+            "tell it too poorly",
+        },
+    )
+
+
 def make_measured_plan(
-    facts: dict[str, Any], take: Measurements, features: Sequence[str], segmentation: SegmentationPlan, wishes: Wishes
+    facts: dict[str, Any],
+    take: Measurements,
+    features: Sequence[str],
+    segmentation: SegmentationPlan,
+    wishes: Wishes,
+    images: Plan | None = None,
 ) -> MeasuredPlan:
     """Put the plan together around the plan of its networks.
 
@@ -45,6 +99,8 @@ def make_measured_plan(
         Plan of the networks, one a pair of folds.
     wishes
         The user's.
+    images
+        Plan of networks that see the images themselves, for their share of the budget; None: measurements alone.
     """
     heart = take.kind == "heart"
     arm = segmentation.arms[0]
@@ -92,6 +148,7 @@ def make_measured_plan(
             },
         ),
         segmentation=networks,
+        images=None if images is None else averaged_plan(images, networks),
         operating_point=OperatingPointPlan(rule=wishes.operating_point),
         budget=segmentation.budget,
     )

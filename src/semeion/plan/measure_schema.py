@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from semeion.measure.spec import Measurements
-from semeion.plan.schema import BudgetPlan, OperatingPointPlan, Section, TargetPlan
+from semeion.plan.schema import BudgetPlan, OperatingPointPlan, Plan, Section, TargetPlan
 from semeion.plan.segment_schema import SegmentationPlan
 
 SCHEMA = 1
@@ -35,6 +35,15 @@ class PairsPlan(Section):
     """Share of a network's learning cases, by patient, that validates instead."""
 
 
+class AveragedPlan(Section):
+    """Networks that see the images themselves, and how what they say is averaged with what the measurements say."""
+
+    share: float = Field(default=0.25, gt=0, lt=1)
+    """Of the budget for these networks; those that outline have the rest."""
+    weights: Literal["equal"] = "equal"
+    networks: Plan
+
+
 class MeasuredPlan(BaseModel):
     """Everything that decides what the run does. The same plan on the same machine gives the same model."""
 
@@ -48,8 +57,17 @@ class MeasuredPlan(BaseModel):
     classifier: ClassifierPlan
     validation: PairsPlan
     segmentation: SegmentationPlan
+    images: AveragedPlan | None = None
     operating_point: OperatingPointPlan = Field(default_factory=OperatingPointPlan)
     budget: BudgetPlan = Field(default_factory=BudgetPlan)
+
+    @model_serializer(mode="wrap")
+    def _as_used(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave the section of image networks out where there are none, as before there could be any."""
+        values: dict[str, Any] = write(self)
+        if self.images is None:
+            del values["images"]
+        return values
 
     @model_validator(mode="after")
     def _consistent(self) -> MeasuredPlan:
@@ -76,4 +94,25 @@ class MeasuredPlan(BaseModel):
             raise ValueError("a measurement is classified twice")
         if self.budget.seconds != self.segmentation.budget.seconds:
             raise ValueError("budget.seconds and segmentation.budget.seconds differ")
+        if self.images is not None:
+            self._refuse_other_images(self.images.networks)
         return self
+
+    def _refuse_other_images(self, networks: Plan) -> None:
+        """Refuse image networks that answer another question, or are held out otherwise than the measurements."""
+        for name, own, other in (
+            ("target.name", self.target.name, networks.target.name),
+            ("target.task", self.target.task, networks.target.task),
+            ("target.classes", self.target.classes, networks.target.classes),
+            ("target.positive", self.target.positive, networks.target.positive),
+            ("operating_point.rule", self.operating_point.rule, networks.operating_point.rule),
+            ("budget.seconds", self.budget.seconds, networks.budget.seconds),
+            ("validation.folds", self.validation.folds, networks.validation.folds),
+        ):
+            if own != other:
+                raise ValueError(f"{name} is {own!r}, and images.networks.{name} is {other!r}")
+        if networks.validation.scheme != "folds":
+            raise ValueError("images.networks.validation.scheme must be folds: those that the measurements have")
+        lacking = set(range(self.validation.folds)) - {member.fold for member in networks.members}
+        if lacking:
+            raise ValueError(f"no member of images.networks has the fold {min(lacking)}")

@@ -89,7 +89,9 @@ class Wishes:
     """Per cleaning step, whether the fingerprint asks for it, and why."""
 
 
-def make_plan(facts: dict[str, Any], machine: Machine, wishes: Wishes) -> Plan:
+def make_plan(
+    facts: dict[str, Any], machine: Machine, wishes: Wishes, validation: ValidationPlan | None = None
+) -> Plan:
     """Decide everything.
 
     Parameters
@@ -100,6 +102,8 @@ def make_plan(facts: dict[str, Any], machine: Machine, wishes: Wishes) -> Plan:
         Measured throughput of the candidates of :func:`semeion.plan.networks.candidates`.
     wishes
         The user's.
+    validation
+        Where it is fixed beforehand; None: :func:`plan_validation` decides.
 
     Raises
     ------
@@ -108,7 +112,7 @@ def make_plan(facts: dict[str, Any], machine: Machine, wishes: Wishes) -> Plan:
     """
     training = facts["training"]
     budget = wishes.budget or DEFAULT_BUDGET
-    validation = plan_validation(facts)
+    validation = validation or plan_validation(facts)
     reserve = plan_reserve(facts, budget)
     seconds = budget - wishes.used - wishes.still_to_prepare - reserve
     learning_cases = training["cases"] * (1 - validation.inner_share if validation.scheme == "folds" else 1)

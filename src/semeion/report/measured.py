@@ -22,6 +22,12 @@ MOST_CASES = 12
 """Cases of which the page says what drove them, wrong ones first."""
 KINDS = {"forest": "random forest", "extra-trees": "extremely randomised trees", "boosting": "gradient boosting"}
 _ORDER = ("test", "external", "oof", "val")
+PARTS = {
+    "measurements": "Measurements alone",
+    "images": "Images alone",
+    "average": "Average of both",
+    "difference": "Average less measurements",
+}
 
 
 def measured_content(found: MeasuredEvidence | None, drivers: list[dict[str, Any]]) -> dict[str, Any] | None:
@@ -71,9 +77,26 @@ def measured_content(found: MeasuredEvidence | None, drivers: list[dict[str, Any
             {"name": name, "title": found.titles.get(name, name), "share": share}
             for name, share in sorted(found.importance.items(), key=lambda item: -item[1])
         ],
+        "parts": [
+            {
+                "split": split,
+                "split_words": SPLITS.get(split, split),
+                "rows": [
+                    {"part": name, "title": title, **{key: one.model_dump() for key, one in figures[name].items()}}
+                    for name, title in PARTS.items()
+                    if name in figures
+                ],
+            }
+            for split, figures in sorted(found.parts.items(), key=lambda item: _place(item[0]))
+        ],
         "unmeasured": sum(len(cases) for cases in found.unmeasured.values()),
         "cases": chosen_cases(drivers),
     }
+
+
+def _place(split: str) -> int:
+    """Return where a split stands in order of trust."""
+    return _ORDER.index(split) if split in _ORDER else len(_ORDER)
 
 
 def chosen_cases(drivers: list[dict[str, Any]]) -> list[dict[str, Any]]:

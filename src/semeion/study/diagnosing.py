@@ -34,6 +34,33 @@ SHOWN = 12
 
 
 @dataclass(frozen=True)
+class Judged:
+    """Cases that one classifier judged, and all that its verdict rests on.
+
+    Attributes
+    ----------
+    split, fold
+        ``oof`` and the held-out fold, or ``test`` and -1.
+    rows, x, raw
+        The cases, their measurements, and their probabilities before calibration.
+    member, decision
+        The classifier, and its calibration and operating point.
+    inner_rows, inner
+        Cases that it learned from, and what was said of each without its patient; none for test cases.
+    """
+
+    split: str
+    fold: int
+    rows: Rows
+    x: Floats
+    raw: Floats
+    member: TreeMember
+    decision: Decision
+    inner_rows: Rows
+    inner: Floats
+
+
+@dataclass(frozen=True)
 class Diagnosed:
     """What came of the measurements.
 
@@ -49,6 +76,8 @@ class Diagnosed:
         The classifier that learned from all cases but the test cases.
     notes
         Sentences for the report.
+    judged
+        The verdicts, one for each fold and one for test cases.
     """
 
     predicted: Predicted
@@ -56,6 +85,7 @@ class Diagnosed:
     evidence: dict[str, Any]
     shipped: Fitted
     notes: list[str]
+    judged: tuple[Judged, ...] = ()
 
 
 def diagnose(
@@ -83,6 +113,7 @@ def diagnose(
     frames: list[pd.DataFrame] = []
     drivers: list[pd.DataFrame] = []
     by_fold: dict[int, Decision] = {}
+    verdicts: list[Judged] = []
     kinds: list[str] = []
     weight = np.zeros(len(names))
     pooled, pooled_rows = [], []
@@ -103,8 +134,10 @@ def diagnose(
         raw = member.probabilities(joint[held])
         if not len(held):
             continue
-        frames.append(_frame(plan, cohort, y, held, raw, decision, "oof", fold))
-        drivers.append(drivers_of(member, joint[held], called_by(decision, raw, plan), _ids(cohort, held), plan, "oof"))
+        verdicts.append(Judged("oof", fold, held, joint[held], raw, member, decision, learn, fitted.inner))
+        p = calibrate(raw, task, decision.temperature)
+        frames.append(frame_of(plan, cohort, y, held, raw, p, "oof", fold))
+        drivers.append(drivers_of(member, joint[held], called_by(decision, raw, plan), ids(cohort, held), plan, "oof"))
         weight += _shares(member, joint[held])
         pooled.append(raw)
         pooled_rows.append(held)
@@ -124,8 +157,11 @@ def diagnose(
     if len(test):
         member = TreeMember(Trees.model_validate(shipped.arrays))
         raw = member.probabilities(joint[test])
-        frames.append(_frame(plan, cohort, y, test, raw, final, "test", -1))
-        drivers.append(drivers_of(member, joint[test], called_by(final, raw, plan), _ids(cohort, test), plan, "test"))
+        none = Judged("test", -1, test, joint[test], raw, member, final, test[:0], raw[:0])
+        verdicts.append(none)
+        p = calibrate(raw, task, final.temperature)
+        frames.append(frame_of(plan, cohort, y, test, raw, p, "test", -1))
+        drivers.append(drivers_of(member, joint[test], called_by(final, raw, plan), ids(cohort, test), plan, "test"))
     predicted = Predicted(pd.concat(frames, ignore_index=True), final, by_fold)
     order = np.argsort(-weight, kind="stable")
     unmeasured = {split: np.flatnonzero(rows & ~judged) for split, rows in _splits(fit).items()}
@@ -137,7 +173,7 @@ def diagnose(
         "classifiers": {"by_fold": kinds, "shipped": shipped.kind, "losses": shipped.losses},
         "agreement": _agreement(plan, cohort, fit, measured, [names[n] for n in order]),
         "masks": _masks(plan, measured),
-        "unmeasured": {split: _ids(cohort, rows) for split, rows in unmeasured.items()},
+        "unmeasured": {split: ids(cohort, rows) for split, rows in unmeasured.items()},
     }
     return Diagnosed(
         predicted,
@@ -145,6 +181,7 @@ def diagnose(
         evidence,
         shipped,
         _notes(joint[judged], unmeasured, measured.problems),
+        tuple(verdicts),
     )
 
 
@@ -162,11 +199,15 @@ def _shares(member: TreeMember, x: Floats) -> Floats:
 
 def called_by(decision: Decision, raw: Floats, plan: MeasuredPlan) -> Rows:
     """Return the class that each case is called, by the calibration and the point of a decision."""
+    return called_at(decision, calibrate(raw, plan.target.task, decision.temperature), plan)
+
+
+def called_at(decision: Decision, p: Floats, plan: MeasuredPlan) -> Rows:
+    """Return the class that each case is called by calibrated probabilities, at the point of a decision."""
     target = plan.target
     point = OperatingPoint(rule="argmax")
     if target.task == "binary":
         point = OperatingPoint(rule=plan.operating_point.rule, value=float(decision.point))  # type: ignore[arg-type]
-    p = calibrate(raw, target.task, decision.temperature)
     return np.asarray(called(p, target.task, tuple(target.classes), target.positive, point), dtype=np.int64)
 
 
@@ -182,13 +223,23 @@ def _learned(measured: MeasuredCases, columns: list[int], fit: CrossFit, fold: i
     return x
 
 
-def _ids(cohort: Cohort, rows: Rows) -> list[str]:
+def ids(cohort: Cohort, rows: Rows) -> list[str]:
+    """Return the case ids of rows."""
     return [str(case) for case in cohort.table["case_id"].iloc[rows]]
 
 
-def _frame(
-    plan: MeasuredPlan, cohort: Cohort, y: Floats, rows: Rows, raw: Floats, decision: Decision, split: str, fold: int
+def frame_of(
+    plan: MeasuredPlan,
+    cohort: Cohort,
+    y: Floats,
+    rows: Rows,
+    raw: Floats,
+    p: Floats,
+    split: str,
+    fold: int,
+    member: str = "ensemble",
 ) -> pd.DataFrame:
+    """Return rows of ``predictions.parquet`` from probabilities before and after calibration."""
     cases = cohort.table.iloc[rows]
     base = pd.DataFrame(
         {
@@ -197,11 +248,10 @@ def _frame(
             "site": cases["site"].to_numpy(),
             "split": split,
             "fold": fold,
-            "member": "ensemble",
+            "member": member,
         }
     )
     target = plan.target
-    p = calibrate(raw, target.task, decision.temperature)
     return prediction_rows(base, target.name, target.task, target.classes, y[rows], raw, p)
 
 

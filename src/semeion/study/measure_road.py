@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -26,18 +27,21 @@ from semeion.plan.fingerprint import fingerprint
 from semeion.plan.measure_rules import FOLDS, make_measured_plan, pairs_of, reserve_for_measuring
 from semeion.plan.measure_schema import MeasuredPlan
 from semeion.plan.rules import Wishes
-from semeion.plan.splits import Sides, strata
+from semeion.plan.splits import Sides
 from semeion.prepare.volume_scan import scan_volumes
 from semeion.progress import Progress
 from semeion.report.page import write_report
+from semeion.study.averaging import averaged
 from semeion.study.clock import Clock
 from semeion.study.diagnosing import Diagnosed, diagnose
 from semeion.study.folder import RunFolder
 from semeion.study.inspect import labels
+from semeion.study.measure_images import FOLDER, Seen, image_seconds, look, plan_image_networks
 from semeion.study.measure_shipping import ship_measured
-from semeion.study.measuring import measure_cases, measurements_of, one_row_a_volume
+from semeion.study.measuring import divided, measure_cases, measurements_of, one_row_a_volume
 from semeion.study.options import RunOptions
 from semeion.study.outlining import write_predictions
+from semeion.study.planning import check_plan_fits
 from semeion.study.segment_road import groups_of, plan_segmentation, segmenter_of_run, store_of
 from semeion.study.segmenting import train_segmenters
 from semeion.study.stopping import interruptible
@@ -73,11 +77,15 @@ def go_measured(
     parts = [on_volumes(side, each) for side in fit.sides]
     store = store_of(run, volumes, seen, plan.segmentation, parts, options, progress)
     with interruptible() as stop:
-        groups = np.repeat(groups_of(cohort, facts), each)
-        trained = train_segmenters(run, plan.segmentation, store, parts, clock, progress, stop, groups)
+        groups = groups_of(cohort, facts)
+        trained = train_segmenters(run, plan.segmentation, store, parts, clock, progress, stop, np.repeat(groups, each))
         if stop():
             raise Interrupted("stopped by the user")
+        looked = look(run, plan, cohort, facts, groups, fit, options, clock, progress, stop)
     executed = plan.model_copy(update={"segmentation": trained.plan, "budget": trained.plan.budget})
+    if plan.images is not None and looked is not None:
+        images = plan.images.model_copy(update={"networks": looked.trained.plan})
+        executed = executed.model_copy(update={"images": images})
     write_plan(executed, run / "plan.executed.yaml")
     networks = [
         segmenter_of_run(run, trained.plan, [member for member in trained.plan.members if member.fold == number])
@@ -87,10 +95,12 @@ def go_measured(
     take, new = plan.measurements.take, shipped_pairs(fit)
     measured = measure_cases(run, cohort, volumes, take, fit, networks, members, new, progress)
     progress.start("weighing", 4)
-    found = diagnose(executed, cohort, labels(cohort), groups_of(cohort, facts), fit, measured)
+    found = diagnose(executed, cohort, labels(cohort), groups, fit, measured)
+    if looked is not None:
+        found = averaged(executed, cohort, labels(cohort), found, looked)
     # Test cases tell a model nothing, not even what images it may expect.
     seen = seen[np.repeat(fit.fold >= 0, each)]
-    _finish(run, executed, cohort, seen, audited, fit, found, clock, progress, trained.facts, trained.ended)
+    _finish(run, executed, cohort, seen, audited, fit, found, looked, clock, progress, trained.facts, trained.ended)
 
 
 def shipped_pairs(fit: CrossFit) -> tuple[int, ...]:
@@ -105,15 +115,10 @@ def shipped_pairs(fit: CrossFit) -> tuple[int, ...]:
 
 def folds_of(cohort: Cohort, facts: pd.DataFrame, plan: MeasuredPlan) -> CrossFit:
     """Return the folds of the cases that are not test cases; a given val split joins the others."""
-    split = cohort.table["split"].to_numpy(dtype=object) if cohort.has_split else None
-    pool = np.arange(len(cohort.table), dtype=np.int64)
-    pool = pool if split is None else pool[split != "test"]
-    y = labels(cohort)
-    stratum = np.zeros(len(y), dtype=np.int64)
-    stratum[pool] = strata(y[pool], cohort.target.task)
+    pool, stratum = divided(cohort)
     how, groups = plan.validation, groups_of(cohort, facts)
     fit = cross_fit(pool, stratum, groups, folds=how.folds, inner_share=how.inner_share, seed=plan.seed)
-    _refuse_few_patients(fit, y, groups, cohort)
+    _refuse_few_patients(fit, labels(cohort), groups, cohort)
     return fit
 
 
@@ -182,14 +187,30 @@ def _plan(
         if options.plan is not None:
             plan = read_plan_as(Path(options.plan), MeasuredPlan)
             check_measured_plan_fits(plan, cohort, volumes, Path(options.plan))
+            if options.with_images and plan.images is None:
+                raise InputError(
+                    "the plan has no networks that see the images",
+                    where=options.plan,
+                    fix="plan again with --with-images, or leave the option out",
+                )
             if options.budget is not None:
-                plan.budget.seconds = plan.segmentation.budget.seconds = options.budget
+                give_budget(plan, options.budget)
         else:
             plan = plan_measured(
-                cohort, known, volumes, seen, options, progress, used=clock.used(), machine_file=run / "machine.json"
+                cohort, facts, known, volumes, seen, options, progress, used=clock.used(), machines=run.path
             )
         write_plan(plan, run / "plan.yaml")
     return read_plan_as(run / "plan.yaml", MeasuredPlan)
+
+
+def give_budget(plan: MeasuredPlan, seconds: float) -> None:
+    """Put another budget into a plan, in which image networks keep their share."""
+    before = plan.budget.seconds or 0.0
+    plan.budget.seconds = plan.segmentation.budget.seconds = seconds
+    if plan.images is not None:
+        plan.images.networks.budget.seconds = seconds
+        own = plan.segmentation.budget
+        own.reserve = plan.budget.reserve = max(0.0, own.reserve + plan.images.share * (seconds - before))
 
 
 def check_measured_plan_fits(plan: MeasuredPlan, cohort: Cohort, volumes: Cohort, where: Path) -> None:
@@ -217,6 +238,8 @@ def check_measured_plan_fits(plan: MeasuredPlan, cohort: Cohort, volumes: Cohort
                 where=str(where),
                 fix="plan again, or give the options that the plan was made with",
             )
+    if plan.images is not None:
+        check_plan_fits(plan.images.networks, cohort, where)
     known = feature_definitions(take)
     for name in plan.measurements.features:
         if name not in known:
@@ -232,11 +255,12 @@ def plan_cases(
 ) -> tuple[dict[str, Any], MeasuredPlan]:
     """Return the fingerprint of the cases and the plan."""
     known, volumes = fingerprint(cohort, facts), one_row_a_volume(cohort)
-    return known, plan_measured(cohort, known, volumes, _scan(volumes, options, progress), options, progress)
+    return known, plan_measured(cohort, facts, known, volumes, _scan(volumes, options, progress), options, progress)
 
 
 def plan_measured(
     cohort: Cohort,
+    facts: pd.DataFrame,
     known: dict[str, Any],
     volumes: Cohort,
     seen: pd.DataFrame,
@@ -244,9 +268,14 @@ def plan_measured(
     progress: Progress,
     *,
     used: float = 0.0,
-    machine_file: Path | None = None,
+    machines: Path | None = None,
 ) -> MeasuredPlan:
-    """Measure the machine and decide everything."""
+    """Measure the machine and decide everything; `machines` is the run folder, which keeps what was measured."""
+    images, aside, began = None, 0.0, monotonic()
+    if options.with_images:
+        file = None if machines is None else machines / FOLDER / "machine.json"
+        images, aside = plan_image_networks(cohort, facts, options, progress, file), image_seconds(options)
+        used += monotonic() - began
     take = measurements_of(cohort)
     kept = reserve_for_measuring(len(volumes.table), FOLDS)
     # Which volumes each network sees, the pairs decide; test cases shape nothing.
@@ -259,14 +288,17 @@ def plan_measured(
         fingerprint(own, seen),
         options,
         progress,
-        used=used + kept,
-        machine_file=machine_file,
+        used=used + kept + aside,
+        machine_file=None if machines is None else machines / "machine.json",
         folds=pairs_of(FOLDS),
     )
-    budget = networks.budget.model_copy(update={"reserve": networks.budget.reserve + kept})
+    budget = networks.budget.model_copy(update={"reserve": networks.budget.reserve + kept + aside})
+    if images is not None:
+        told = f"outlining, measuring, evidence, report, and {aside:.0f} s for the image networks"
+        budget = budget.model_copy(update={"why": {**budget.why, "reserve": told}})
     wishes = Wishes(budget=options.budget, seed=options.seed, operating_point=options.operating_point)
     return make_measured_plan(
-        known, take, classified_features(take), networks.model_copy(update={"budget": budget}), wishes
+        known, take, classified_features(take), networks.model_copy(update={"budget": budget}), wishes, images
     )
 
 
@@ -287,6 +319,7 @@ def _finish(
     audited: Audited,
     fit: CrossFit,
     found: Diagnosed,
+    looked: Seen | None,
     clock: Clock,
     progress: Progress,
     members: list[dict[str, Any]],
@@ -308,7 +341,7 @@ def _finish(
     progress.advance(1, "model")
     shipped = shipped_pairs(fit)
     evidence["measured"]["networks"] = {"trained": len(fit.pairs), "shipped": len(shipped)}
-    evidence["model"] = ship_measured(run, plan, cohort, seen, evidence, found.shipped, shipped)
+    evidence["model"] = ship_measured(run, plan, cohort, seen, evidence, found.shipped, shipped, looked)
     used = round(clock.used(), 1)
     evidence["budget"] = {"asked_seconds": plan.budget.seconds, "used_seconds": used, "ended": ended}
     evidence["cost"] = {"seconds": used, "peak_mib": round(peak_gib() * 1024, 1)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -14,6 +15,8 @@ from semeion.model.package import write_model
 from semeion.model.trees import Trees
 from semeion.plan.measure_schema import MeasuredPlan
 from semeion.study.folder import RunFolder
+from semeion.study.learning import member_folder
+from semeion.study.measure_images import FOLDER, Seen
 from semeion.study.segment_graphs import shipped_graphs
 from semeion.study.segment_shipping import segmentation_part, volume_inputs
 from semeion.study.shipping import calibration_part, point_part
@@ -29,6 +32,7 @@ def ship_measured(
     evidence: dict[str, Any],
     classifier: Fitted,
     shipped: Sequence[int],
+    looked: Seen | None = None,
 ) -> str:
     """Write ``model/`` and return its hash. Nothing of any single case goes in.
 
@@ -44,9 +48,20 @@ def ship_measured(
         Of the measurements, fitted on all cases but the test cases.
     shipped
         Numbers of the pairs whose networks ship.
+    looked
+        What the image networks became; all of them ship. None: there are none.
     """
     networks = plan.segmentation
     structures = list(networks.target.classes)
+    measured: dict[str, Any] = {"structures": structures, "measurements": plan.measurements.take, "file": TREES}
+    files: dict[str, bytes] = {}
+    if plan.images is not None and looked is not None:
+        files = image_graphs(run, looked)
+        measured["images"] = {
+            "preparation": plan.images.networks.preparation.spec(),
+            "members": [{"name": Path(file).stem, "file": file} for file in files],
+            "calibration": calibration_part(evidence["measured"]["images"]["calibration"]),
+        }
     parts = {
         "synthetic": cohort.synthetic,
         "task": plan.target.task,
@@ -56,7 +71,7 @@ def ship_measured(
         "inputs": volume_inputs(cohort, seen),
         "preparation": networks.preparation.spec(),
         "segmentation": segmentation_part(networks),
-        "measured": {"structures": structures, "measurements": plan.measurements.take, "file": TREES},
+        "measured": measured,
         "calibration": calibration_part(evidence["calibration"]),
         "operating_point": point_part(evidence["operating_point"]),
         "evidence": headline(evidence["metrics"]),
@@ -66,4 +81,11 @@ def ship_measured(
     trees = Trees.model_validate({"schema": 1, **classifier.arrays}).model_dump_json(by_alias=True).encode()
     mirror = dict.fromkeys(graphs, networks.use.mirror)
     card = render_card(parts, evidence)
-    return write_model(run / "model", parts, graphs, card, mirror=mirror, fast=fast, files={TREES: trees})
+    return write_model(run / "model", parts, graphs, card, mirror=mirror, fast=fast, files={TREES: trees, **files})
+
+
+def image_graphs(run: RunFolder, looked: Seen) -> dict[str, bytes]:
+    """Return the graphs of the image networks by their paths in the model folder."""
+    folder = RunFolder(run / FOLDER)
+    members = looked.trained.plan.members
+    return {f"members/images-{m.name}.onnx": (member_folder(folder, m) / "graph.onnx").read_bytes() for m in members}

@@ -21,12 +21,15 @@ from semeion.measure.spec import Measurements, infer_measurements
 from semeion.model.masks import write_mask
 from semeion.model.segment import Segmenter, as_values
 from semeion.plan.crossfit import CrossFit
+from semeion.plan.splits import strata
 from semeion.prepare.volume import PreparedVolume, prepare_volume, restore_labels
 from semeion.progress import Progress
 from semeion.study.folder import RunFolder
+from semeion.study.inspect import labels
 from semeion.study.outlining import read_reference, read_volumes
 
 Floats = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,16 @@ def measurements_of(cohort: Cohort) -> Measurements:
     """Return what suits the images and structures of a cohort; a heart's structures get their plain names."""
     names = cohort.images.names if cohort.images.role in ("frames", "views") else ()
     return infer_measurements(names, cohort.structures)
+
+
+def divided(cohort: Cohort) -> tuple[Rows, Rows]:
+    """Return the rows that folds divide (all but test cases), and of every row the stratum that is spread evenly."""
+    pool = np.arange(len(cohort.table), dtype=np.int64)
+    pool = pool[cohort.table["split"].to_numpy(dtype=object) != "test"] if cohort.has_split else pool
+    y = labels(cohort)
+    stratum = np.zeros(len(y), dtype=np.int64)
+    stratum[pool] = strata(y[pool], cohort.target.task)
+    return pool, stratum
 
 
 def one_row_a_volume(cohort: Cohort) -> Cohort:

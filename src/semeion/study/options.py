@@ -32,10 +32,15 @@ class RunOptions:
     """The images were generated (only the demonstration says so)."""
     remarks: tuple[str, ...] = ()
     """Sentences that the report must show."""
+    with_images: bool = False
+    """Of a diagnosis from measurements: average it with networks that see the images themselves."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return asdict(self)
+        """Return plain JSON values; ``with_images`` only where it is asked, so that earlier versions read the rest."""
+        values = asdict(self)
+        if not self.with_images:
+            del values["with_images"]
+        return values
 
     @staticmethod
     def from_json(raw: dict[str, Any]) -> RunOptions:
@@ -47,6 +52,22 @@ class RunOptions:
         for name in ("accept", "remarks"):
             rest[name] = tuple(rest[name])
         return RunOptions(**rest)
+
+
+def refuse_images_alone(options: RunOptions) -> None:
+    """Refuse image networks beside measurements where nothing is measured.
+
+    Raises
+    ------
+    InputError
+        Saying what to leave out or to add.
+    """
+    if options.with_images and not options.cohort.structures:
+        raise InputError(
+            "networks that see the images are averaged with measurements, and nothing is to be measured",
+            where="--with-images",
+            fix="name the structures with --structures, or leave --with-images out: images alone are then classified",
+        )
 
 
 def parse_duration(text: str | float | None, *, where: str = "--budget") -> float | None:

@@ -31,7 +31,7 @@ from semeion.prepare.spec import Preparation
 from semeion.prepare.volume_spec import VolumePreparation
 from semeion.progress import Progress
 from semeion.study.inspect import inspect, refuse_bad_images, refuse_void
-from semeion.study.options import RunOptions
+from semeion.study.options import RunOptions, refuse_images_alone
 
 AnyPlan = Plan | SegmentationPlan | MeasuredPlan
 TIMED = 16
@@ -80,7 +80,7 @@ def plan_run(
         began = monotonic()
         plan_validation(known)  # refuses a cohort that cannot be divided before time is spent on measuring
         budget = options.budget or DEFAULT_BUDGET
-        machine = _machine(known, machine_file, min(40.0, max(8.0, 0.06 * budget)), progress)
+        machine = machine_of(known, machine_file, min(40.0, max(8.0, 0.06 * budget)), progress)
         wishes = Wishes(
             budget=options.budget,
             used=used + monotonic() - began,
@@ -140,7 +140,11 @@ def refuse_covariates(cohort: Cohort) -> None:
         )
 
 
-def _machine(known: dict[str, Any], file: Path | None, seconds: float, progress: Progress) -> Machine:
+def machine_of(known: dict[str, Any], file: Path | None, seconds: float, progress: Progress) -> Machine:
+    """Return what this machine does with the candidates for a fingerprint, measured within about `seconds`.
+
+    `file` keeps the measurement, and is read when it exists.
+    """
     from semeion.learn.throughput import machine_from_json, machine_to_json, measure_machine
 
     if file is not None and file.exists():
@@ -226,6 +230,7 @@ def plan_source(source: Path, options: RunOptions, progress: Progress) -> tuple[
         When the source is refused.
     """
     parse_rule(options.operating_point)
+    refuse_images_alone(options)
     refuse_no_training()
     seen = inspect(source, options, progress)
     refuse_bad_images(seen, skip_bad=options.skip_bad)

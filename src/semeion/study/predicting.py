@@ -110,19 +110,19 @@ def decide(y: Values, raw: Values, task: Task, classes: list[str], rule: str, fi
         remarks = [f"{name}: {fit.reason}" for name, fit in zip(classes, fits, strict=True) if fit.reason]
         points = {}
         for k, name in enumerate(classes):
-            points[name], remark = _point(y[known[:, k], k], p[known[:, k], k], rule)
+            points[name], remark = point_or_half(y[known[:, k], k], p[known[:, k], k], rule)
             remarks += [f"{name}: {text}" for text in remark]
         return Decision(values, points, fitted_on, len(y), tuple(remarks))
     fit = fit_temperature(y, raw)
     remarks = [fit.reason] if fit.reason else []
     point = None
     if task == "binary":
-        point, more = _point(y, calibrate(raw, task, fit.value)[:, 1], rule)
+        point, more = point_or_half(y, calibrate(raw, task, fit.value)[:, 1], rule)
         remarks += more
     return Decision(fit.value, point, fitted_on, len(y), tuple(remarks))
 
 
-def _point(y: Values, p: Values, rule: str) -> tuple[float, list[str]]:
+def point_or_half(y: Values, p: Values, rule: str) -> tuple[float, list[str]]:
     """Choose the point; where these cases allow none, take 0.5 and say so: learning is not thrown away."""
     parse_rule(rule)
     try:

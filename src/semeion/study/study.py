@@ -116,6 +116,8 @@ class Study:
     structures
         Diagnose from measurements: names of the numbers in the masks, for example ``{"1": "rv", "2": "myocardium",
         "3": "lv"}``.
+    with_images
+        With `structures`: average the diagnosis from measurements with networks that see the images themselves.
     operating_point
         ``youden``, ``accuracy``, ``sensitivity=0.95``, ``specificity=0.95`` or ``cost=FN:FP``.
     skip_bad
@@ -159,6 +161,7 @@ class Study:
         views: tuple[str, ...] | list[str] = (),
         structures: dict[str, str] | None = None,
         operating_point: str = "youden",
+        with_images: bool = False,
         skip_bad: bool = False,
         accept: tuple[str, ...] | list[str] = (),
         seed: int = 0,
@@ -187,7 +190,9 @@ class Study:
             frames=tuple(frames),
             views=tuple(views),
         )
-        self.options = RunOptions(cohort, None, seed, operating_point, skip_bad, tuple(accept), jobs=jobs)
+        self.options = RunOptions(
+            cohort, None, seed, operating_point, skip_bad, tuple(accept), jobs=jobs, with_images=with_images
+        )
 
     def __repr__(self) -> str:
         return f"Study({self.source.name!r}, target={self.options.cohort.target!r})"
