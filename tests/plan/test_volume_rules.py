@@ -17,6 +17,7 @@ from semeion.plan.fingerprint import fingerprint
 from semeion.plan.networks import MOST_SLICES, VOLUME_SIDES, candidates, volume_size, volume_spacing
 from semeion.plan.rules import Machine, Measured, Wishes, make_plan
 from semeion.plan.schema import Plan
+from semeion.plan.segment_preparation import plan_intensity
 from semeion.plan.volume_facts import lps_order
 
 
@@ -83,6 +84,23 @@ def test_units_decide_the_intensities() -> None:
     own = plan_of(facts_of()).preparation
     assert (own.intensity[0].kind, own.units) == ("percentiles", None)
     assert "scaled by the percentiles of its foreground" in own.why["intensity"]
+
+
+def test_what_no_rule_plans_says_how_to_ask_for_it() -> None:
+    own, window = plan_of(facts_of()).preparation, plan_of(facts_of(unit="HU")).preparation
+    assert (own.intensity[0].n4, own.crop) == (False, "none")
+    assert "N4 is not planned by rule, set `n4: true` here to ask for it" in own.why["intensity"]
+    assert "N4" not in window.why["intensity"]  # a unit that it would spoil
+    assert "set `foreground` or `body`, with `margin_mm`" in own.why["crop"]
+
+
+@pytest.mark.parametrize("unit", ["HU", ""])
+def test_a_segmentation_says_the_same(unit: str) -> None:
+    training = {"unit": {unit: 10}, "cases": 10, "foreground": {}}
+    if unit:
+        levels = {"p05": 0.0, "p95": 90.0, "mean": 50.0}
+        training["foreground"] = dict.fromkeys(("fg_p005", "fg_p995", "fg_mean", "fg_std"), levels)
+    assert ("n4: true" in plan_intensity(training)[2]) == (not unit)
 
 
 def test_channels_that_do_not_lie_on_one_another_are_registered() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from semeion.plan.networks import volume_axes
 from semeion.plan.segment_networks import target_spacing
 from semeion.plan.segment_schema import VolumePreparationPlan
-from semeion.plan.volume_rules import plan_registration
+from semeion.plan.volume_rules import NO_CROP, NO_N4, plan_registration
 from semeion.prepare.volume_spec import Intensity
 
 STEADY = 0.02
@@ -45,6 +45,7 @@ def plan_preparation(facts: dict[str, Any]) -> VolumePreparationPlan:
             if volume["anisotropic"]
             else "the median of the training volumes along each axis",
             "intensity": reason,
+            "crop": NO_CROP,
         },
     )
 
@@ -70,5 +71,5 @@ def plan_intensity(training: dict[str, Any]) -> tuple[Intensity, str | None, str
     return (
         Intensity(kind="zscore", foreground="nonzero"),
         None,
-        "values have no common unit (MR), so each volume is scaled by its own mean and standard deviation",
+        f"values have no common unit (MR), so each volume is scaled by its own mean and standard deviation; {NO_N4}",
     )

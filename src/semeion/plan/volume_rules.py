@@ -10,6 +10,11 @@ from semeion.prepare.volume_spec import Intensity
 
 MISALIGNED = 0.05
 """Share of training cases whose contrasts do not lie on one another from which on all are registered."""
+NO_N4 = "slow changes of brightness of MR coils stay: N4 is not planned by rule, set `n4: true` here to ask for it"
+"""Whether it helps was not tried here, and it costs seconds a volume."""
+NO_CROP = (
+    "nothing is cut away by rule; set `foreground` or `body`, with `margin_mm`, where air fills the volume"
+)
 OWN_ENCODERS = 1000
 """Training cases from which on each view gets an encoder of its own."""
 
@@ -102,6 +107,7 @@ def plan_volume_preparation(facts: dict[str, Any], candidate: Candidate) -> Volu
             "size": f"{slices} slices of {height} x {width}: 95 % of the training volumes fit; larger ones are cut "
             "about their centre, smaller ones padded",
             "intensity": reason,
+            "crop": NO_CROP,
             "interpolation": "linear is enough to classify, and fast",
         },
     )
@@ -141,7 +147,8 @@ def plan_volume_intensity(training: dict[str, Any]) -> tuple[Intensity, str | No
                 f"values are {unit}; the 0.5 and 99.5 percentiles of 95 % of training volumes bound them",
             )
     scaled = Intensity(kind="percentiles", foreground="nonzero", clip=(0.005, 0.995))
-    return scaled, None, "values have no common unit, so each volume is scaled by the percentiles of its foreground"
+    why = f"values have no common unit, so each volume is scaled by the percentiles of its foreground; {NO_N4}"
+    return scaled, None, why
 
 
 def plan_augmentation(candidate: Candidate, modality: str, mirrored: bool) -> AugmentationPlan:
