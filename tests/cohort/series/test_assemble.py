@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semeion.cohort.limits import ReadLimits
+from semeion.cohort.series import records
 from semeion.cohort.series.assemble import read_files, read_folder, read_indexed, read_series
 from semeion.cohort.series.index import index_folder
 from semeion.cohort.volume import Grid
@@ -244,3 +245,24 @@ def test_datasets_in_orders_by_position(tmp_path: Path) -> None:
     slices = ct_slices(3)
     save(slices, tmp_path)
     assert [d.SOPInstanceUID for d in datasets_in(tmp_path)] == [d.SOPInstanceUID for d in slices]
+
+
+def test_a_folder_of_many_series_is_read_once_until_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    series = [ct_slices(5, seed=seed) for seed in (1, 2)]
+    uids = []
+    for number, datasets in enumerate(series):
+        uid = pydicom.uid.generate_uid()
+        for one in datasets:
+            one.SeriesInstanceUID = uid
+        save(datasets, tmp_path / str(number))
+        uids.append(uid)
+    opened: list[str] = []
+    make = records.make_record
+    monkeypatch.setattr(records, "make_record", lambda entry, limits: opened.append(entry.path) or make(entry, limits))
+    for uid, datasets in zip(uids, series, strict=True):
+        assert np.array_equal(read_folder(tmp_path, uid).plane, stored(datasets))
+    assert len(opened) == len(set(opened)) == 10
+    gone = next((tmp_path / "0").iterdir())
+    gone.unlink()
+    assert np.array_equal(read_folder(tmp_path, uids[1]).plane, stored(series[1]))
+    assert len(opened) == 19  # what is there now, not what was

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -165,6 +166,23 @@ def read_indexed(
     return read_series(found.headers, limits=limits, **choices)
 
 
+@lru_cache(maxsize=4)
+def _records(entries: tuple[Any, ...], limits: ReadLimits) -> tuple[dict[str, Any], ...]:
+    """Return the records of files, kept for the next case that names a series of the same folder.
+
+    The folder is listed anew for each case, and entries hold size and time of every file, so a changed folder is read
+    again. Records are not to be written. Four folders are kept, for the images of one case.
+    """
+    from semeion.cohort.series.records import make_record
+    from semeion.cohort.series.walk import Entry, WalkLimits, archive_members
+
+    records = [make_record(entry, limits) for entry in entries]
+    for record in [record for record in records if record["kind"] == "archive"]:
+        members = archive_members(Entry(record["path"], record["size"], record["mtime_ns"]), WalkLimits())
+        records += [make_record(entry, limits) for entry in members.entries]
+    return tuple(records)
+
+
 def _one_volume(
     entries: Sequence[Any],
     where: str,
@@ -176,14 +194,9 @@ def _one_volume(
     from semeion.cohort.series.copies import without_copies
     from semeion.cohort.series.group import group_headers
     from semeion.cohort.series.index import header_of
-    from semeion.cohort.series.records import make_record
     from semeion.cohort.series.table import describe
-    from semeion.cohort.series.walk import Entry, WalkLimits, archive_members
 
-    records = [make_record(entry, limits) for entry in entries]
-    for record in [record for record in records if record["kind"] == "archive"]:
-        members = archive_members(Entry(record["path"], record["size"], record["mtime_ns"]), WalkLimits())
-        records += [make_record(entry, limits) for entry in members.entries]
+    records = _records(tuple(entries), limits)
     broken = [record for record in records if record["kind"] in ("damaged", "unreadable")]
     headers = [header_of(record) for record in records if record["kind"] == "image"]
     if uid is not None:
