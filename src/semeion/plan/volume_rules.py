@@ -12,9 +12,7 @@ MISALIGNED = 0.05
 """Share of training cases whose contrasts do not lie on one another from which on all are registered."""
 NO_N4 = "slow changes of brightness of MR coils stay: N4 is not planned by rule, set `n4: true` here to ask for it"
 """Whether it helps was not tried here, and it costs seconds a volume."""
-NO_CROP = (
-    "nothing is cut away by rule; set `foreground` or `body`, with `margin_mm`, where air fills the volume"
-)
+NO_CROP = "nothing is cut away by rule; set `foreground` or `body`, with `margin_mm`, where air fills the volume"
 OWN_ENCODERS = 1000
 """Training cases from which on each view gets an encoder of its own."""
 
