@@ -343,7 +343,7 @@ def _finish(
     evidence["measured"]["networks"] = {"trained": len(fit.pairs), "shipped": len(shipped)}
     evidence["model"] = ship_measured(run, plan, cohort, seen, evidence, found.shipped, shipped, looked)
     used = round(clock.used(), 1)
-    evidence["budget"] = {"asked_seconds": plan.budget.seconds, "used_seconds": used, "ended": ended}
+    evidence["budget"] = {"asked_seconds": clock.budget, "used_seconds": used, "ended": ended}
     evidence["cost"] = {"seconds": used, "peak_mib": round(peak_gib() * 1024, 1)}
     write_json(run / "evidence.json", evidence)
     progress.advance(1, "report")
