@@ -111,10 +111,11 @@ def test_headline_figures_are_those_of_the_average_and_each_part_has_its_own(run
     accuracy = evidence["measured"]["parts"]["test"]["average"]["accuracy"]["value"]
     assert accuracy == accuracy_score(table["y_true"] == FAILING, called)
     assert any("equal weights that were fixed beforehand" in note for note in evidence["notes"])
-    assert any("explain the first part only" in note for note in evidence["notes"])
+    assert any("explain the first part" in note for note in evidence["notes"])
     assert evidence["measured"]["images"]["networks"] == 3
     page = (run / "report.html").read_text()
     assert "What the images add" in page
+    assert "with equal weights" in (run / "model" / "CARD.md").read_text()
 
 
 def test_drivers_speak_for_the_class_that_the_average_calls(run: Path) -> None:

@@ -241,6 +241,11 @@ def _decision(parts: Mapping[str, Any], evidence: Mapping[str, Any]) -> list[str
         lines.append(f"Called present when its probability is at least: {limits} (rule {rule}{on}).")
     else:
         lines.append("The class with the largest probability is called.")
+    if _plain_dict(parts.get("measured")).get("images"):
+        lines.append(
+            "The probability is the mean, with equal weights, of that from measurements and that of networks that see "
+            "the images, each scaled by its own temperature; measurements explain the first alone."
+        )
     calibration = _plain_dict(parts.get("calibration"))
     if calibration:
         fitted = (evidence.get("calibration") or {}).get("fitted_on")

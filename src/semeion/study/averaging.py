@@ -24,8 +24,9 @@ Floats = npt.NDArray[np.float64]
 PARTS = ("measurements", "images", "average")
 AVERAGED = (
     "Probabilities are the mean, with equal weights that were fixed beforehand, of those from measurements of "
-    "predicted masks and those of networks that see the images, each calibrated without the held-out fold. The "
-    "measurements that are said to have driven a case explain the first part only."
+    "predicted masks and those of networks that see the images. Both are calibrated without the held-out fold, where "
+    "its inner cases are enough for that. The measurements that are said to have driven a case explain the first part "
+    "only."
 )
 
 
