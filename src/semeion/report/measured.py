@@ -77,21 +77,26 @@ def measured_content(found: MeasuredEvidence | None, drivers: list[dict[str, Any
             {"name": name, "title": found.titles.get(name, name), "share": share}
             for name, share in sorted(found.importance.items(), key=lambda item: -item[1])
         ],
-        "parts": [
-            {
-                "split": split,
-                "split_words": SPLITS.get(split, split),
-                "rows": [
-                    {"part": name, "title": title, **{key: one.model_dump() for key, one in figures[name].items()}}
-                    for name, title in PARTS.items()
-                    if name in figures
-                ],
-            }
-            for split, figures in sorted(found.parts.items(), key=lambda item: _place(item[0]))
-        ],
         "unmeasured": sum(len(cases) for cases in found.unmeasured.values()),
         "cases": chosen_cases(drivers),
+        **({"parts": _parts(found)} if found.parts else {}),
     }
+
+
+def _parts(found: MeasuredEvidence) -> list[dict[str, Any]]:
+    """Return what each part of an averaged verdict is worth alone, and what the average gains, by split."""
+    return [
+        {
+            "split": split,
+            "split_words": SPLITS.get(split, split),
+            "rows": [
+                {"part": name, "title": title, **{key: one.model_dump() for key, one in figures[name].items()}}
+                for name, title in PARTS.items()
+                if name in figures
+            ],
+        }
+        for split, figures in sorted(found.parts.items(), key=lambda item: _place(item[0]))
+    ]
 
 
 def _place(split: str) -> int:
