@@ -78,20 +78,36 @@ def test_other_runs_have_no_such_section(build: ModuleType, tmp_path: Path) -> N
     assert measured_content(None, []) is None
 
 
-def test_what_the_images_add_is_a_small_table(build: ModuleType, tmp_path: Path) -> None:
+VALUES = {"measurements": 0.8, "images": 0.6, "average": 0.83, "difference": 0.03}
+
+
+@pytest.fixture(scope="module", name="averaged")
+def _averaged(build: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose diagnosis is averaged with networks that see the images."""
     evidence = build.measured()
-    values = {"measurements": 0.8, "images": 0.6, "average": 0.83, "difference": 0.03}
-    parts = {name: {key: build.figure(v, 0.05, 70) for key in ("accuracy", "auroc")} for name, v in values.items()}
+    parts = {name: {key: build.figure(v, 0.05, 70) for key in ("accuracy", "auroc")} for name, v in VALUES.items()}
     evidence["measured"]["parts"] = {"oof": parts}
-    run = build.write_run(tmp_path / "run", evidence, gallery=0)
+    run: Path = build.write_run(tmp_path_factory.mktemp("averaged") / "run", evidence, gallery=0)
     build.write_drivers(run, evidence)
     write_report(run)
-    (part,) = section(run)["parts"]
-    assert [(row["part"], row["auroc"]["value"]) for row in part["rows"]] == list(values.items())
-    page = (run / "report.html").read_text()
+    return run
+
+
+def test_what_the_images_add_is_a_small_table(averaged: Path) -> None:
+    (part,) = section(averaged)["parts"]
+    assert [(row["part"], row["auroc"]["value"]) for row in part["rows"]] == list(VALUES.items())
+    page = (averaged / "report.html").read_text()
     assert "What the images add" in page
     assert "Average less measurements" in page
     assert "not what the image networks saw" in page
+    assert "from these numbers alone" not in page
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+def test_that_table_fits_the_width(averaged: Path, width: int, browser: Any) -> None:
+    browser.open(averaged / "report.html", width)
+    assert browser.run("document.documentElement.scrollWidth") <= width
+    assert browser.run("document.querySelector('.parts').scrollWidth") <= width
 
 
 def test_measurements_alone_have_no_such_table(run: Path) -> None:
