@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from model.conftest import segmentation_parts, voxel_graph
-from semeion.errors import ModelRefused
+from semeion.errors import InputError, MachineError, ModelRefused
 from semeion.model import mask_findings, measured
 from semeion.model.manifest import Manifest
 from semeion.model.package import write_model
@@ -87,6 +87,27 @@ def test_a_finding_by_hand(make: Any, make_volume: Any, tmp_path: Path) -> None:
     # What spoke against the call, or not at all, is not said to have driven it.
     assert found["explanation"].iloc[0].count("(") == 1
     assert found["reasons"].fillna("").tolist() == ["", "measurement-missing: after_core_sphericity"]
+
+
+def test_masks_that_would_be_one_file_are_refused_before_any_work(make: Any, make_volume: Any, tmp_path: Path) -> None:
+    path, _ = make_volume()
+    table = table_of(tmp_path, [("a", path, path), ("A", path, path)])
+    with pytest.raises(InputError, match=r"masks of case 'a', image 'before' and of case 'A', image 'before' would be"):
+        list(load_model(make(), threads=1).findings(table, masks=tmp_path / "m"))
+    assert not list((tmp_path / "m").iterdir())
+
+
+def test_a_mask_that_cannot_be_written_ends_the_whole(
+    make: Any, make_volume: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, _ = make_volume()
+
+    def full(*_: object) -> None:
+        raise MachineError("no space is left", where=str(tmp_path), fix="free some")
+
+    monkeypatch.setattr(measured, "write_mask", full)
+    with pytest.raises(MachineError, match="no space is left"):
+        list(load_model(make(), threads=1).findings(table_of(tmp_path, [("a", path, path)]), masks=tmp_path / "m"))
 
 
 def test_masks_are_named_by_case_and_image(make: Any, make_volume: Any, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from semeion.errors import InputError, ModelRefused
-from semeion.model import runtime
+from semeion.model import classifier
 from semeion.model.combine import calibrate, combine_members, from_logits
 from semeion.model.findings import write_findings
 from semeion.model.runtime import load_model
@@ -179,7 +179,7 @@ def test_batches_and_threads_do_not_change_results(make_model, pictures, monkeyp
     paths.insert(5, "nowhere.png")
     whole = model.predict(paths)
     for size, jobs in ((1, 1), (4, 3), (7, 2)):
-        monkeypatch.setattr(runtime, "_BATCH", size)
+        monkeypatch.setattr(classifier, "_BATCH", size)
         other = model.predict(paths, jobs=jobs)
         pd.testing.assert_frame_equal(other, whole, rtol=0, atol=1e-6)
 

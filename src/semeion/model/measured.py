@@ -18,7 +18,7 @@ from semeion.model.findings import Finding, reason
 from semeion.model.gate import volume_remarks, why_unread
 from semeion.model.manifest import Manifest, explain
 from semeion.model.mask_findings import read_volumes
-from semeion.model.masks import Format, mask_name, write_mask
+from semeion.model.masks import Format, mask_paths, write_mask
 from semeion.model.segment import Segmenter, as_values
 from semeion.model.trees import TreeMember, Trees
 from semeion.prepare.case import planes_of
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 DRIVERS = 3
 """Measurements that an explanation names."""
+FAILURES = (InputError, MachineError, MemoryError, OSError, ValueError, RuntimeError)
+"""What may go wrong with one case; the others go on."""
 
 
 def open_trees(data: bytes, manifest: Manifest, *, where: str) -> TreeMember:
@@ -88,9 +90,14 @@ def measured_findings(
         One a case: the call, calibrated probabilities, and in ``explanation`` the measurements that drove it most. A
         case that fails keeps its row.
     """
+    if manifest.measured is None:
+        raise ValueError("the model measures nothing")
+    paths: list[tuple[Path, ...]] = [()] * len(cases)
+    if folder is not None:
+        paths = mask_paths(folder, cases, manifest.measured.measurements.images, suffix)
     progress.start("Outlining and measuring", len(cases))
-    for case in cases:
-        yield _judge(segmenter, trees, manifest, digest, case, folder, suffix, images)
+    for case, own in zip(cases, paths, strict=True):
+        yield _judge(segmenter, trees, manifest, digest, case, own, images)
         progress.advance(1)
     progress.finish()
 
@@ -101,15 +108,13 @@ def _judge(
     manifest: Manifest,
     digest: str,
     case: Case,
-    folder: Path | None,
-    suffix: Format,
+    paths: tuple[Path, ...],
     images: Callable[[Case], Finding] | None,
 ) -> Finding:
     from semeion.measure.features import measure_case
 
     failed = Finding(case.case_id, case.image, manifest.target, "failed", None, (), (), digest)
-    measured, how = manifest.measured, manifest.segmentation
-    if measured is None or how is None:
+    if manifest.measured is None:
         raise ValueError("the model measures nothing")
     names = manifest.inputs.names or [""]
     sources = (case.source, *case.others)
@@ -117,36 +122,19 @@ def _judge(
         which = f"image {names[sources.index(None)]!r}" if len(names) > 1 else "image"
         return replace(failed, reasons=(reason("missing-file", f"the table names no {which} for this case"),))
     given = [source for source in sources if isinstance(source, str)]
-    said: tuple[str, ...] = ()
-    written = ""
     try:
-        volumes = read_volumes(given, manifest)
-        groups = volumes
-        if manifest.inputs.groups > 1 and len(volumes) == 1:
-            groups = planes_of(volumes[0], manifest.inputs.groups)
-        drawn: list[Volume] = []
-        for number, name in enumerate(measured.measurements.images):
-            own = [groups[number]] if manifest.inputs.groups > 1 else volumes
-            labels, prepared = segmenter.segment(own)
-            said += tuple(volume_remarks(own, prepared.notes, manifest.inputs))
-            # Whether the size of a voxel is known is said of the image, and measuring asks it of the mask.
-            drawn.append(replace(as_values(labels, how.values), notes=prepared.notes))
-            if folder is not None:
-                path = folder / mask_name(f"{case.case_id}.{name}" if name else case.case_id, suffix)
-                write_mask(path, drawn[-1])
-                written = written or str(path)
-        values = measure_case(drawn, measured.measurements, where=f"case {case.case_id}")
-    except ImageError as error:
-        if error.where in given:
-            return replace(failed, reasons=(reason(*why_unread(str(error.where), error)),))
-        return replace(failed, reasons=(reason("not-prepared", error.what),))
+        drawn, said = _outlined(segmenter, manifest, given)
+    except FAILURES as error:
+        return replace(failed, reasons=(_why(error, given),))
+    # A mask that cannot be written ends the whole: every later one would be lost too.
+    for path, mask in zip(paths, drawn, strict=bool(paths)):
+        write_mask(path, mask)
+    try:
+        values = measure_case(drawn, manifest.measured.measurements, where=f"case {case.case_id}")
     except InputError as error:
         return replace(failed, reasons=(reason("not-measured", error.what),))
-    except (MachineError, MemoryError) as error:
-        what = error.what if isinstance(error, SemeionError) else "not enough memory for this image"
-        return replace(failed, reasons=(reason("too-large", what),))
-    except (OSError, ValueError, RuntimeError) as error:
-        return replace(failed, reasons=(reason("not-prepared", str(error).strip().split("\n")[-1]),))
+    except FAILURES as error:
+        return replace(failed, reasons=(_why(error, given),))
     x = np.array([[values[name] for name in trees.trees.features]])
     if not np.isfinite(x).any():
         return replace(failed, reasons=(reason("not-measured", "none of the measurements could be taken"),))
@@ -170,9 +158,39 @@ def _judge(
         p=tuple(map(float, p[0])),
         raw=tuple(map(float, raw[0])),
         reasons=reasons,
-        mask=written,
+        mask=str(paths[0]) if paths else "",
         explanation=explanation(trees, x, int(call), manifest),
     )
+
+
+def _why(error: Exception, given: Sequence[str]) -> str:
+    """Return the reason of a finding for what went wrong with a case's images."""
+    if isinstance(error, ImageError) and error.where in given:
+        return reason(*why_unread(str(error.where), error))
+    if isinstance(error, MachineError | MemoryError):
+        what = error.what if isinstance(error, SemeionError) else "not enough memory for this image"
+        return reason("too-large", what)
+    return reason("not-prepared", error.what if isinstance(error, SemeionError) else str(error).strip().split("\n")[-1])
+
+
+def _outlined(segmenter: Segmenter, manifest: Manifest, given: list[str]) -> tuple[list[Volume], list[str]]:
+    """Return the mask of every image of a case that is measured, and the warnings about the images."""
+    measured, how = manifest.measured, manifest.segmentation
+    if measured is None or how is None:
+        raise ValueError("the model measures nothing")
+    volumes = read_volumes(given, manifest)
+    groups = volumes
+    if manifest.inputs.groups > 1 and len(volumes) == 1:
+        groups = planes_of(volumes[0], manifest.inputs.groups)
+    drawn: list[Volume] = []
+    said: list[str] = []
+    for number in range(len(measured.measurements.images)):
+        own = [groups[number]] if manifest.inputs.groups > 1 else volumes
+        labels, prepared = segmenter.segment(own)
+        said += volume_remarks(own, prepared.notes, manifest.inputs)
+        # Whether the size of a voxel is known is said of the image, and measuring asks it of the mask.
+        drawn.append(replace(as_values(labels, how.values), notes=prepared.notes))
+    return drawn, said
 
 
 def explanation(trees: TreeMember, x: np.ndarray, call: int, manifest: Manifest) -> str:

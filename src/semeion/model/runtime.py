@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import math
 import os
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from semeion.cohort.arrays import image_of
 from semeion.cohort.image import Image
-from semeion.cohort.reading import read_image
-from semeion.errors import ImageError, InputError
+from semeion.errors import InputError
 from semeion.model.averaged import image_manifest
 from semeion.model.cases import Case, Wanted, list_cases
-from semeion.model.combine import Floats, calibrate, called, combine_members, from_logits, temperatures
+from semeion.model.classifier import Classifier, read_picture
+from semeion.model.combine import Floats
 from semeion.model.engine import Engine, Kind, open_engine
-from semeion.model.findings import Finding, columns, frame, reason
-from semeion.model.gate import remarks, volume_remarks, why_unread
+from semeion.model.findings import Finding, columns, frame
 from semeion.model.manifest import Manifest, Member, Task
 from semeion.model.mask_findings import mask_findings, read_volumes
 from semeion.model.masks import Format, prepare_folder
@@ -34,11 +26,8 @@ from semeion.model.measured import measured_findings, open_trees
 from semeion.model.package import check_engine_fits, open_folder, read_listed, takes
 from semeion.model.segment import Segmenter, as_values, segmenter_of
 from semeion.model.trees import TreeMember
-from semeion.parallel import ordered_map, usable_cores
-from semeion.prepare.case import case_shape, prepare_case
-from semeion.prepare.case import read_case as read_images
+from semeion.parallel import usable_cores
 from semeion.prepare.spec import Preparation
-from semeion.prepare.transform import prepare_image
 from semeion.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -46,10 +35,6 @@ if TYPE_CHECKING:
 
     from semeion.cohort.volume import Volume
     from semeion.model.cases import Images
-
-_BATCH = 64
-_BATCH_PIXELS = 1 << 19
-"""A batch holds at most this many pixels, so that the activations of large inputs stay within memory."""
 
 
 def load_model(path: str | os.PathLike[str], *, threads: int | None = None, engine: Kind = "onnxruntime") -> Model:
@@ -77,15 +62,6 @@ def load_model(path: str | os.PathLike[str], *, threads: int | None = None, engi
     folder = Path(path)
     manifest, digest = open_folder(folder)
     return Model(folder, manifest, digest, threads=threads, engine=engine)
-
-
-@dataclass(frozen=True)
-class _Prepared:
-    """One case after reading: the network's input, or why there is none."""
-
-    case: Case
-    array: npt.NDArray[np.uint8] | None
-    reasons: tuple[str, ...]
 
 
 class Model:
@@ -151,15 +127,15 @@ class Model:
             float64 (M, N, K): each member's probabilities of the K classes (multi-label: that label k is present;
             regression: K = 1, the value in the target's unit), before combination and calibration.
         """
-        return np.stack([from_logits(engine.run(batch), self.task) for engine in self._open()])
+        return self._classifier().raw(batch)
 
     def combined(self, batch: npt.NDArray[np.uint8]) -> Floats:
         """Return the mean over the members, float64 (N, K), before calibration."""
-        return combine_members(self.raw(batch), self.task)
+        return self._classifier().combined(batch)
 
     def calibrated(self, combined: npt.ArrayLike) -> Floats:
         """Return combined probabilities (N, K) after the shipped calibration; a regression's values unchanged."""
-        return calibrate(combined, self.task, temperatures(self.manifest.calibration, self.classes))
+        return self._classifier().calibrated(combined)
 
     def probabilities(self, batch: npt.NDArray[np.uint8]) -> Floats:
         """Return combined, calibrated probabilities (regression: values) of prepared images, float64 (N, K)."""
@@ -225,7 +201,7 @@ class Model:
             return mask_findings(
                 self.segmenter(), self.manifest, self.hash, cases, progress or Silent(), folder, mask_format
             )
-        return self._run(cases, jobs or usable_cores(), progress or Silent())
+        return self._classifier().findings(cases, jobs or usable_cores(), progress or Silent())
 
     def predict(self, images: Images, *, jobs: int | None = None, progress: Progress | None = None) -> pd.DataFrame:
         """Return the findings of `images` as a data frame with the columns of :attr:`columns`.
@@ -247,8 +223,7 @@ class Model:
         steps = self.manifest.preparation
         if not isinstance(steps, Preparation):
             raise InputError("the model takes volumes", where=str(self.path), fix="give volumes to predict or segment")
-        image = read_image(source) if isinstance(source, str) else image_of(source, "array", "npy")
-        return image, prepare_image(image, steps)
+        return read_picture(source, steps)
 
     def segmenter(self) -> Segmenter:
         """Return what turns volumes into masks.
@@ -302,8 +277,11 @@ class Model:
         if own is None:
             return None
         model = Model(self.path, own, self.hash, threads=self._threads, engine=self._kind)
-        model._open()
-        return lambda case: model._judge([model._prepare(case)])[0]
+        classifier = model._classifier()
+        return lambda case: classifier.judge([classifier.prepare(case)])[0]
+
+    def _classifier(self) -> Classifier:
+        return Classifier(self.manifest, self.hash, self._open())
 
     def _open(self) -> list[Engine]:
         with self._opening:
@@ -318,123 +296,3 @@ class Model:
         engine = open_engine(data, self._threads, where=where, kind=self._kind, takes=takes(self.manifest))
         check_engine_fits(self.manifest, member.name, engine)
         return engine
-
-    def _run(self, cases: Sequence[Case], jobs: int, progress: Progress) -> Iterator[Finding]:
-        steps, inputs = self.manifest.preparation, self.manifest.inputs
-        pixels = math.prod(case_shape(steps, inputs.images, inputs.groups)[1:])
-        size = max(1, min(_BATCH, _BATCH_PIXELS // pixels))
-        prepared = ordered_map(self._prepare, cases, jobs=jobs)
-        running: deque[Future[list[Finding]]] = deque()
-        progress.start("Reading images", len(cases))
-        with ThreadPoolExecutor(1) as networks:
-            while group := list(islice(prepared, size)):
-                running.append(networks.submit(self._judge, group))
-                while len(running) > 2:
-                    yield from _report(running.popleft(), progress)
-            while running:
-                yield from _report(running.popleft(), progress)
-        progress.finish()
-
-    def _prepare(self, case: Case) -> _Prepared:
-        if case.source is None:
-            return _Prepared(case, None, (reason("missing-file", "the table names no image for this case"),))
-        if None in case.others:
-            name = self.manifest.inputs.names[1 + case.others.index(None)]
-            return _Prepared(case, None, (reason("missing-file", f"the table names no image {name!r} for this case"),))
-        try:
-            array, said = self._read(case)
-        except ImageError as error:
-            return _Prepared(case, None, (reason(*why_unread(case.source, error)),))
-        except InputError as error:
-            return _Prepared(case, None, (reason("not-prepared", error.what),))
-        except (RuntimeError, ValueError, cv2.error) as error:  # one odd image must not lose the thousand others
-            return _Prepared(case, None, (reason("not-prepared", str(error)),))
-        except MemoryError:
-            return _Prepared(case, None, (reason("too-large", "not enough memory to decode the image"),))
-        except OSError as error:
-            return _Prepared(case, None, (reason("unreadable", error.strerror or str(error)),))
-        return _Prepared(case, array, tuple(reason(*_split(text)) for text in said))
-
-    def _read(self, case: Case) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
-        """Return a case as the networks see it, and the warnings about it."""
-        inputs, steps = self.manifest.inputs, self.manifest.preparation
-        if case.source is None:
-            raise ValueError("a case without an image")
-        if not self.manifest.volumes and inputs.images == 1:
-            image, array = self.read_case(case.source)
-            return array, remarks(image, array, inputs)
-        references = [source for source in (case.source, *case.others) if isinstance(source, str)]
-        read = read_images(references, steps, inputs.groups, names=inputs.names)
-        array = prepare_case(read, steps, inputs.groups)
-        if array.shape != case_shape(steps, inputs.images, inputs.groups):
-            raise ImageError(
-                f"{len(read)} images were given and a case has {inputs.images}",
-                where=case.image,
-                fix=f"give {', '.join(inputs.names) or 'one image'}",
-            )
-        volumes = [image for image in read if not isinstance(image, Image)]
-        if volumes:
-            return array, volume_remarks(volumes, [note for volume in volumes for note in volume.notes], inputs)
-        pictures = [image for image in read if isinstance(image, Image)]
-        each = np.split(array, len(pictures))
-        found = [text for one, own in zip(pictures, each, strict=True) for text in remarks(one, own, inputs)]
-        return array, tuple(dict.fromkeys(found))
-
-    def _judge(self, group: Sequence[_Prepared]) -> list[Finding]:
-        arrays = [item.array for item in group if item.array is not None]
-        empty = np.zeros((0, self.manifest.n_outputs))
-        combined = self.combined(np.stack(arrays)) if arrays else empty
-        sound: npt.NDArray[np.bool_] = np.asarray(np.isfinite(combined).all(axis=1))
-        p = np.full_like(combined, np.nan)
-        p[sound] = self.calibrated(combined[sound])
-        found: list[Finding] = []
-        at = 0
-        for item in group:
-            if item.array is None:
-                found.extend(self._failed(item, item.reasons))
-                continue
-            if sound[at]:
-                found.extend(self._called(item, combined[at], p[at]))
-            else:
-                found.extend(self._failed(item, (*item.reasons, reason("not-finite"))))
-            at += 1
-        return found
-
-    def _failed(self, item: _Prepared, reasons: tuple[str, ...]) -> list[Finding]:
-        targets = self.classes if self.task == "multilabel" else (self.manifest.target,)
-        case = item.case
-        return [Finding(case.case_id, case.image, target, "failed", None, (), reasons, self.hash) for target in targets]
-
-    def _called(self, item: _Prepared, combined: Floats, p: Floats) -> list[Finding]:
-        case, manifest = item.case, self.manifest
-
-        def finding(target: str, call: str | float, shown: Sequence[float], raw: Sequence[float]) -> Finding:
-            numbers = tuple(map(float, shown)), tuple(map(float, raw))
-            return Finding(
-                case.case_id, case.image, target, "called", call, numbers[0], item.reasons, self.hash, numbers[1]
-            )
-
-        if manifest.task == "regression":
-            return [finding(manifest.target, float(p[0]), (), combined.tolist())]
-        calls = called(p[None], manifest.task, self.classes, manifest.positive, manifest.operating_point)
-        if manifest.task == "multilabel":
-            return [
-                finding(label, ("absent", "present")[calls[0, k]], (1 - p[k], p[k]), (1 - combined[k], combined[k]))
-                for k, label in enumerate(self.classes)
-            ]
-        return [finding(manifest.target, self.classes[calls[0]], p.tolist(), combined.tolist())]
-
-
-def _report(running: Future[list[Finding]], progress: Progress) -> Iterator[Finding]:
-    cases = 0
-    last = None
-    for finding in running.result():
-        if finding.case_id != last:
-            cases, last = cases + 1, finding.case_id
-        yield finding
-    progress.advance(cases)
-
-
-def _split(text: str) -> tuple[str, str]:
-    code, _, rest = text.partition(": ")
-    return code, rest

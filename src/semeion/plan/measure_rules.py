@@ -108,7 +108,9 @@ def make_measured_plan(
     if heart:
         pieces = [f"largest:{n + 1}" for n in range(len(take.structures))]
         use = untried(segmentation.use, arm, pieces, "a chamber and its wall are one piece each")
-    choice = segmentation.choice.model_copy(update={"arm": arm.name, "why": {"arm": why_first_arm(arm)}})
+    choice = segmentation.choice.model_copy(
+        update={"arm": arm.name, "why": {**segmentation.choice.why, "arm": why_first_arm(arm)}}
+    )
     networks = segmentation.model_copy(update={"use": use, "choice": choice, "arms": [arm]})
     networks = networks.model_copy(
         update={"members": [member.model_copy(update={"arm": arm.name}) for member in networks.members]}

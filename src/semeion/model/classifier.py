@@ -1,0 +1,212 @@
+"""Cases of a model that classifies or measures a value: read ahead on threads, judged in batches."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from semeion.cohort.arrays import image_of
+from semeion.cohort.image import Image
+from semeion.cohort.reading import read_image
+from semeion.errors import ImageError, InputError
+from semeion.model.cases import Case
+from semeion.model.combine import Floats, calibrate, called, combine_members, from_logits, temperatures
+from semeion.model.engine import Engine
+from semeion.model.findings import Finding, reason
+from semeion.model.gate import remarks, volume_remarks, why_unread
+from semeion.model.manifest import Manifest
+from semeion.parallel import ordered_map
+from semeion.prepare.case import case_shape, prepare_case
+from semeion.prepare.case import read_case as read_images
+from semeion.prepare.spec import Preparation
+from semeion.prepare.transform import prepare_image
+from semeion.prepare.volume_spec import VolumePreparation
+from semeion.progress import Progress
+
+_BATCH = 64
+_BATCH_PIXELS = 1 << 19
+"""A batch holds at most this many pixels, so that the activations of large inputs stay within memory."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One case after reading: the network's input, or why there is none."""
+
+    case: Case
+    array: npt.NDArray[np.uint8] | None
+    reasons: tuple[str, ...]
+
+
+def read_picture(source: str | npt.NDArray[np.uint8], steps: Preparation) -> tuple[Image, npt.NDArray[np.uint8]]:
+    """Return one image as read, and as the networks see it: uint8 (C, H, W).
+
+    Raises
+    ------
+    InputError
+        When the image cannot be read or prepared.
+    """
+    image = read_image(source) if isinstance(source, str) else image_of(source, "array", "npy")
+    return image, prepare_image(image, steps)
+
+
+class Classifier:
+    """Reads, prepares and judges cases with a model's networks.
+
+    Parameters
+    ----------
+    manifest, digest
+        What the model is, and its hash for the findings.
+    engines
+        One a member, in their order.
+    """
+
+    def __init__(self, manifest: Manifest, digest: str, engines: Sequence[Engine]) -> None:
+        self.manifest, self.hash, self.engines = manifest, digest, engines
+        self.classes = tuple(manifest.classes)
+
+    def raw(self, batch: npt.NDArray[np.uint8]) -> Floats:
+        """Return every member's probabilities, float64 (M, N, K), of prepared cases."""
+        return np.stack([from_logits(engine.run(batch), self.manifest.task) for engine in self.engines])
+
+    def combined(self, batch: npt.NDArray[np.uint8]) -> Floats:
+        """Return the mean over the members, float64 (N, K), before calibration."""
+        return combine_members(self.raw(batch), self.manifest.task)
+
+    def calibrated(self, combined: npt.ArrayLike) -> Floats:
+        """Return combined probabilities (N, K) after the shipped calibration; a regression's values unchanged."""
+        return calibrate(combined, self.manifest.task, temperatures(self.manifest.calibration, self.classes))
+
+    def findings(self, cases: Sequence[Case], jobs: int, progress: Progress) -> Iterator[Finding]:
+        """Yield one finding a case (and label), in order; only a few batches are in memory."""
+        steps, inputs = self.manifest.preparation, self.manifest.inputs
+        pixels = math.prod(case_shape(steps, inputs.images, inputs.groups)[1:])
+        size = max(1, min(_BATCH, _BATCH_PIXELS // pixels))
+        prepared = ordered_map(self.prepare, cases, jobs=jobs)
+        running: deque[Future[list[Finding]]] = deque()
+        progress.start("Reading images", len(cases))
+        with ThreadPoolExecutor(1) as networks:
+            while group := list(islice(prepared, size)):
+                running.append(networks.submit(self.judge, group))
+                while len(running) > 2:
+                    yield from _report(running.popleft(), progress)
+            while running:
+                yield from _report(running.popleft(), progress)
+        progress.finish()
+
+    def prepare(self, case: Case) -> Prepared:
+        """Read and prepare one case; what went wrong is among its reasons."""
+        if case.source is None:
+            return Prepared(case, None, (reason("missing-file", "the table names no image for this case"),))
+        if None in case.others:
+            name = self.manifest.inputs.names[1 + case.others.index(None)]
+            return Prepared(case, None, (reason("missing-file", f"the table names no image {name!r} for this case"),))
+        try:
+            array, said = self._read(case)
+        except ImageError as error:
+            return Prepared(case, None, (reason(*why_unread(case.source, error)),))
+        except InputError as error:
+            return Prepared(case, None, (reason("not-prepared", error.what),))
+        except (RuntimeError, ValueError, cv2.error) as error:  # one odd image must not lose the thousand others
+            return Prepared(case, None, (reason("not-prepared", str(error)),))
+        except MemoryError:
+            return Prepared(case, None, (reason("too-large", "not enough memory to decode the image"),))
+        except OSError as error:
+            return Prepared(case, None, (reason("unreadable", error.strerror or str(error)),))
+        return Prepared(case, array, tuple(reason(*_split(text)) for text in said))
+
+    def _read(self, case: Case) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
+        """Return a case as the networks see it, and the warnings about it."""
+        inputs, steps = self.manifest.inputs, self.manifest.preparation
+        if case.source is None:
+            raise ValueError("a case without an image")
+        if isinstance(steps, Preparation) and inputs.images == 1:
+            image, array = read_picture(case.source, steps)
+            return array, remarks(image, array, inputs)
+        references = [source for source in (case.source, *case.others) if isinstance(source, str)]
+        read = read_images(references, steps, inputs.groups, names=inputs.names)
+        array = prepare_case(read, steps, inputs.groups)
+        if array.shape != case_shape(steps, inputs.images, inputs.groups):
+            raise ImageError(
+                f"{len(read)} images were given and a case has {inputs.images}",
+                where=case.image,
+                fix=f"give {', '.join(inputs.names) or 'one image'}",
+            )
+        volumes = [image for image in read if not isinstance(image, Image)]
+        if volumes:
+            from semeion.prepare.volume import unstated_units
+
+            unstated = unstated_units(volumes, steps) if isinstance(steps, VolumePreparation) else []
+            notes = [note for volume in volumes for note in volume.notes]
+            return array, volume_remarks(volumes, [*notes, *unstated], inputs)
+        pictures = [image for image in read if isinstance(image, Image)]
+        each = np.split(array, len(pictures))
+        found = [text for one, own in zip(pictures, each, strict=True) for text in remarks(one, own, inputs)]
+        return array, tuple(dict.fromkeys(found))
+
+    def judge(self, group: Sequence[Prepared]) -> list[Finding]:
+        """Return the findings of prepared cases."""
+        arrays = [item.array for item in group if item.array is not None]
+        empty = np.zeros((0, self.manifest.n_outputs))
+        combined = self.combined(np.stack(arrays)) if arrays else empty
+        sound: npt.NDArray[np.bool_] = np.asarray(np.isfinite(combined).all(axis=1))
+        p = np.full_like(combined, np.nan)
+        p[sound] = self.calibrated(combined[sound])
+        found: list[Finding] = []
+        at = 0
+        for item in group:
+            if item.array is None:
+                found.extend(self._failed(item, item.reasons))
+                continue
+            if sound[at]:
+                found.extend(self._called(item, combined[at], p[at]))
+            else:
+                found.extend(self._failed(item, (*item.reasons, reason("not-finite"))))
+            at += 1
+        return found
+
+    def _failed(self, item: Prepared, reasons: tuple[str, ...]) -> list[Finding]:
+        targets = self.classes if self.manifest.task == "multilabel" else (self.manifest.target,)
+        case = item.case
+        return [Finding(case.case_id, case.image, target, "failed", None, (), reasons, self.hash) for target in targets]
+
+    def _called(self, item: Prepared, combined: Floats, p: Floats) -> list[Finding]:
+        case, manifest = item.case, self.manifest
+
+        def finding(target: str, call: str | float, shown: Sequence[float], raw: Sequence[float]) -> Finding:
+            numbers = tuple(map(float, shown)), tuple(map(float, raw))
+            return Finding(
+                case.case_id, case.image, target, "called", call, numbers[0], item.reasons, self.hash, numbers[1]
+            )
+
+        if manifest.task == "regression":
+            return [finding(manifest.target, float(p[0]), (), combined.tolist())]
+        calls = called(p[None], manifest.task, self.classes, manifest.positive, manifest.operating_point)
+        if manifest.task == "multilabel":
+            return [
+                finding(label, ("absent", "present")[calls[0, k]], (1 - p[k], p[k]), (1 - combined[k], combined[k]))
+                for k, label in enumerate(self.classes)
+            ]
+        return [finding(manifest.target, self.classes[calls[0]], p.tolist(), combined.tolist())]
+
+
+def _report(running: Future[list[Finding]], progress: Progress) -> Iterator[Finding]:
+    cases = 0
+    last = None
+    for finding in running.result():
+        if finding.case_id != last:
+            cases, last = cases + 1, finding.case_id
+        yield finding
+    progress.advance(cases)
+
+
+def _split(text: str) -> tuple[str, str]:
+    code, _, rest = text.partition(": ")
+    return code, rest
