@@ -13,8 +13,9 @@ from semeion.plan.segment_schema import SegmentationPlan
 from semeion.plan.segment_use import untried, why_first_arm
 
 FOLDS = 5
-OUTLINE_SECONDS = 0.5
-"""Seconds to outline one volume with one network, kept from the budget beforehand."""
+OUTLINE_SECONDS, MEASURE_SECONDS = 1.0, 0.5
+"""Seconds to outline a test volume with one network, and to measure all masks of a volume, kept from the budget
+beforehand; how long the other volumes are outlined, the measured speed of the network tells."""
 IMAGE_SHARE = 0.25
 """Of the budget for networks that see the images themselves."""
 
@@ -24,9 +25,22 @@ def pairs_of(folds: int) -> int:
     return folds * (folds - 1) // 2
 
 
-def reserve_for_measuring(volumes: int, folds: int) -> float:
-    """Return seconds kept for outlining every volume by all networks that may, measuring and classifying."""
-    return 60.0 + OUTLINE_SECONDS * volumes * (folds - 1)
+def looks_of(folds: int) -> int:
+    """Return the networks that outline a case outside the test cases: those that its fold was left out of."""
+    return folds - 1
+
+
+def reserve_for_measuring(volumes: int, tested: int, folds: int) -> float:
+    """Return seconds kept for outlining test volumes, and for measuring and classifying.
+
+    Parameters
+    ----------
+    volumes, tested
+        Of all cases, and of the test cases among them.
+    folds
+        As many networks ship, and outline test cases.
+    """
+    return 60.0 + MEASURE_SECONDS * volumes + OUTLINE_SECONDS * tested * folds
 
 
 def plan_image_validation(folds: int = FOLDS) -> ValidationPlan:

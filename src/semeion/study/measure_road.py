@@ -24,7 +24,7 @@ from semeion.measure.spec import Measurements
 from semeion.plan.crossfit import CrossFit, cross_fit
 from semeion.plan.files import read_plan_as, write_plan
 from semeion.plan.fingerprint import fingerprint
-from semeion.plan.measure_rules import FOLDS, make_measured_plan, pairs_of, reserve_for_measuring
+from semeion.plan.measure_rules import FOLDS, looks_of, make_measured_plan, pairs_of, reserve_for_measuring
 from semeion.plan.measure_schema import MeasuredPlan
 from semeion.plan.rules import Wishes
 from semeion.plan.splits import Sides
@@ -277,9 +277,9 @@ def plan_measured(
         images, aside = plan_image_networks(cohort, facts, options, progress, file), image_seconds(options)
         used += monotonic() - began
     take = measurements_of(cohort)
-    kept = reserve_for_measuring(len(volumes.table), FOLDS)
     # Which volumes each network sees, the pairs decide; test cases shape nothing.
     learned = ~(volumes.table["split"] == "test").to_numpy(dtype=bool)
+    kept = reserve_for_measuring(len(learned), int((~learned).sum()), FOLDS)
     table = volumes.table[learned].reset_index(drop=True)
     table["split"] = pd.Series(pd.NA, index=table.index, dtype="str")
     own, seen = replace(volumes, table=table), seen[learned].reset_index(drop=True)
@@ -291,6 +291,7 @@ def plan_measured(
         used=used + kept + aside,
         machine_file=None if machines is None else machines / "machine.json",
         folds=pairs_of(FOLDS),
+        looks=looks_of(FOLDS),
     )
     budget = networks.budget.model_copy(update={"reserve": networks.budget.reserve + kept + aside})
     if images is not None:

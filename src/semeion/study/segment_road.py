@@ -85,6 +85,7 @@ def plan_segmentation(
     used: float = 0.0,
     machine_file: Path | None = None,
     folds: int = 0,
+    looks: int = 0,
 ) -> SegmentationPlan:
     """Measure the machine and decide everything.
 
@@ -102,6 +103,8 @@ def plan_segmentation(
         Where the measurement is kept; read when it exists.
     folds
         Networks that each leave some of the cases out; 0 when none are wanted.
+    looks
+        Times that every case is outlined after learning; 0: as validation needs.
     """
     began = monotonic()
     # Refuses a cohort that cannot be divided before time is spent on measuring.
@@ -113,7 +116,7 @@ def plan_segmentation(
         still_to_prepare=_reading_seconds(cohort),
         seed=options.seed,
     )
-    return make_segmentation_plan(known, machine, wishes, folds=folds)
+    return make_segmentation_plan(known, machine, wishes, folds=folds, looks=looks)
 
 
 def _plan(
