@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from plan.outlined import plan_of
 from semeion.cli.app import run
-from semeion.cli.words import figure, print_findings, print_metrics, print_run
+from semeion.cli.words import figure, print_findings, print_metrics, print_plan, print_run
 from semeion.study import Run
 from support.tiny import PATIENT, TinyRun
 
@@ -75,3 +76,11 @@ def test_a_report_is_written_anew(tiny_run: TinyRun, capsys: Said, tmp_path: Pat
     plain = (copy / "report.html").stat().st_size
     assert run(["report", str(copy)], 0.0) == 0
     assert (copy / "report.html").stat().st_size > plain
+
+
+def test_a_plan_of_outlines_says_what_is_tried(capsys: Said, tmp_path: Path) -> None:
+    print_plan(plan_of(split=["train"] * 48 + ["test"] * 12, speed=4e6), tmp_path / "plan.yaml")
+    shown = capsys.readouterr().out
+    assert "arm 3d: U-Net" in shown
+    assert "each arm learns for trial_share of the time" in shown
+    assert "deep supervision: the arm and its twin without deep supervision learn equally long" in shown

@@ -172,6 +172,8 @@ def _print_outlines(plan: SegmentationPlan) -> None:
             print(f"  {reason}")
     print(f"{len(plan.members)} networks, {sum(member.steps for member in plan.members)} steps")
     print(f"  {plan.validation.why.get('scheme', '')}; {plan.choice.why.get('arm', '')}")
+    if "supervision_tried" in plan.choice.why:
+        print(f"  deep supervision: {plan.choice.why['supervision_tried']}")
 
 
 def _print_networks(plan: Plan) -> None:
