@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ import SimpleITK as sitk
 from semeion.artefacts import read_json
 from semeion.cohort.cohort import CohortOptions
 from semeion.errors import InputError, Interrupted
+from semeion.measure.features import feature_definitions
+from semeion.measure.spec import Measurements
 from semeion.model.runtime import load_model
 from semeion.plan.crossfit import CrossFit
 from semeion.plan.files import read_plan_as, write_plan
@@ -297,3 +300,73 @@ def test_volumes_without_a_scale_are_refused(balls: Path, tmp_path: Path) -> Non
     rows.to_csv(tmp_path / "voxels.csv", index=False)
     with pytest.raises(InputError, match="18 of 18 volumes do not say how large a voxel is"):
         go(tmp_path / "voxels.csv", ball_plan(), tmp_path / "run", {"1": "ball"})
+
+
+@pytest.fixture(scope="module", name="textured")
+def _textured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table of 18 patients with the channels t1 and t2: balls of one size, smooth or rough in t2 alone."""
+    folder = tmp_path_factory.mktemp("textured")
+    rng = np.random.default_rng(2)
+    rows = []
+    k, j, i = np.mgrid[:8, :16, :16] - np.array([3.5, 7.5, 7.5]).reshape(3, 1, 1, 1)
+    inside = k**2 + j**2 + i**2 < 4.5**2
+    for number in range(18):
+        # Another gain for each image, as of scanners: intensities say nothing until they are scaled.
+        gain, rough = rng.uniform(0.5, 2.0), number % 2 == 1
+        row = {"case_id": f"ball {number}", "patient_id": f"P{number}", "group": "rough" if rough else "smooth"}
+        for name, spread in (("t1", 30), ("t2", 160 if rough else 30)):
+            voxels = rng.normal(300, 40, inside.shape) * ~inside + rng.normal(1000, spread, inside.shape) * inside
+            row[f"image.{name}"] = write_volume(
+                folder / f"{number}.{name}.nii.gz", (gain * voxels).clip(1, 4000).astype(np.int16)
+            ).name
+        row["mask"] = write_volume(folder / f"{number}-mask.nii.gz", inside.astype(np.uint8)).name
+        rows.append(row)
+    pd.DataFrame(rows).to_csv(folder / "cohort.csv", index=False)
+    return folder / "cohort.csv"
+
+
+def textured_plan() -> MeasuredPlan:
+    """Return a plan that measures intensity and texture of the ball in both channels."""
+    plan = ball_plan(target=("group", "rough", "smooth")).model_dump(by_alias=True)
+    take = plan["measurements"]["take"]
+    take |= {"intensity": True, "texture": True, "channels": ["t1", "t2"]}
+    plan["measurements"]["features"] = list(feature_definitions(Measurements(**take)))
+    preparation = plan["segmentation"]["preparation"]
+    preparation |= {"channels": ["t1", "t2"], "intensity": preparation["intensity"] * 2}
+    return MeasuredPlan.model_validate(plan)
+
+
+def test_intensity_and_texture_are_measured_in_each_channel_and_ship(textured: Path, tmp_path: Path) -> None:
+    write_plan(textured_plan(), tmp_path / "plan.yaml")
+    cohort = CohortOptions(target="group", structures={"1": "ball"}, channels=("*",))
+    options = RunOptions(cohort, plan=str(tmp_path / "plan.yaml"), jobs=1)
+    run = start_run(textured, options, tmp_path / "run", Silent())
+    evidence, table = read_json(run / "evidence.json"), predictions_of(run)
+    assert evidence["metrics"]["oof"]["accuracy"]["value"] > 0.85
+    # Only what is seen in t2 tells the groups.
+    assert next(iter(evidence["measured"]["importance"])).startswith("t2_ball_")
+    # As the network sees it, since the images have no unit: the gain of a scanner is gone.
+    means = [read_json(file)["joint"]["t1_ball_intensity_mean"] for file in sorted((run / "measured").glob("*.json"))]
+    assert np.std(means) / np.mean(means) < 0.05
+    rows = pd.read_csv(textured)
+    for name in ("image.t1", "image.t2"):
+        rows[name] = [str(textured.parent / file) for file in rows[name]]
+    found = load_model(run / "model", threads=1).predict(rows[["case_id", "image.t1", "image.t2"]])
+    assert found["status"].eq("called").all()
+    assert (found["call"] == rows["group"]).mean() > 0.85
+    assert found["explanation"].str.contains("ball in t").all()
+    assert table["p_rough"].notna().all()
+
+
+def test_more_to_measure_than_the_plan_says_is_refused(textured: Path, tmp_path: Path) -> None:
+    write_plan(textured_plan(), tmp_path / "plan.yaml")
+    cohort = CohortOptions(target="group", structures={"1": "ball"}, channels=("*",))
+    options = RunOptions(cohort, plan=str(tmp_path / "plan.yaml"), jobs=1, measure=("intensity",))
+    with pytest.raises(InputError, match="what is measured stands in the plan"):
+        start_run(textured, options, tmp_path / "run", Silent())
+    other = textured_plan().model_dump(by_alias=True)
+    other["measurements"]["take"]["channels"] = ["t2"]
+    other["measurements"]["features"] = ["ball_volume_ml"]
+    write_plan(MeasuredPlan.model_validate(other), tmp_path / "plan.yaml")
+    with pytest.raises(InputError, match=r"the channels to be measured \['t2'\], and the table has \['t1', 't2'\]"):
+        start_run(textured, replace(options, measure=()), tmp_path / "run", Silent())

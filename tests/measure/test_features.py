@@ -48,6 +48,36 @@ def test_regions_are_named_by_image_and_structure():
     assert feature_definitions(two)["after_lesion_volume_ml"].title.startswith("lesion at after: ")
 
 
+def test_intensity_and_texture_are_measured_in_every_channel():
+    spec = Measurements(
+        kind="regions",
+        images=[""],
+        structures={"anterior": 1, "posterior": 2},
+        intensity=True,
+        texture=True,
+        channels=["t1", "t2"],
+    )
+    mask = np.zeros((1, 6, 24, 24), np.uint8)
+    mask[0, 1:4, 5:9, 5:9] = 1
+    values = np.random.default_rng(0).normal(100, 10, (1, 6, 24, 24))
+    planes = [Volume(values, GRID), Volume(values + 50, GRID)]
+    found = measure_case([Volume(mask, GRID)], spec, [planes], where="case 1")
+    assert list(found) == list(feature_definitions(spec))
+    inside = values[mask > 0]
+    assert found["t1_anterior_intensity_mean"] == pytest.approx(inside.mean())
+    assert found["t2_anterior_intensity_mean"] == pytest.approx(inside.mean() + 50)
+    # Bins follow the region's own range, so a shift of all intensities changes no texture.
+    assert found["t1_anterior_glcm_contrast"] == pytest.approx(found["t2_anterior_glcm_contrast"])
+    assert np.isnan(found["t1_posterior_intensity_mean"])
+    assert feature_definitions(spec)["t1_anterior_intensity_mean"].title.startswith("anterior in t1: ")
+    alone = spec.model_copy(update={"channels": [], "texture": False})
+    single = measure_case([Volume(mask, GRID)], alone, [planes[:1]], where="case 1")
+    assert single["anterior_intensity_mean"] == pytest.approx(inside.mean())
+    assert list(single) == list(feature_definitions(alone))
+    with pytest.raises(ValueError, match="an image has not the channels t1, t2"):
+        measure_case([Volume(mask, GRID)], spec, [planes[:1]], where="case 1")
+
+
 def test_intensity_needs_the_images():
     spec = Measurements(kind="regions", images=[""], structures={"lesion": 1}, intensity=True)
     with pytest.raises(ValueError, match="1 masks and 0 images for 1 names"):

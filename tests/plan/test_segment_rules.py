@@ -239,7 +239,9 @@ def test_time_that_folds_need_for_choices_is_learned_in():
     entry = machine_of(facts).measured[0]
     assert plan_reserve(facts, 2700.0, entry, 2) < plan_reserve(facts, 2700.0, entry)
     facts, wishes = facts_of(), Wishes(budget=2700.0)
-    plans = [make_segmentation_plan(facts, machine_of(facts), wishes, folds=3, looks=looks) for looks in (1, 2, 0, 4)]
+    plans = [
+        make_segmentation_plan(facts, machine_of(facts), wishes, folds=3, outlines=count) for count in (1, 2, 0, 4)
+    ]
     reserves = [plan.budget.reserve for plan in plans]
     assert reserves[0] < reserves[1] == reserves[2] < reserves[3]
     assert plans[0].members[0].steps > plans[3].members[0].steps

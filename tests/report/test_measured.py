@@ -55,7 +55,8 @@ def test_the_page_says_what_drove_cases_wrong_ones_first(run: Path) -> None:
     assert "1 case could not be measured" in page
     assert "could not be taken" in page
     assert "no case has both values" in page
-    assert "Limits of agreement" in page
+    assert "limits of agreement" in page
+    assert "Lower limit" in page
     for name in ("measured-importance", "measured-masks-0"):
         assert f'id="{name}-title"' in page
     assert "outlines structures in volumes" in page

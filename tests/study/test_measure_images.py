@@ -93,4 +93,12 @@ def test_another_budget_keeps_the_share() -> None:
     assert plan.segmentation.budget.reserve == 200.0
     give_budget(plan, 1200.0)
     assert plan.segmentation.budget.reserve == 300.0
+    # As an executed plan, whose steps are fixed, and given a budget again.
+    give_budget(plan, None)
+    assert plan.segmentation.budget.reserve == 300.0
+    give_budget(plan, 1200.0)
+    assert plan.segmentation.budget.reserve == 300.0
+    plan.images.share = 0.5
+    give_budget(plan, plan.budget.seconds)
+    assert plan.segmentation.budget.reserve == 600.0
     assert type(plan).model_validate(plan.model_dump(by_alias=True)) == plan

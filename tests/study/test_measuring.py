@@ -14,6 +14,7 @@ from semeion.artefacts import read_json
 from semeion.cohort.cohort import Cohort, Target
 from semeion.cohort.roles import ImageRole
 from semeion.cohort.volume import Grid, Volume
+from semeion.errors import InputError
 from semeion.measure.features import feature_definitions
 from semeion.plan.crossfit import cross_fit
 from semeion.prepare.volume_spec import VolumePreparation
@@ -60,6 +61,14 @@ def test_a_frame_is_a_row_of_its_own_and_channels_stay_together(tmp_path: Path) 
     assert volumes.images.names == ("FLAIR", "T1")
     assert volumes.table["image.T1"].iloc[4].endswith("4.T1.nii.gz")
     assert measurements_of(channels).images == [""]
+    assert not measurements_of(channels).intensity
+    seen = measurements_of(channels, ("intensity", "texture"))
+    assert seen.intensity
+    assert seen.texture
+    assert seen.channels == list(channels.images.names)
+    with pytest.raises(InputError, match="is measured by its masks alone") as refused:
+        measurements_of(frames, ("intensity",))
+    assert refused.value.where == "--measure"
 
 
 class Marking:

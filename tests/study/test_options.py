@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 
 from semeion.cohort.cohort import CohortOptions
 from semeion.errors import InputError
-from semeion.study.options import RunOptions, parse_duration, refuse_images_alone, source_path
+from semeion.study.options import (
+    RunOptions,
+    parse_duration,
+    parse_measured,
+    refuse_without_structures,
+    source_path,
+)
 
 
 @pytest.mark.parametrize(
@@ -61,6 +67,23 @@ def test_the_parts_of_a_duration_add_up(hours: int, minutes: int, seconds: int) 
         assert parse_duration(f"{hours}h{minutes}m{seconds}s") == total
 
 
+def test_what_is_measured_besides_size_and_shape() -> None:
+    assert parse_measured(None) == ()
+    assert parse_measured("size") == ()
+    assert parse_measured("texture, intensity") == ("intensity", "texture")
+    with pytest.raises(InputError) as caught:
+        parse_measured("intensity,textur")
+    assert str(caught.value) == (
+        "--measure: 'textur' cannot be measured, did you mean 'texture'?; write intensity, or intensity,texture; size "
+        "and shape are always measured"
+    )
+    with pytest.raises(InputError, match="--measure: intensity of structures is to be measured, and no structure is"):
+        refuse_without_structures(RunOptions(measure=("intensity",)))
+    options = RunOptions(CohortOptions("group", structures={"1": "ball"}), measure=("intensity", "texture"))
+    assert RunOptions.from_json(json.loads(json.dumps(options.to_json()))) == options
+    assert "measure" not in RunOptions().to_json()
+
+
 def test_options_come_back_from_json_as_they_went() -> None:
     cohort = CohortOptions("finding", "ordinal", None, {"0": "low"}, ("low", "high"), "nhs", covariates=("age",))
     options = RunOptions(cohort, 90.0, 7, "cost=10:1", True, ("patient-overlap",), "plan.yaml", 2, True, ("A.",))
@@ -77,7 +100,7 @@ def test_a_source_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_images_beside_measurements_are_remembered_and_written_only_where_asked() -> None:
     asked = RunOptions(CohortOptions(structures={"1": "lv"}), with_images=True)
-    refuse_images_alone(asked)
+    refuse_without_structures(asked)
     assert RunOptions.from_json(json.loads(json.dumps(asked.to_json()))) == asked
     assert "with_images" not in RunOptions().to_json()
     assert not RunOptions.from_json(RunOptions().to_json()).with_images
@@ -85,4 +108,4 @@ def test_images_beside_measurements_are_remembered_and_written_only_where_asked(
 
 def test_images_beside_nothing_that_is_measured_are_refused() -> None:
     with pytest.raises(InputError, match=r"--with-images: networks that see the images are averaged with measurements"):
-        refuse_images_alone(RunOptions(with_images=True))
+        refuse_without_structures(RunOptions(with_images=True))

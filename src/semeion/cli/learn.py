@@ -20,6 +20,13 @@ WithImages = Annotated[
     typer.Option("--with-images", help="With --structures: average with networks that see the images themselves."),
 ]
 
+Measure = Annotated[
+    str | None,
+    typer.Option(
+        "--measure", help="With --structures: intensity, or intensity,texture, measured besides size and shape."
+    ),
+]
+
 
 def demo(
     context: typer.Context,
@@ -85,6 +92,7 @@ def plan(
     seed: o.Seed = 0,
     operating_point: o.OperatingPoint = "youden",
     with_images: WithImages = False,
+    measure: Measure = None,
     skip_bad: o.SkipBad = False,
     accept: o.Accept = None,
     jobs: o.Jobs = None,
@@ -94,7 +102,7 @@ def plan(
 
     Example: semeion plan cohort.csv --target finding --budget 15m -o plan.yaml
     """
-    from semeion.study.options import RunOptions, parse_duration, source_path
+    from semeion.study.options import RunOptions, parse_duration, parse_measured, source_path
     from semeion.study.planning import write_planned
 
     options = RunOptions(
@@ -106,6 +114,7 @@ def plan(
         tuple(accept or ()),
         jobs=jobs,
         with_images=with_images,
+        measure=parse_measured(measure),
     )
     made = write_planned(source_path(table), options, output, for_terminal(quiet=quiet))
     print_plan(made, output)
@@ -124,6 +133,7 @@ def train(
     seed: o.Seed = 0,
     operating_point: o.OperatingPoint = "youden",
     with_images: WithImages = False,
+    measure: Measure = None,
     skip_bad: o.SkipBad = False,
     accept: o.Accept = None,
     jobs: o.Jobs = None,
@@ -136,7 +146,7 @@ def train(
     Example: semeion train cohort.csv --target finding --group patient_id --budget 15m -o runs/finding
     """
     from semeion.study import Run
-    from semeion.study.options import RunOptions, parse_duration, source_path
+    from semeion.study.options import RunOptions, parse_duration, parse_measured, source_path
     from semeion.study.road import start_run
 
     options = RunOptions(
@@ -149,6 +159,7 @@ def train(
         None if plan_file is None else str(source_path(plan_file)),
         jobs,
         with_images=with_images,
+        measure=parse_measured(measure),
     )
     return _told(Run(start_run(source_path(table), options, output, for_terminal(quiet=quiet), context.obj)))
 

@@ -63,6 +63,10 @@ def agreement(
     entries: dict[str, dict[str, Any]] = {}
     for column, name in enumerate(NAMES):
         entry: dict[str, Any] = {"value": float(whole[column]), "low": None, "high": None}
+        if n < 2 and name.startswith("limit"):
+            few = {"n": n, "n_patients": n_patients, "method": "not computed", "reason": "fewer than 2 cases"}
+            entries[name] = {**entry, "value": None, **few}
+            continue
         entry |= {
             "n": n,
             "n_patients": n_patients,

@@ -10,7 +10,7 @@ from semeion.measure import cardiac, definitions
 from semeion.measure.cardiac import measure_heart
 from semeion.measure.definitions import unit_of
 from semeion.measure.pattern import Definition
-from semeion.measure.region import measure_labels, measurement_names
+from semeion.measure.region import measure_intensities, measure_labels, measurement_names
 from semeion.measure.spec import Measurements
 
 PLACES = ("recist_slice",)
@@ -18,7 +18,7 @@ PLACES = ("recist_slice",)
 
 
 def measure_case(
-    masks: Sequence[Volume], spec: Measurements, images: Sequence[Volume] = (), *, where: str
+    masks: Sequence[Volume], spec: Measurements, images: Sequence[Sequence[Volume]] = (), *, where: str
 ) -> dict[str, float]:
     """Return every measurement of a case, by name, in the order of :func:`feature_definitions`.
 
@@ -29,7 +29,8 @@ def measure_case(
     spec
         What to measure.
     images
-        On the grids of the masks; needed for intensity.
+        Needed for intensity: of each mask the channels of its image, in the order of ``spec.channels`` (or the image
+        alone), each with one plane on the grid of the mask.
     where
         What an error calls the case.
 
@@ -47,20 +48,20 @@ def measure_case(
     """
     if len(masks) != len(spec.images) or (spec.intensity and len(images) != len(masks)):
         raise ValueError(f"{len(masks)} masks and {len(images)} images for {len(spec.images)} names")
+    channels = spec.channels or [""]
+    if spec.intensity and any(len(planes) != len(channels) for planes in images):
+        raise ValueError(f"an image has not the channels {', '.join(channels)}")
     if spec.kind == "heart":
         ed, es = masks
         return measure_heart(ed, es, spec.structures, ed_where=f"{where}, mask ED", es_where=f"{where}, mask ES")
     found: dict[str, float] = {}
     for number, (name, mask) in enumerate(zip(spec.images, masks, strict=True)):
-        measured = measure_labels(
-            mask,
-            spec.structures,
-            images[number] if spec.intensity else None,
-            texture=spec.texture,
-            absent="nothing",
-            where=f"{where}, mask {name}".rstrip(),
-        )
+        what = f"{where}, mask {name}".rstrip()
+        measured = measure_labels(mask, spec.structures, absent="nothing", where=what)
         found |= {_prefixed(name, key): value.value for key, value in measured.items() if not key.endswith(PLACES)}
+        for channel, plane in zip(channels, images[number] if spec.intensity else (), strict=spec.intensity):
+            seen = measure_intensities(mask, spec.structures, plane, texture=spec.texture, where=what)
+            found |= {_prefixed(name, _prefixed(channel, key)): value.value for key, value in seen.items()}
     return found
 
 
@@ -71,12 +72,23 @@ def feature_definitions(spec: Measurements) -> dict[str, Definition]:
     found: dict[str, Definition] = {}
     for image in spec.images:
         for structure in spec.structures:
-            names = measurement_names(image=spec.intensity, texture=spec.texture)
-            for name in (name for name in names if name not in PLACES):
-                base = definitions.DEFINITIONS[name]
-                key = _prefixed(image, f"{structure}_{name}")
-                title = f"{structure}{f' at {image}' if image else ''}: {base.title[:1].lower()}{base.title[1:]}"
-                found[key] = replace(base, name=key, title=title, unit=unit_of(name, None))
+            names = [name for name in measurement_names(image=False, texture=False) if name not in PLACES]
+            found |= _defined(names, image, "", structure)
+        for channel in (spec.channels or [""]) if spec.intensity else []:
+            for structure in spec.structures:
+                names = [one.name for one in (*definitions.STATISTICS, *(definitions.TEXTURE if spec.texture else ()))]
+                found |= _defined(names, image, channel, structure)
+    return found
+
+
+def _defined(names: Sequence[str], image: str, channel: str, structure: str) -> dict[str, Definition]:
+    found: dict[str, Definition] = {}
+    for name in names:
+        base = definitions.DEFINITIONS[name]
+        key = _prefixed(image, _prefixed(channel, f"{structure}_{name}"))
+        place = f"{f' in {channel}' if channel else ''}{f' at {image}' if image else ''}"
+        title = f"{structure}{place}: {base.title[:1].lower()}{base.title[1:]}"
+        found[key] = replace(base, name=key, title=title, unit=unit_of(name, None))
     return found
 
 

@@ -93,9 +93,9 @@ def check_scale(mask: Volume, where: str) -> None:
     Raises
     ------
     InputError
-        When a note of the volume says ``no-spacing``.
+        When a note of the volume says ``no-spacing``, or ``one-slice`` (of unknown thickness).
     """
-    if any(note.split(":")[0] == "no-spacing" for note in mask.notes):
+    if {"no-spacing", "one-slice"} & {note.split(":")[0] for note in mask.notes}:
         raise InputError(
             "the size of a voxel is not known, so that nothing can be measured in mm or ml",
             where=where,

@@ -204,11 +204,7 @@ def measure_region(
         "recist_slice": float(line.slice_index),
     }
     if image is not None:
-        intensities = values_in(region, mask, image, where=where)
-        values |= intensity_measurements(intensities)
-        if texture is not False:
-            settings = TextureSettings() if texture is True else texture
-            values |= texture_measurements(region.inside, intensities, settings)
+        values |= _seen_in(region, mask, image, texture, where)
     unit = image.unit if image is not None else None
     names = measurement_names(image=image is not None, texture=texture is not False)
     return {name: Measurement(name, values[name], unit_of(name, unit)) for name in names}
@@ -254,6 +250,45 @@ def measure_labels(
             measured = measure_region(mask, number, image, texture=texture, where=where)
         found |= {f"{name}_{each}": value for each, value in measured.items()}
     return found
+
+
+def measure_intensities(
+    mask: Volume,
+    labels: Mapping[str, int],
+    image: Volume,
+    *,
+    texture: bool | TextureSettings = False,
+    where: str = THE_MASK,
+) -> dict[str, Measurement]:
+    """Measure what several labelled regions look like in an image: :func:`measure_labels` without size and shape.
+
+    A label without voxels has NaN everywhere.
+
+    Raises
+    ------
+    InputError
+        As :func:`measure_region`.
+    """
+    held = np.unique(labelled(mask, where))
+    names = [definition.name for definition in (*STATISTICS, *(TEXTURE if texture is not False else ()))]
+    found: dict[str, Measurement] = {}
+    for name, number in labels.items():
+        values = dict.fromkeys(names, float("nan"))
+        if number in held:
+            values = _seen_in(find_region(mask, number, where=where), mask, image, texture, where)
+        found |= {f"{name}_{each}": Measurement(each, values[each], unit_of(each, image.unit)) for each in names}
+    return found
+
+
+def _seen_in(
+    region: Region, mask: Volume, image: Volume, texture: bool | TextureSettings, where: str
+) -> dict[str, float]:
+    intensities = values_in(region, mask, image, where=where)
+    values = intensity_measurements(intensities)
+    if texture is not False:
+        settings = TextureSettings() if texture is True else texture
+        values |= texture_measurements(region.inside, intensities, settings)
+    return values
 
 
 def measurement_names(*, image: bool, texture: bool) -> tuple[str, ...]:

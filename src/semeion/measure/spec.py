@@ -28,6 +28,8 @@ class Measurements(BaseModel):
         Number in the mask of each structure.
     intensity, texture
         For ``regions``.
+    channels
+        Names of the channels of an image, in each of which intensity is measured; none when an image is one.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -37,6 +39,7 @@ class Measurements(BaseModel):
     structures: Annotated[dict[Name, Annotated[int, Field(ge=1, le=2**31)]], Field(min_length=1, max_length=200)]
     intensity: bool = False
     texture: bool = False
+    channels: Annotated[list[Name], Field(max_length=50)] = []
 
     @model_validator(mode="after")
     def _possible(self) -> Measurements:
@@ -53,6 +56,10 @@ class Measurements(BaseModel):
                 raise ValueError("a heart is measured by its masks alone")
         if self.texture and not self.intensity:
             raise ValueError("texture is measured with intensity")
+        if self.channels and not self.intensity:
+            raise ValueError("channels are named where intensity is measured")
+        if len(set(self.channels)) != len(self.channels):
+            raise ValueError("a channel is named twice")
         return self
 
 

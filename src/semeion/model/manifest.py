@@ -243,6 +243,9 @@ class Manifest(Part):
             problems.append("the structures that are outlined and those that are measured differ")
         if len(take.images) != self.inputs.groups:
             problems.append(f"{len(take.images)} images are measured, and a case has {self.inputs.groups}")
+        channels = self.inputs.names if self.inputs.role == "channels" else []
+        if take.intensity and take.channels != channels:
+            problems.append(f"intensity is measured in {take.channels}, and an image's channels are {channels}")
         if self.measured.images is not None:
             problems += self.measured.images.problems(self.inputs)
         return problems

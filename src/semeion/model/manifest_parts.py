@@ -208,6 +208,8 @@ class ImageMembers(Part):
             found.append(f"image networks see {len(self.preparation.channels)} channels, and an image has {channels}")
         if len({member.name for member in self.members}) != len(self.members):
             found.append("two image networks have the same name")
+        if any(member.fast is not None or member.mirror for member in self.members):
+            found.append("an image network has neither a faster graph nor mirrored looks")
         if self.calibration is not None and (self.calibration.value is None or self.calibration.by_target):
             found.append("the calibration of image networks is one temperature")
         return found

@@ -70,7 +70,9 @@ def mask_paths(
         outline would stand for another's; when a mask would replace an image that is given; or when a case's id cannot
         name a file.
     """
-    given = {_real(source.rsplit("#", 1)[0]) for case in cases for source in _sources(case)}
+    # A reference may end in a series' UID behind a #, and a folder's own name may hold one.
+    sources = [source for case in cases for source in _sources(case)]
+    given = {_real(path).casefold() for source in sources for path in (source, source.rsplit("#", 1)[0])}
     taken: dict[str, str] = {}
     paths = []
     for case in cases:
@@ -84,7 +86,7 @@ def mask_paths(
                     where="case_id",
                     fix="rename one of the cases",
                 )
-            if _real(folder / name) in given:
+            if _real(folder / name).casefold() in given:
                 raise InputError(
                     f"the mask of {who} would replace an image that is given",
                     where=str(folder / name),

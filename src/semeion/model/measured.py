@@ -123,14 +123,14 @@ def _judge(
         return replace(failed, reasons=(reason("missing-file", f"the table names no {which} for this case"),))
     given = [source for source in sources if isinstance(source, str)]
     try:
-        drawn, said = _outlined(segmenter, manifest, given)
+        drawn, planes, said = _outlined(segmenter, manifest, given)
     except FAILURES as error:
         return replace(failed, reasons=(_why(error, given),))
     # A mask that cannot be written ends the whole: every later one would be lost too.
     for path, mask in zip(paths, drawn, strict=bool(paths)):
         write_mask(path, mask)
     try:
-        values = measure_case(drawn, manifest.measured.measurements, where=f"case {case.case_id}")
+        values = measure_case(drawn, manifest.measured.measurements, planes, where=f"case {case.case_id}")
     except InputError as error:
         return replace(failed, reasons=(reason("not-measured", error.what),))
     except FAILURES as error:
@@ -173,8 +173,12 @@ def _why(error: Exception, given: Sequence[str]) -> str:
     return reason("not-prepared", error.what if isinstance(error, SemeionError) else str(error).strip().split("\n")[-1])
 
 
-def _outlined(segmenter: Segmenter, manifest: Manifest, given: list[str]) -> tuple[list[Volume], list[str]]:
-    """Return the mask of every image of a case that is measured, and the warnings about the images."""
+def _outlined(
+    segmenter: Segmenter, manifest: Manifest, given: list[str]
+) -> tuple[list[Volume], list[list[Volume]], list[str]]:
+    """Return the mask of every image of a case, its channels where intensity is measured, and the warnings."""
+    from semeion.prepare.volume import measured_planes
+
     measured, how = manifest.measured, manifest.segmentation
     if measured is None or how is None:
         raise ValueError("the model measures nothing")
@@ -183,6 +187,7 @@ def _outlined(segmenter: Segmenter, manifest: Manifest, given: list[str]) -> tup
     if manifest.inputs.groups > 1 and len(volumes) == 1:
         groups = planes_of(volumes[0], manifest.inputs.groups)
     drawn: list[Volume] = []
+    planes: list[list[Volume]] = []
     said: list[str] = []
     for number in range(len(measured.measurements.images)):
         own = [groups[number]] if manifest.inputs.groups > 1 else volumes
@@ -190,7 +195,9 @@ def _outlined(segmenter: Segmenter, manifest: Manifest, given: list[str]) -> tup
         said += volume_remarks(own, prepared.notes, manifest.inputs)
         # Whether the size of a voxel is known is said of the image, and measuring asks it of the mask.
         drawn.append(replace(as_values(labels, how.values), notes=prepared.notes))
-    return drawn, said
+        if measured.measurements.intensity:
+            planes.append(measured_planes(own, segmenter.preparation))
+    return drawn, planes, said
 
 
 def explanation(trees: TreeMember, x: np.ndarray, call: int, manifest: Manifest) -> str:

@@ -141,7 +141,7 @@ def as_values(labels: Volume, values: Sequence[int]) -> Volume:
 
 def knows_spacing(notes: Sequence[str]) -> bool:
     """Tell from the notes of a volume or mask whether the size of its voxels is known; see ``docs/volumes.md``."""
-    return not any(note.split(":")[0] == "no-spacing" for note in notes)
+    return not {"no-spacing", "one-slice"} & {note.split(":")[0] for note in notes}
 
 
 def volumes_ml(labels: Volume, n_labels: int) -> list[float]:

@@ -13,9 +13,9 @@ from semeion.plan.segment_schema import SegmentationPlan
 from semeion.plan.segment_use import untried, why_first_arm
 
 FOLDS = 5
-OUTLINE_SECONDS, MEASURE_SECONDS = 1.0, 0.5
-"""Seconds to outline a test volume with one network, and to measure all masks of a volume, kept from the budget
-beforehand; how long the other volumes are outlined, the measured speed of the network tells."""
+OUTLINE_SECONDS, MEASURE_SECONDS, TEXTURE_SECONDS = 1.0, 0.5, 2.0
+"""Seconds to outline a test volume with one network, to measure all masks of a volume, and their texture, kept from the
+budget beforehand; how long the other volumes are outlined, the measured speed of the network tells."""
 IMAGE_SHARE = 0.25
 """Of the budget for networks that see the images themselves."""
 
@@ -30,7 +30,7 @@ def looks_of(folds: int) -> int:
     return folds - 1
 
 
-def reserve_for_measuring(volumes: int, tested: int, folds: int) -> float:
+def reserve_for_measuring(volumes: int, tested: int, folds: int, take: Measurements) -> float:
     """Return seconds kept for outlining test volumes, and for measuring and classifying.
 
     Parameters
@@ -39,8 +39,21 @@ def reserve_for_measuring(volumes: int, tested: int, folds: int) -> float:
         Of all cases, and of the test cases among them.
     folds
         As many networks ship, and outline test cases.
+    take
+        What is measured.
     """
-    return 60.0 + MEASURE_SECONDS * volumes + OUTLINE_SECONDS * tested * folds
+    each = MEASURE_SECONDS + (TEXTURE_SECONDS * max(1, len(take.channels)) if take.texture else 0.0)
+    return 60.0 + each * volumes + OUTLINE_SECONDS * tested * folds
+
+
+def _asked_for(take: Measurements) -> str:
+    """Return what is measured besides, and what its numbers mean."""
+    if not take.intensity:
+        return "; intensity and texture were not asked for (--measure)"
+    what = "intensity and texture" if take.texture else "intensity"
+    return (
+        f", and {what}, as asked for: in the plan's unit, or scaled by each image's own intensities where it has none"
+    )
 
 
 def plan_image_validation(folds: int = FOLDS) -> ValidationPlan:
@@ -80,6 +93,7 @@ def averaged_plan(networks: Plan, segmentation: SegmentationPlan) -> AveragedPla
     )
     return AveragedPlan(
         share=IMAGE_SHARE,
+        seconds=own.seconds or 0.0,
         networks=networks.model_copy(update={"budget": budget}),
         why={
             "share": f"{len(segmentation.members)} networks draw the masks to be measured and learn from "
@@ -146,7 +160,7 @@ def make_measured_plan(
             why={
                 "take": "images named ED and ES with the structures rv, myocardium and lv: a heart"
                 if heart
-                else "size and shape of each structure in each image",
+                else f"size and shape of each structure in each image{_asked_for(take)}",
                 "features": "those that do not depend on how a voxel's volume is split over its axes"
                 if heart
                 else "all that are a number",

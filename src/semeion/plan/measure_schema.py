@@ -40,6 +40,8 @@ class AveragedPlan(Section):
 
     share: float = Field(default=0.25, gt=0, lt=1)
     """Of the budget for these networks; those that outline have the rest."""
+    seconds: float = Field(default=0.0, ge=0)
+    """What that share came to; it is part of the reserve of ``segmentation.budget``."""
     weights: Literal["equal"] = "equal"
     networks: Plan
 

@@ -80,7 +80,7 @@ def make_segmentation_plan(
     wishes: Wishes,
     *,
     folds: int = 0,
-    looks: int = 0,
+    outlines: int = 0,
 ) -> SegmentationPlan:
     """Decide everything.
 
@@ -94,7 +94,7 @@ def make_segmentation_plan(
         The user's.
     folds
         Folds wanted, so that every training case gets a mask from networks that never saw its patient; 0: none.
-    looks
+    outlines
         Times that every case is outlined after learning; 0: as validation needs.
 
     Raises
@@ -118,7 +118,7 @@ def make_segmentation_plan(
         arms = arms[:1]
     preferred = arms[0]
     # A case of folds that nobody asked for is held out once and nothing is chosen on it: plain and mirrored.
-    each = looks or (2 if folded else 5)
+    each = outlines or (2 if folded else 5)
     reserve = plan_reserve(facts, budget, preferred, each)
     seconds = budget - wishes.used - wishes.still_to_prepare - reserve
     # A step as it will be: reading, augmentation and validation take a tenth.

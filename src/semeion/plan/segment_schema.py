@@ -291,6 +291,9 @@ class SegmentationPlan(BaseModel):
                 raise ValueError(f"rule {rule!r} names a label above {len(self.target.classes)}")
         if len(self.arms) > 1 and self.choice.arm is None and self.budget.seconds is None:
             raise ValueError("with fixed steps the arm must be named in choice.arm")
+        others = [member.arm for member in self.members if member.arm != self.choice.arm]
+        if self.choice.arm is not None and others:
+            raise ValueError(f"choice.arm is {self.choice.arm!r}, and a member's arm is {others[0]!r}: write the same")
         if self.choice.supervision_open():
             self._supervision_can_be_tried()
         return self

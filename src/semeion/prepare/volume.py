@@ -109,6 +109,31 @@ def prepare_volume(
     return PreparedVolume(array, made[0].grid, source, tuple(dict.fromkeys(notes)))
 
 
+def measured_planes(volumes: Sequence[Volume], spec: VolumePreparation) -> list[Volume]:
+    """Return the channels of an image as intensity is measured in them: on the grid of the first, nothing resampled.
+
+    A channel with a unit in the plan (HU, SUV) keeps its values. Others have none that another scanner would share, so
+    they are scaled as the networks see them, by the image's own intensities.
+
+    Parameters
+    ----------
+    volumes, spec
+        As for :func:`prepare_volume`.
+
+    Raises
+    ------
+    ImageError
+        As :func:`prepare_volume`.
+    """
+    planes, _ = align(_planes(volumes, spec), spec.channels, spec.registration)
+    units = spec.units or [None] * len(spec.channels)
+    found = []
+    for number, (plane, unit) in enumerate(zip(planes, units, strict=True)):
+        values = plane.plane if unit else normalise(plane.plane, plane.grid, spec.of_channel(number))[0]
+        found.append(replace(plane, voxels=values[np.newaxis]))
+    return found
+
+
 def unstated_units(volumes: Sequence[Volume], spec: VolumePreparation) -> list[str]:
     """Return a note for each channel whose unit the plan demands and whose file states none, as few formats do.
 

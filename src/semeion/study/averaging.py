@@ -17,7 +17,7 @@ from semeion.model.combine import calibrate
 from semeion.plan.measure_schema import MeasuredPlan
 from semeion.study.diagnosing import Diagnosed, Judged, called_at, called_by, drivers_of, frame_of, ids
 from semeion.study.measure_images import Seen
-from semeion.study.predicting import Decision, Predicted, point_or_half
+from semeion.study.predicting import NO_POINT, Decision, Predicted, point_or_half
 from semeion.study.weighing import member_json
 
 Floats = npt.NDArray[np.float64]
@@ -123,7 +123,9 @@ def _decision(
     plan: MeasuredPlan, y: Floats, p: Floats, measured: Decision, images: Decision, fitted_on: str
 ) -> Decision:
     """Return the calibration of the measurements with the point of the average; that of the images stands apart."""
-    remarks = (*(f"measurements: {text}" for text in measured.remarks), *(f"images: {text}" for text in images.remarks))
+    # Each part has a calibration of its own, and its point decides nothing here.
+    parts = {"measurements": measured.remarks, "images": images.remarks}
+    remarks = tuple(f"{name}: {text}" for name, said in parts.items() for text in said if not text.startswith(NO_POINT))
     if plan.target.task != "binary":
         return Decision(measured.temperature, None, fitted_on, len(y), remarks)
     positive = plan.target.classes.index(str(plan.target.positive))

@@ -193,8 +193,13 @@ def _plan(
                     where=options.plan,
                     fix="plan again with --with-images, or leave the option out",
                 )
-            if options.budget is not None:
-                give_budget(plan, options.budget)
+            if options.measure:
+                raise InputError(
+                    "what is measured stands in the plan",
+                    where="--measure",
+                    fix="leave --measure out, or write measurements.take and measurements.features in the plan",
+                )
+            give_budget(plan, plan.budget.seconds if options.budget is None else options.budget)
         else:
             plan = plan_measured(
                 cohort, facts, known, volumes, seen, options, progress, used=clock.used(), machines=run.path
@@ -203,14 +208,16 @@ def _plan(
     return read_plan_as(run / "plan.yaml", MeasuredPlan)
 
 
-def give_budget(plan: MeasuredPlan, seconds: float) -> None:
-    """Put another budget into a plan, in which image networks keep their share."""
-    before = plan.budget.seconds or 0.0
+def give_budget(plan: MeasuredPlan, seconds: float | None) -> None:
+    """Put a budget into a plan, of which image networks get their share; None: the steps of the plan are fixed."""
     plan.budget.seconds = plan.segmentation.budget.seconds = seconds
-    if plan.images is not None:
-        plan.images.networks.budget.seconds = seconds
-        own = plan.segmentation.budget
-        own.reserve = plan.budget.reserve = max(0.0, own.reserve + plan.images.share * (seconds - before))
+    if plan.images is None:
+        return
+    plan.images.networks.budget.seconds = seconds
+    if seconds is not None:
+        aside, own = plan.images.share * seconds, plan.segmentation.budget
+        own.reserve = plan.budget.reserve = max(0.0, own.reserve + aside - plan.images.seconds)
+        plan.images.seconds = aside
 
 
 def check_measured_plan_fits(plan: MeasuredPlan, cohort: Cohort, volumes: Cohort, where: Path) -> None:
@@ -223,12 +230,14 @@ def check_measured_plan_fits(plan: MeasuredPlan, cohort: Cohort, volumes: Cohort
     """
     parse_rule(plan.operating_point.rule)
     target, take, own = cohort.target, plan.measurements.take, measurements_of(cohort)
+    role, names = cohort.images.role, list(cohort.images.names)
     for name, planned, found in (
         ("target", plan.target.name, target.name),
         ("task", plan.target.task, target.task),
         ("classes", plan.target.classes, list(target.classes)),
         ("positive class", plan.target.positive, target.positive),
         ("images", take.images, own.images),
+        ("channels to be measured", take.channels, names if take.intensity and role == "channels" else []),
         ("structures", plan.segmentation.target.classes, list(volumes.target.classes)),
         ("numbers of the structures", plan.segmentation.target.values, list(volumes.target.values)),
     ):
@@ -276,10 +285,10 @@ def plan_measured(
         file = None if machines is None else machines / FOLDER / "machine.json"
         images, aside = plan_image_networks(cohort, facts, options, progress, file), image_seconds(options)
         used += monotonic() - began
-    take = measurements_of(cohort)
+    take = measurements_of(cohort, options.measure)
     # Which volumes each network sees, the pairs decide; test cases shape nothing.
     learned = ~(volumes.table["split"] == "test").to_numpy(dtype=bool)
-    kept = reserve_for_measuring(len(learned), int((~learned).sum()), FOLDS)
+    kept = reserve_for_measuring(len(learned), int((~learned).sum()), FOLDS, take)
     table = volumes.table[learned].reset_index(drop=True)
     table["split"] = pd.Series(pd.NA, index=table.index, dtype="str")
     own, seen = replace(volumes, table=table), seen[learned].reset_index(drop=True)
@@ -291,7 +300,7 @@ def plan_measured(
         used=used + kept + aside,
         machine_file=None if machines is None else machines / "machine.json",
         folds=pairs_of(FOLDS),
-        looks=looks_of(FOLDS),
+        outlines=looks_of(FOLDS),
     )
     budget = networks.budget.model_copy(update={"reserve": networks.budget.reserve + kept + aside})
     if images is not None:

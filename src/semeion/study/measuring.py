@@ -22,7 +22,7 @@ from semeion.model.masks import write_mask
 from semeion.model.segment import Segmenter, as_values
 from semeion.plan.crossfit import CrossFit
 from semeion.plan.splits import strata
-from semeion.prepare.volume import PreparedVolume, prepare_volume, restore_labels
+from semeion.prepare.volume import PreparedVolume, measured_planes, prepare_volume, restore_labels
 from semeion.progress import Progress
 from semeion.study.folder import RunFolder
 from semeion.study.inspect import labels
@@ -60,10 +60,33 @@ class MeasuredCases:
     overlap: pd.DataFrame
 
 
-def measurements_of(cohort: Cohort) -> Measurements:
-    """Return what suits the images and structures of a cohort; a heart's structures get their plain names."""
-    names = cohort.images.names if cohort.images.role in ("frames", "views") else ()
-    return infer_measurements(names, cohort.structures)
+def measurements_of(cohort: Cohort, measure: Sequence[str] = ()) -> Measurements:
+    """Return what suits the images and structures of a cohort; a heart's structures get their plain names.
+
+    Parameters
+    ----------
+    cohort
+        With structures.
+    measure
+        ``intensity`` or ``texture`` (which is measured with intensity) besides size and shape.
+
+    Raises
+    ------
+    InputError
+        When a heart, whose measurements are those of its masks, is asked for more.
+    """
+    role, names = cohort.images.role, cohort.images.names
+    take = infer_measurements(names if role in ("frames", "views") else (), cohort.structures)
+    if not measure:
+        return take
+    if take.kind == "heart":
+        raise InputError(
+            "a heart, images ED and ES with the structures rv, myocardium and lv, is measured by its masks alone",
+            where="--measure",
+            fix="leave --measure out; --with-images lets networks see the voxels",
+        )
+    seen = {"intensity": True, "texture": "texture" in measure, "channels": list(names) if role == "channels" else []}
+    return Measurements.model_validate(take.model_dump() | seen)
 
 
 def divided(cohort: Cohort) -> tuple[Rows, Rows]:
@@ -205,6 +228,7 @@ def _measure_one(
     joint: list[Volume] = []
     references: list[Volume] = []
     overlap: list[dict[str, Any]] = []
+    planes: list[list[Volume]] = []
     together = Segmenter(
         tuple(look for network in networks.values() for look in network.networks),
         first.preparation,
@@ -212,7 +236,10 @@ def _measure_one(
         first.rules,
     )
     for at in range(row * len(take.images), (row + 1) * len(take.images)):
-        prepared = prepare_volume(read_volumes(images[at], volumes, at), first.preparation)
+        read = read_volumes(images[at], volumes, at)
+        prepared = prepare_volume(read, first.preparation)
+        if take.intensity:
+            planes.append(measured_planes(read, first.preparation))
         if alone:
             total: npt.NDArray[np.float32] | None = None
             for number, network in networks.items():
@@ -237,12 +264,13 @@ def _measure_one(
                 {"row": at, **one} for one in compare_masks(true, found.plane, labels, found.grid.spacing[::-1])
             ]
     whole = len(references) == len(take.images)
-    measured, problem = _measured_or_why(joint, take, where)
+    measured, problem = _measured_or_why(joint, take, planes, where)
+    own = {str(n): _measured_or_why(drawn, take, planes, where)[0] for n, drawn in each.items()} if alone else {}
     return {
         "joint": measured,
         "problem": problem,
-        "alone": {str(n): _measured_or_why(drawn, take, where)[0] for n, drawn in each.items()} if alone else {},
-        "reference": _measured_or_why(references, take, where)[0] if whole else None,
+        "alone": own,
+        "reference": _measured_or_why(references, take, planes, where)[0] if whole else None,
         "overlap": overlap,
     }
 
@@ -253,10 +281,12 @@ def _mask(segmenter: Segmenter, p: npt.NDArray[np.float32], prepared: PreparedVo
     return replace(drawn, notes=prepared.notes)
 
 
-def _measured_or_why(masks: list[Volume], take: Measurements, where: str) -> tuple[dict[str, float] | None, str]:
+def _measured_or_why(
+    masks: list[Volume], take: Measurements, images: list[list[Volume]], where: str
+) -> tuple[dict[str, float] | None, str]:
     """Return the measurements of masks, or None and why there are none; in use such a case fails alike."""
     try:
-        return measure_case(masks, take, where=where), ""
+        return measure_case(masks, take, images, where=where), ""
     except InputError as error:
         return None, error.what
 

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from semeion.cohort.cohort import CohortOptions
-from semeion.errors import InputError
+from semeion.errors import InputError, nearest
 
+MEASURED = ("intensity", "texture")
+"""What may be measured in a region besides its size and shape."""
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -34,12 +36,15 @@ class RunOptions:
     """Sentences that the report must show."""
     with_images: bool = False
     """Of a diagnosis from measurements: average it with networks that see the images themselves."""
+    measure: tuple[str, ...] = ()
+    """What is measured besides size and shape: some of :data:`MEASURED`."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values; ``with_images`` only where it is asked, so that earlier versions read the rest."""
+        """Return plain JSON values; what is new only where it is asked, so that earlier versions read the rest."""
         values = asdict(self)
-        if not self.with_images:
-            del values["with_images"]
+        for name in ("with_images", "measure"):
+            if not values[name]:
+                del values[name]
         return values
 
     @staticmethod
@@ -49,13 +54,13 @@ class RunOptions:
         for name in ("order", "covariates", "channels", "frames", "views"):
             cohort[name] = tuple(cohort.get(name, ()))
         rest = {**raw, "cohort": CohortOptions(**cohort)}
-        for name in ("accept", "remarks"):
-            rest[name] = tuple(rest[name])
+        for name in ("accept", "remarks", "measure"):
+            rest[name] = tuple(rest.get(name, ()))
         return RunOptions(**rest)
 
 
-def refuse_images_alone(options: RunOptions) -> None:
-    """Refuse image networks beside measurements where nothing is measured.
+def refuse_without_structures(options: RunOptions) -> None:
+    """Refuse image networks beside measurements, or more to measure, where nothing is measured.
 
     Raises
     ------
@@ -68,6 +73,31 @@ def refuse_images_alone(options: RunOptions) -> None:
             where="--with-images",
             fix="name the structures with --structures, or leave --with-images out: images alone are then classified",
         )
+    if options.measure and not options.cohort.structures:
+        raise InputError(
+            f"{' and '.join(options.measure)} of structures is to be measured, and no structure is named",
+            where="--measure",
+            fix="name the structures with --structures, or leave --measure out",
+        )
+
+
+def parse_measured(text: str | None, *, where: str = "--measure") -> tuple[str, ...]:
+    """Return what is to be measured besides size and shape of ``intensity`` or ``intensity,texture``.
+
+    Raises
+    ------
+    InputError
+        When a part is not known.
+    """
+    parts = [part.strip().lower() for part in (text or "").split(",") if part.strip()]
+    for part in parts:
+        if part not in (*MEASURED, "size"):
+            raise InputError(
+                f"{part!r} cannot be measured{nearest(part, MEASURED)}",
+                where=where,
+                fix="write intensity, or intensity,texture; size and shape are always measured",
+            )
+    return tuple(name for name in MEASURED if name in parts)
 
 
 def parse_duration(text: str | float | None, *, where: str = "--budget") -> float | None:

@@ -31,7 +31,7 @@ from semeion.prepare.spec import Preparation
 from semeion.prepare.volume_spec import VolumePreparation
 from semeion.progress import Progress
 from semeion.study.inspect import inspect, refuse_bad_images, refuse_void
-from semeion.study.options import RunOptions, refuse_images_alone
+from semeion.study.options import RunOptions, refuse_without_structures
 
 AnyPlan = Plan | SegmentationPlan | MeasuredPlan
 TIMED = 16
@@ -230,7 +230,7 @@ def plan_source(source: Path, options: RunOptions, progress: Progress) -> tuple[
         When the source is refused.
     """
     parse_rule(options.operating_point)
-    refuse_images_alone(options)
+    refuse_without_structures(options)
     refuse_no_training()
     seen = inspect(source, options, progress)
     refuse_bad_images(seen, skip_bad=options.skip_bad)

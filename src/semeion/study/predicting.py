@@ -26,6 +26,10 @@ Rows = npt.NDArray[np.int64]
 Temperature = float | list[float] | None
 
 
+NO_POINT = "no operating point could be chosen"
+"""Begins the remark of a decision whose point is 0.5 for want of a better one."""
+
+
 @dataclass(frozen=True)
 class Decision:
     """Calibration and operating point, and the cases both were fitted on."""
@@ -128,7 +132,7 @@ def point_or_half(y: Values, p: Values, rule: str) -> tuple[float, list[str]]:
     try:
         return choose_point(y, p, rule), []
     except InputError as error:
-        return 0.5, [f"no operating point could be chosen ({error.what}), so 0.5 stands"]
+        return 0.5, [f"{NO_POINT} ({error.what}), so 0.5 stands"]
 
 
 def predict_run(

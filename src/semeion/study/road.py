@@ -29,7 +29,7 @@ from semeion.study.folder import RunFolder, read_run_state
 from semeion.study.gallery import write_gallery
 from semeion.study.inspect import inspect, labels, refuse_bad_images, refuse_void
 from semeion.study.learning import Trained, question_of, train_members
-from semeion.study.options import RunOptions, refuse_images_alone
+from semeion.study.options import RunOptions, refuse_without_structures
 from semeion.study.planning import check_plan_fits, plan_run, refuse_covariates, refuse_no_training
 from semeion.study.predicting import operating_points, predict_run
 from semeion.study.shipping import ship
@@ -66,7 +66,7 @@ def start_run(
         When the user stopped it; resumable.
     """
     parse_rule(options.operating_point)
-    refuse_images_alone(options)
+    refuse_without_structures(options)
     if options.plan is not None and plan_task(Path(options.plan)) != "segmentation":
         given = Path(options.plan)
         plan = read_plan_as(given, MeasuredPlan) if plans_measurements(given) else read_plan(given)

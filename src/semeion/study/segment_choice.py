@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from semeion.artefacts import read_json, write_json
+from semeion.artefacts import read_json, whole_file, write_json
 from semeion.model.engine import Engine, open_engine
 from semeion.model.segment import Looking, Segmenter
 from semeion.plan.segment_schema import SUPERVISION, ArmPlan, Decision, SegmentationPlan, SegmentMemberPlan
@@ -97,7 +97,8 @@ def choose_arm(
     target = run / "members" / first.name
     target.mkdir(parents=True, exist_ok=True)
     if not (target / "member.json").exists() and not (target / "checkpoint.safetensors").exists():
-        shutil.copyfile(run / "choice" / source / "checkpoint.safetensors", target / "checkpoint.safetensors")
+        with whole_file(target / "checkpoint.safetensors") as temporary:
+            shutil.copyfile(run / "choice" / source / "checkpoint.safetensors", temporary)
 
 
 @dataclass(frozen=True)

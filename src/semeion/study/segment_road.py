@@ -85,7 +85,7 @@ def plan_segmentation(
     used: float = 0.0,
     machine_file: Path | None = None,
     folds: int = 0,
-    looks: int = 0,
+    outlines: int = 0,
 ) -> SegmentationPlan:
     """Measure the machine and decide everything.
 
@@ -103,7 +103,7 @@ def plan_segmentation(
         Where the measurement is kept; read when it exists.
     folds
         Networks that each leave some of the cases out; 0 when none are wanted.
-    looks
+    outlines
         Times that every case is outlined after learning; 0: as validation needs.
     """
     began = monotonic()
@@ -116,7 +116,7 @@ def plan_segmentation(
         still_to_prepare=_reading_seconds(cohort),
         seed=options.seed,
     )
-    return make_segmentation_plan(known, machine, wishes, folds=folds, looks=looks)
+    return make_segmentation_plan(known, machine, wishes, folds=folds, outlines=outlines)
 
 
 def _plan(

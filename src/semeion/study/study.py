@@ -16,7 +16,7 @@ from semeion.progress import Progress, Silent
 from semeion.study.checking import check_source
 from semeion.study.evaluating import evaluate_model
 from semeion.study.folder import read_run_state
-from semeion.study.options import RunOptions, parse_duration, source_path
+from semeion.study.options import RunOptions, parse_duration, parse_measured, source_path
 from semeion.study.planning import AnyPlan, plan_source
 
 
@@ -118,6 +118,8 @@ class Study:
         "3": "lv"}``.
     with_images
         With `structures`: average the diagnosis from measurements with networks that see the images themselves.
+    measure
+        With `structures`: ``("intensity",)`` or ``("intensity", "texture")`` to be measured besides size and shape.
     operating_point
         ``youden``, ``accuracy``, ``sensitivity=0.95``, ``specificity=0.95`` or ``cost=FN:FP``.
     skip_bad
@@ -162,6 +164,7 @@ class Study:
         structures: dict[str, str] | None = None,
         operating_point: str = "youden",
         with_images: bool = False,
+        measure: tuple[str, ...] | list[str] = (),
         skip_bad: bool = False,
         accept: tuple[str, ...] | list[str] = (),
         seed: int = 0,
@@ -191,7 +194,15 @@ class Study:
             views=tuple(views),
         )
         self.options = RunOptions(
-            cohort, None, seed, operating_point, skip_bad, tuple(accept), jobs=jobs, with_images=with_images
+            cohort,
+            None,
+            seed,
+            operating_point,
+            skip_bad,
+            tuple(accept),
+            jobs=jobs,
+            with_images=with_images,
+            measure=parse_measured(",".join(measure), where="measure"),
         )
 
     def __repr__(self) -> str:

@@ -166,12 +166,33 @@ def read_indexed(
     return read_series(found.headers, limits=limits, **choices)
 
 
-@lru_cache(maxsize=4)
 def _records(entries: tuple[Any, ...], limits: ReadLimits) -> tuple[dict[str, Any], ...]:
-    """Return the records of files, kept for the next case that names a series of the same folder.
+    """Return the records of files, those of a folder kept for the next case that names a series of it."""
+    try:
+        return _kept(entries, limits)
+    except _Unread as unread:
+        return unread.records
+
+
+class _Unread(Exception):
+    """Carries records of which some file could not be read; it may be read the next time, so they are not kept."""
+
+    def __init__(self, records: tuple[dict[str, Any], ...]) -> None:
+        super().__init__()
+        self.records = records
+
+
+@lru_cache(maxsize=4)
+def _kept(entries: tuple[Any, ...], limits: ReadLimits) -> tuple[dict[str, Any], ...]:
+    """Return the records of files.
 
     The folder is listed anew for each case, and entries hold size and time of every file, so a changed folder is read
     again. Records are not to be written. Four folders are kept, for the images of one case.
+
+    Raises
+    ------
+    _Unread
+        With the records, when a file could not be read.
     """
     from semeion.cohort.series.records import make_record
     from semeion.cohort.series.walk import Entry, WalkLimits, archive_members
@@ -180,6 +201,8 @@ def _records(entries: tuple[Any, ...], limits: ReadLimits) -> tuple[dict[str, An
     for record in [record for record in records if record["kind"] == "archive"]:
         members = archive_members(Entry(record["path"], record["size"], record["mtime_ns"]), WalkLimits())
         records += [make_record(entry, limits) for entry in members.entries]
+    if any(record["kind"] == "unreadable" for record in records):
+        raise _Unread(tuple(records))
     return tuple(records)
 
 
