@@ -31,5 +31,8 @@ def test_cases_without_a_value_are_left_out_and_counted():
     found = agreement([1.0, np.nan, 3.0], [0.0, 0.0, np.nan], ["a", "b", "c"])
     assert (found["mae"]["value"], found["mae"]["n"]) == (1.0, 1)
     assert found["mae"]["reason"] == "no interval: fewer than 2 patients"
+    # One difference has no spread, and so no limits.
+    for name in ("limit_low", "limit_high"):
+        assert (found[name]["value"], found[name]["reason"], found[name]["n"]) == (None, "fewer than 2 cases", 1)
     none = agreement([np.nan], [1.0], ["a"])["mae"]
     assert (none["value"], none["reason"]) == (None, "no case has both values")

@@ -256,10 +256,13 @@ def test_a_real_hippocampus_agrees_with_an_independent_implementation(data: Path
                     assert line.long_mm == pytest.approx(shape["shape:maximum_2d_diameter_slice"])
 
 
-def test_nothing_is_measured_without_a_scale() -> None:
+@pytest.mark.parametrize(
+    "note", ["no-spacing: 1 x 1 mm stands for an unknown pixel", "one-slice: 1 mm stands for an unknown thickness"]
+)
+def test_nothing_is_measured_without_a_scale(note: str) -> None:
     voxels = np.zeros((1, 4, 4, 4), np.uint8)
     voxels[0, 1:3, 1:3, 1:3] = 1
-    mask = Volume(voxels, Grid((4, 4, 4), (1, 1, 1)), notes=("no-spacing: 1 x 1 mm stands for an unknown pixel",))
+    mask = Volume(voxels, Grid((4, 4, 4), (1, 1, 1)), notes=(note,))
     for measure in (
         lambda: measure_region(mask, 1, where="case 7"),
         lambda: measure_labels(mask, {"lesion": 1}, where="case 7"),

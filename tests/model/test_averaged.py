@@ -76,6 +76,11 @@ def test_a_model_of_measurements_alone_has_none_and_its_manifest_says_nothing_of
         ({"members": IMAGES["members"] * 2}, "two image networks have the same name"),
         ({"members": [{"name": "a", "file": "../a.onnx"}]}, "could lead out of the model folder"),
         ({"members": [{"name": "a", "file": "members/other.onnx"}]}, "'members/other.onnx' is used but not listed"),
+        (
+            {"members": [{**IMAGES["members"][0], "fast": "members/f.onnx"}]},
+            "neither a faster graph nor mirrored",
+        ),
+        ({"members": [{**IMAGES["members"][0], "mirror": [1]}]}, "neither a faster graph nor mirrored"),
         ({"calibration": {"by_target": {"grown": 1.0}}}, "the calibration of image networks is one temperature"),
         ({"weights": [0.1, 0.9]}, "Extra inputs are not permitted"),
     ],

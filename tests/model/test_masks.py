@@ -101,3 +101,12 @@ def test_a_mask_never_replaces_an_image_that_is_given(tmp_path, given):
     (tmp_path / "link").symlink_to(tmp_path, target_is_directory=True)
     with pytest.raises(InputError, match=r"the mask of case 'a' would replace an image .*write the masks to another"):
         mask_paths(tmp_path, cases("a", sources=[str(tmp_path / "link" / given)]))
+
+
+def test_a_folder_whose_name_holds_a_number_sign_is_seen_too(tmp_path):
+    folder = tmp_path / "set#2"
+    folder.mkdir()
+    with pytest.raises(InputError, match="would replace an image that is given"):
+        mask_paths(folder, cases("a", sources=[str(folder / "a.nii.gz")]))
+    with pytest.raises(InputError, match="would replace an image that is given"):
+        mask_paths(folder, cases("a", sources=[str(folder / "A.nii.gz")]))

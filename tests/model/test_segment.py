@@ -84,16 +84,17 @@ def test_findings_are_a_table_of_volumes(make_segmenter, make_volume, tmp_path):
     assert pd.read_csv(tmp_path / "f.csv")["call"].tolist() == table["call"].tolist()
 
 
+@pytest.mark.parametrize("code", ["no-spacing", "one-slice"])
 def test_a_volume_is_not_told_where_the_size_of_a_voxel_is_not_known(
-    make_segmenter, make_volume, monkeypatch, tmp_path
+    make_segmenter, make_volume, monkeypatch, tmp_path, code
 ):
     path, _ = make_volume()
     whole = mask_findings.read_volumes
-    bare = lambda *given: [replace(one, notes=("no-spacing: a stand-in",)) for one in whole(*given)]  # noqa: E731
+    bare = lambda *given: [replace(one, notes=(f"{code}: a stand-in",)) for one in whole(*given)]  # noqa: E731
     monkeypatch.setattr(mask_findings, "read_volumes", bare)
     rows = list(load_model(make_segmenter(), threads=1).findings(str(path), masks=tmp_path / "m"))
     assert [(row.status, row.call) for row in rows] == [("called", None)] * 2
-    assert all("corrected: no-spacing: a stand-in" in row.reasons and row.mask for row in rows)
+    assert all(f"corrected: {code}: a stand-in" in row.reasons and row.mask for row in rows)
 
 
 def test_channels_come_from_a_table_or_as_files_in_order(make_segmenter, make_volume, tmp_path):

@@ -72,6 +72,9 @@ def test_fixed_steps_with_two_arms_name_one():
         SegmentationPlan.model_validate(raw)
     raw["budget"]["seconds"] = 60
     assert SegmentationPlan.model_validate(raw).choice.arm is None
+    raw["choice"]["arm"] = "other"
+    with pytest.raises(ValidationError, match=r"choice\.arm is 'other', and a member's arm is '.*': write the same"):
+        SegmentationPlan.model_validate(raw)
 
 
 def supervised() -> dict[str, Any]:

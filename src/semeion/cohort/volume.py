@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -123,6 +124,10 @@ class Grid:
         return Grid(size, (a, b, c), (x, y, z), tuple(float(value) for value in direction))
 
 
+UNSIZED = frozenset({"no-spacing", "one-slice"})
+"""Codes of notes that a stand-in was put for the size of a pixel, or for the thickness of a single slice."""
+
+
 @dataclass(frozen=True)
 class Volume:
     """One or several volumes on one grid: the channels of a case, or the frames of a cine.
@@ -187,3 +192,8 @@ class Volume:
             raise ValueError(f"one plane is wanted and there are {len(self.voxels)}")
         only: npt.NDArray[Any] = self.voxels[0]
         return only
+
+
+def knows_spacing(notes: Sequence[str]) -> bool:
+    """Tell from the notes of a volume or mask whether the size of its voxels is known; see ``docs/volumes.md``."""
+    return not UNSIZED & {note.split(":")[0].strip() for note in notes}

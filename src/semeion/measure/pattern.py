@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from semeion.cohort.volume import Volume
+from semeion.cohort.volume import Volume, knows_spacing
 from semeion.errors import InputError
 
 Bits = npt.NDArray[np.bool_]
@@ -95,7 +95,7 @@ def check_scale(mask: Volume, where: str) -> None:
     InputError
         When a note of the volume says ``no-spacing``, or ``one-slice`` (of unknown thickness).
     """
-    if {"no-spacing", "one-slice"} & {note.split(":")[0] for note in mask.notes}:
+    if not knows_spacing(mask.notes):
         raise InputError(
             "the size of a voxel is not known, so that nothing can be measured in mm or ml",
             where=where,

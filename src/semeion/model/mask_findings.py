@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from semeion.cohort.volume import knows_spacing
 from semeion.errors import ImageError, InputError, MachineError, SemeionError
 from semeion.model.cases import Case
 from semeion.model.findings import Finding, reason
 from semeion.model.gate import volume_remarks, why_unread
 from semeion.model.manifest import Manifest
 from semeion.model.masks import Format, mask_paths, write_mask
-from semeion.model.segment import Segmenter, as_values, knows_spacing, volumes_ml
+from semeion.model.segment import Segmenter, as_values, volumes_ml
 from semeion.prepare.case import read_case
 from semeion.progress import Progress
 

@@ -139,11 +139,6 @@ def as_values(labels: Volume, values: Sequence[int]) -> Volume:
     return replace(labels, voxels=table[labels.voxels])
 
 
-def knows_spacing(notes: Sequence[str]) -> bool:
-    """Tell from the notes of a volume or mask whether the size of its voxels is known; see ``docs/volumes.md``."""
-    return not {"no-spacing", "one-slice"} & {note.split(":")[0] for note in notes}
-
-
 def volumes_ml(labels: Volume, n_labels: int) -> list[float]:
     """Return the volume in ml of each class from 1 to `n_labels` of a volume of class indices."""
     counts = np.bincount(labels.plane.ravel(), minlength=n_labels + 1)[1 : n_labels + 1]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from semeion.cohort.volume import Grid, Volume
+from semeion.cohort.volume import UNSIZED, Grid, Volume
 from semeion.errors import ImageError
 from semeion.prepare.geometry import (
     box_of,
@@ -267,7 +267,7 @@ def restore_labels(probabilities: npt.NDArray[np.float32], prepared: PreparedVol
 
 def _unknown(prepared: PreparedVolume) -> tuple[str, ...]:
     """Return the notes that a mask shares with its image: nothing may be measured in mm where spacing is not known."""
-    return tuple(note for note in prepared.notes if note.split(":")[0] in ("no-spacing", "no-orientation"))
+    return tuple(note for note in prepared.notes if note.split(":")[0] in (*UNSIZED, "no-orientation"))
 
 
 def turned_like(grid: Grid, other: Grid) -> Grid:

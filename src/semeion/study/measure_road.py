@@ -16,6 +16,7 @@ import pandas as pd
 
 from semeion.artefacts import write_json
 from semeion.cohort.cohort import Cohort
+from semeion.cohort.volume import knows_spacing
 from semeion.errors import InputError, Interrupted, nearest
 from semeion.evidence.operating import parse_rule
 from semeion.measure import cardiac
@@ -159,7 +160,7 @@ def _scan(volumes: Cohort, options: RunOptions, progress: Progress) -> pd.DataFr
             fix="correct these, or remove their rows",
             details=[f"case {case}: {what}" for case, what in zip(bad["case_id"], bad["problem"], strict=True)],
         )
-    unknown = [any(note.split(":")[0] == "no-spacing" for note in str(notes).split(";")) for notes in seen["notes"]]
+    unknown = [not knows_spacing(str(notes).split(";")) for notes in seen["notes"]]
     if any(unknown):
         raise InputError(
             f"{sum(unknown)} of {len(seen)} volumes do not say how large a voxel is, and nothing can be measured in "

@@ -14,12 +14,12 @@ import pandas as pd
 from semeion.artefacts import whole_file
 from semeion.cohort.cohort import Cohort
 from semeion.cohort.roles import image_references, mask_references
-from semeion.cohort.volume import Volume
+from semeion.cohort.volume import Volume, knows_spacing
 from semeion.cohort.volumes.read import read_volume
 from semeion.errors import ImageError, InputError
 from semeion.evidence.overlap import measure_case
 from semeion.model.masks import write_mask
-from semeion.model.segment import Segmenter, as_values, knows_spacing
+from semeion.model.segment import Segmenter, as_values
 from semeion.parallel import ordered_map
 from semeion.prepare.volume import require_same_grid, whole_labels
 from semeion.progress import Progress

@@ -266,3 +266,15 @@ def test_a_folder_of_many_series_is_read_once_until_it_changes(tmp_path: Path, m
     gone.unlink()
     assert np.array_equal(read_folder(tmp_path, uids[1]).plane, stored(series[1]))
     assert len(opened) == 19  # what is there now, not what was
+
+
+def test_a_file_that_could_not_be_read_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    datasets = ct_slices(4)
+    save(datasets, tmp_path)
+    uid = str(datasets[0].SeriesInstanceUID)
+    make, busy = records.make_record, {"kind": "unreadable", "problem": "the share is busy"}
+    monkeypatch.setattr(records, "make_record", lambda entry, limits: {**make(entry, limits), **busy})
+    with pytest.raises(ImageError, match="the share is busy"):
+        read_folder(tmp_path, uid)
+    monkeypatch.setattr(records, "make_record", make)
+    assert np.array_equal(read_folder(tmp_path, uid).plane, stored(datasets))
