@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import SimpleITK as sitk
 
-from semeion.artefacts import read_json
+from semeion.artefacts import read_json, write_json
 from semeion.cohort.cohort import CohortOptions
 from semeion.errors import InputError, Interrupted
 from semeion.measure.features import feature_definitions
@@ -304,13 +304,13 @@ def test_volumes_without_a_scale_are_refused(balls: Path, tmp_path: Path) -> Non
 
 @pytest.fixture(scope="module", name="textured")
 def _textured(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A table of 18 patients with the channels t1 and t2: balls of one size, smooth or rough in t2 alone."""
+    """A table of 18 patients and 4 test cases, channels t1 and t2: balls of one size, smooth or rough in t2 alone."""
     folder = tmp_path_factory.mktemp("textured")
     rng = np.random.default_rng(2)
     rows = []
     k, j, i = np.mgrid[:8, :16, :16] - np.array([3.5, 7.5, 7.5]).reshape(3, 1, 1, 1)
     inside = k**2 + j**2 + i**2 < 4.5**2
-    for number in range(18):
+    for number in range(22):
         # Another gain for each image, as of scanners: intensities say nothing until they are scaled.
         gain, rough = rng.uniform(0.5, 2.0), number % 2 == 1
         row = {"case_id": f"ball {number}", "patient_id": f"P{number}", "group": "rough" if rough else "smooth"}
@@ -320,6 +320,7 @@ def _textured(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 folder / f"{number}.{name}.nii.gz", (gain * voxels).clip(1, 4000).astype(np.int16)
             ).name
         row["mask"] = write_volume(folder / f"{number}-mask.nii.gz", inside.astype(np.uint8)).name
+        row["split"] = "test" if number >= 18 else "train"
         rows.append(row)
     pd.DataFrame(rows).to_csv(folder / "cohort.csv", index=False)
     return folder / "cohort.csv"
@@ -355,7 +356,25 @@ def test_intensity_and_texture_are_measured_in_each_channel_and_ship(textured: P
     assert found["status"].eq("called").all()
     assert (found["call"] == rows["group"]).mean() > 0.85
     assert found["explanation"].str.contains("ball in t").all()
-    assert table["p_rough"].notna().all()
+    tested = table[table["split"] == "test"]
+    assert len(tested) == 4
+    again = found.set_index("case_id").loc[tested.index]
+    np.testing.assert_allclose(again["p_rough"], tested["p_rough"], atol=1e-12)
+
+
+def test_what_was_measured_otherwise_is_measured_again(textured: Path, tmp_path: Path) -> None:
+    write_plan(textured_plan(), tmp_path / "plan.yaml")
+    cohort = CohortOptions(target="group", structures={"1": "ball"}, channels=("*",))
+    run = start_run(textured, RunOptions(cohort, plan=str(tmp_path / "plan.yaml"), jobs=1), tmp_path / "run", Silent())
+    file = sorted((run / "measured").glob("*.json"))[3]
+    right = read_json(file)
+    wrong = {**right, "measurements": {**right["measurements"], "texture": False}, "joint": None}
+    write_json(file, wrong)
+    write_json(run / "run.json", {**read_json(run / "run.json"), "finished": False})
+    kept = sorted((run / "measured").glob("*.json"))[4].stat().st_mtime_ns
+    resume_run(run, Silent())
+    assert read_json(file) == right
+    assert sorted((run / "measured").glob("*.json"))[4].stat().st_mtime_ns == kept
 
 
 def test_more_to_measure_than_the_plan_says_is_refused(textured: Path, tmp_path: Path) -> None:

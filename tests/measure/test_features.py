@@ -78,6 +78,33 @@ def test_intensity_and_texture_are_measured_in_every_channel():
         measure_case([Volume(mask, GRID)], spec, [planes[:1]], where="case 1")
 
 
+def test_a_structure_that_a_channel_did_not_wholly_see_has_no_intensity_there():
+    spec = Measurements(
+        kind="regions", images=[""], structures={"a": 1, "b": 2}, intensity=True, texture=True, channels=["t1", "t2"]
+    )
+    mask = np.zeros((1, 6, 24, 24), np.uint8)
+    mask[0, 1:3, 5:9, 5:9], mask[0, 1:3, 15:19, 5:9] = 1, 2
+    values = np.random.default_rng(0).normal(100, 10, (1, 6, 24, 24))
+    part = values.copy()
+    part[:, :, 18:] = np.nan
+    found = measure_case([Volume(mask, GRID)], spec, [[Volume(values, GRID), Volume(part, GRID)]], where="c")
+    assert found["t2_a_intensity_mean"] == pytest.approx(found["t1_a_intensity_mean"])
+    assert np.isfinite(found["t1_b_glcm_contrast"])
+    assert np.isnan(found["t2_b_intensity_mean"])
+    assert np.isnan(found["t2_b_glcm_contrast"])
+
+
+def test_names_that_would_mean_two_things_are_refused():
+    with pytest.raises(ValidationError, match="two measurements would be called t1_ce_core_"):
+        Measurements(
+            kind="regions",
+            images=[""],
+            structures={"core": 1, "ce_core": 2},
+            intensity=True,
+            channels=["t1", "t1_ce"],
+        )
+
+
 def test_intensity_needs_the_images():
     spec = Measurements(kind="regions", images=[""], structures={"lesion": 1}, intensity=True)
     with pytest.raises(ValueError, match="1 masks and 0 images for 1 names"):

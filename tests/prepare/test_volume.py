@@ -18,6 +18,7 @@ from semeion.errors import ImageError
 from semeion.prepare import volume as module
 from semeion.prepare.geometry import orientation_code
 from semeion.prepare.volume import (
+    measured_planes,
     prepare_mask,
     prepare_volume,
     prepared_bytes,
@@ -236,3 +237,22 @@ def test_a_mask_keeps_saying_that_its_spacing_is_not_known(spacing: Any) -> None
     prepared = prepare_volume([volume], VolumePreparation(spacing=spacing))
     mask = restore_labels(np.ones((2, *prepared.grid.shape), np.float32), prepared)
     assert mask.notes == ("no-spacing",)
+
+
+def test_intensity_is_measured_in_units_or_scaled_and_never_where_nothing_was_seen() -> None:
+    half = replace(IMAGE, voxels=IMAGE.voxels[:, :6], grid=replace(GRID, size=(24, 20, 6)))
+    spec = VolumePreparation(
+        channels=["ct", "mr", "part"],
+        units=["HU", None, None],
+        spacing=(2.0, 2.0, 2.0),
+        intensity=[Intensity(kind="zscore", foreground="all")] * 3,
+    )
+    ct, mr, part = measured_planes([replace(IMAGE, unit="HU"), IMAGE, half], spec)
+    for plane in (ct, mr, part):
+        assert plane.grid == GRID
+        assert plane.voxels.shape == IMAGE.voxels.shape
+    np.testing.assert_array_equal(ct.plane, IMAGE.plane)
+    values = IMAGE.plane.astype(np.float64)
+    np.testing.assert_allclose(mr.plane, (values - values.mean()) / values.std(), atol=1e-4)
+    assert np.isfinite(part.plane[:6]).all()
+    assert np.isnan(part.plane[6:]).all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +17,7 @@ from semeion.cohort.roles import ImageRole
 from semeion.cohort.volume import Grid, Volume
 from semeion.errors import InputError
 from semeion.measure.features import feature_definitions
+from semeion.model.trees import MAX_FEATURES
 from semeion.plan.crossfit import cross_fit
 from semeion.prepare.volume_spec import VolumePreparation
 from semeion.progress import Silent
@@ -69,6 +71,13 @@ def test_a_frame_is_a_row_of_its_own_and_channels_stay_together(tmp_path: Path) 
     with pytest.raises(InputError, match="is measured by its masks alone") as refused:
         measurements_of(frames, ("intensity",))
     assert refused.value.where == "--measure"
+    many = replace(channels, structures={f"part{number}": number for number in range(1, 60)})
+    assert len(feature_definitions(measurements_of(many, ("intensity",)))) < MAX_FEATURES
+    with pytest.raises(InputError, match=r"\d{4} measurements a case are more than the 5000 that trees take"):
+        measurements_of(many, ("texture",))
+    alike = replace(channels, structures={"core": 1, "T1_core": 2})
+    with pytest.raises(InputError, match="two measurements would be called T1_core_"):
+        measurements_of(alike, ("intensity",))
 
 
 class Marking:

@@ -262,7 +262,7 @@ def measure_intensities(
 ) -> dict[str, Measurement]:
     """Measure what several labelled regions look like in an image: :func:`measure_labels` without size and shape.
 
-    A label without voxels has NaN everywhere.
+    A label without voxels, or with some where the image says nothing (NaN), has NaN everywhere.
 
     Raises
     ------
@@ -274,7 +274,7 @@ def measure_intensities(
     found: dict[str, Measurement] = {}
     for name, number in labels.items():
         values = dict.fromkeys(names, float("nan"))
-        if number in held:
+        if number in held and not np.isnan(image.plane[mask.plane == number]).any():
             values = _seen_in(find_region(mask, number, where=where), mask, image, texture, where)
         found |= {f"{name}_{each}": Measurement(each, values[each], unit_of(each, image.unit)) for each in names}
     return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -58,8 +60,10 @@ class Measurements(BaseModel):
             raise ValueError("texture is measured with intensity")
         if self.channels and not self.intensity:
             raise ValueError("channels are named where intensity is measured")
-        if len(set(self.channels)) != len(self.channels):
-            raise ValueError("a channel is named twice")
+        names = [[*parts] for parts in itertools.product(self.images, ["", *self.channels], self.structures)]
+        keys = ["_".join(part for part in parts if part) for parts in names]
+        if twice := [key for key, count in Counter(keys).items() if count > 1]:
+            raise ValueError(f"two measurements would be called {twice[0]}_...: rename images, channels or structures")
         return self
 
 

@@ -126,9 +126,12 @@ def _judge(
         drawn, planes, said = _outlined(segmenter, manifest, given)
     except FAILURES as error:
         return replace(failed, reasons=(_why(error, given),))
-    # A mask that cannot be written ends the whole: every later one would be lost too.
-    for path, mask in zip(paths, drawn, strict=bool(paths)):
-        write_mask(path, mask)
+    try:
+        for path, mask in zip(paths, drawn, strict=bool(paths)):
+            write_mask(path, mask)
+    except InputError as error:
+        return replace(failed, reasons=(reason("not-prepared", error.what),))
+    # Another error, such as a full disk, ends the whole: every later mask would be lost too.
     try:
         values = measure_case(drawn, manifest.measured.measurements, planes, where=f"case {case.case_id}")
     except InputError as error:

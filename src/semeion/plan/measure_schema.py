@@ -40,8 +40,8 @@ class AveragedPlan(Section):
 
     share: float = Field(default=0.25, gt=0, lt=1)
     """Of the budget for these networks; those that outline have the rest."""
-    seconds: float = Field(default=0.0, ge=0)
-    """What that share came to; it is part of the reserve of ``segmentation.budget``."""
+    seconds: float | None = Field(default=None, ge=0)
+    """What that share came to, part of the reserve of ``segmentation.budget``; None: the share of its seconds."""
     weights: Literal["equal"] = "equal"
     networks: Plan
 

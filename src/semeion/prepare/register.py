@@ -61,12 +61,13 @@ class Rigid:
 
 
 def align(
-    planes: Sequence[Volume], names: Sequence[str], how: Literal["check", "rigid"]
+    planes: Sequence[Volume], names: Sequence[str], how: Literal["check", "rigid"], *, fill: float | None = None
 ) -> tuple[list[Volume], list[str]]:
     """Bring the channels of a case onto the first one's grid.
 
     ``check``: on one grid they are taken as aligned, and a note says when two share hardly any information; on others
-    they are resampled linearly by the patient's coordinates. ``rigid``: moved by mutual information first.
+    they are resampled linearly by the patient's coordinates. ``rigid``: moved by mutual information first. Where a
+    channel was not seen stands `fill`, or its least value.
 
     Returns
     -------
@@ -88,7 +89,7 @@ def align(
                 fix="give channels of one patient and one examination, in the same coordinates",
             )
         if how == "rigid":
-            moved, found = register_rigid(fixed, moving)
+            moved, found = register_rigid(fixed, moving, fill=fill)
             notes.append(found.note(name))
             out.append(moved)
         elif moving.grid.same_as(fixed.grid):
@@ -96,7 +97,7 @@ def align(
             notes += doubts(fixed, moving, name)
         else:
             notes.append(f"resampled: {name} onto {names[0]}")
-            out.append(resample(moving, fixed.grid, "linear"))
+            out.append(resample(moving, fixed.grid, "linear", fill=fill))
     return out, notes
 
 
@@ -192,11 +193,12 @@ def doubts(fixed: Volume, moving: Volume, name: str) -> list[str]:
     return [f"misaligned: {name} fits better shifted by {where} (mutual information {here:.3f} to {best:.3f})"]
 
 
-def register_rigid(fixed: Volume, moving: Volume) -> tuple[Volume, Rigid]:
+def register_rigid(fixed: Volume, moving: Volume, *, fill: float | None = None) -> tuple[Volume, Rigid]:
     """Move one volume of one plane onto another by rotation and translation.
 
     Mattes' mutual information, three resolutions, gradient descent with steps that adapt, a fixed seed. The result is
     kept only when it is better than where the headers put the volume. On one thread, so that it repeats exactly.
+    Where the moving volume was not seen stands `fill`, or its least value.
 
     Returns
     -------
@@ -233,7 +235,8 @@ def register_rigid(fixed: Volume, moving: Volume) -> tuple[Volume, Rigid]:
     outside = float(moving.plane.min())
     as_placed = resample(moving, fixed.grid, "linear").plane
     before = mutual_information(fixed.plane, as_placed)
-    kept = replace(moving, voxels=as_placed[np.newaxis], grid=fixed.grid), Rigid((0.0, 0.0, 0.0), 0.0, before, before)
+    placed = as_placed if fill is None else resample(moving, fixed.grid, "linear", fill=fill).plane
+    kept = replace(moving, voxels=placed[np.newaxis], grid=fixed.grid), Rigid((0.0, 0.0, 0.0), 0.0, before, before)
     if before <= 1e-9 and (np.ptp(fixed.plane) == 0 or np.ptp(moving.plane) == 0):
         return kept  # a constant volume tells nothing
     try:
@@ -250,6 +253,8 @@ def register_rigid(fixed: Volume, moving: Volume) -> tuple[Volume, Rigid]:
     after = mutual_information(fixed.plane, moved)
     if after <= before:
         return kept
+    if fill is not None:
+        moved = from_itk(sampled(smooth, fixed.grid, "linear", fill, euler))
     matrix = np.array(euler.GetMatrix()).reshape(3, 3)
     angle = float(np.degrees(np.arccos(np.clip((np.trace(matrix) - 1) / 2, -1, 1))))
     # The transform leads from the fixed to the moving volume; the moved one went the other way.

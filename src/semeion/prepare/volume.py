@@ -110,10 +110,11 @@ def prepare_volume(
 
 
 def measured_planes(volumes: Sequence[Volume], spec: VolumePreparation) -> list[Volume]:
-    """Return the channels of an image as intensity is measured in them: on the grid of the first, nothing resampled.
+    """Return the channels of an image as intensity is measured in them, on the grid of the first, as it was read.
 
     A channel with a unit in the plan (HU, SUV) keeps its values. Others have none that another scanner would share, so
-    they are scaled as the networks see them, by the image's own intensities.
+    they are scaled as for the networks, by the intensities of the whole image. A channel on another grid, or one that
+    is registered, is interpolated linearly; where it was not seen stands NaN.
 
     Parameters
     ----------
@@ -125,13 +126,12 @@ def measured_planes(volumes: Sequence[Volume], spec: VolumePreparation) -> list[
     ImageError
         As :func:`prepare_volume`.
     """
-    planes, _ = align(_planes(volumes, spec), spec.channels, spec.registration)
     units = spec.units or [None] * len(spec.channels)
     found = []
-    for number, (plane, unit) in enumerate(zip(planes, units, strict=True)):
+    for number, (plane, unit) in enumerate(zip(_planes(volumes, spec), units, strict=True)):
         values = plane.plane if unit else normalise(plane.plane, plane.grid, spec.of_channel(number))[0]
         found.append(replace(plane, voxels=values[np.newaxis]))
-    return found
+    return align(found, spec.channels, spec.registration, fill=math.nan)[0]
 
 
 def unstated_units(volumes: Sequence[Volume], spec: VolumePreparation) -> list[str]:

@@ -22,9 +22,10 @@ from semeion.evidence.operating import parse_rule
 from semeion.measure import cardiac
 from semeion.measure.features import feature_definitions
 from semeion.measure.spec import Measurements
+from semeion.model.trees import MAX_FEATURES
 from semeion.plan.crossfit import CrossFit, cross_fit
 from semeion.plan.files import read_plan_as, write_plan
-from semeion.plan.fingerprint import fingerprint
+from semeion.plan.fingerprint import fingerprint, mask_voxels
 from semeion.plan.measure_rules import FOLDS, looks_of, make_measured_plan, pairs_of, reserve_for_measuring
 from semeion.plan.measure_schema import MeasuredPlan
 from semeion.plan.rules import Wishes
@@ -211,13 +212,15 @@ def _plan(
 
 def give_budget(plan: MeasuredPlan, seconds: float | None) -> None:
     """Put a budget into a plan, of which image networks get their share; None: the steps of the plan are fixed."""
+    before = plan.budget.seconds or 0.0
     plan.budget.seconds = plan.segmentation.budget.seconds = seconds
     if plan.images is None:
         return
+    held = plan.images.share * before if plan.images.seconds is None else plan.images.seconds
     plan.images.networks.budget.seconds = seconds
     if seconds is not None:
         aside, own = plan.images.share * seconds, plan.segmentation.budget
-        own.reserve = plan.budget.reserve = max(0.0, own.reserve + aside - plan.images.seconds)
+        own.reserve = plan.budget.reserve = max(0.0, own.reserve + aside - held)
         plan.images.seconds = aside
 
 
@@ -251,6 +254,13 @@ def check_measured_plan_fits(plan: MeasuredPlan, cohort: Cohort, volumes: Cohort
     if plan.images is not None:
         check_plan_fits(plan.images.networks, cohort, where)
     known = feature_definitions(take)
+    count = len(plan.measurements.features)
+    if count > MAX_FEATURES:
+        raise InputError(
+            f"measurements.features names {count}, more than the {MAX_FEATURES} that trees take",
+            where=str(where),
+            fix="name fewer",
+        )
     for name in plan.measurements.features:
         if name not in known:
             raise InputError(
@@ -289,7 +299,8 @@ def plan_measured(
     take = measurements_of(cohort, options.measure)
     # Which volumes each network sees, the pairs decide; test cases shape nothing.
     learned = ~(volumes.table["split"] == "test").to_numpy(dtype=bool)
-    kept = reserve_for_measuring(len(learned), int((~learned).sum()), FOLDS, take)
+    outlined = sum(sum(mask_voxels(text).values()) for text in seen["mask_voxels"])
+    kept = reserve_for_measuring(len(learned), int((~learned).sum()), outlined, FOLDS, take)
     table = volumes.table[learned].reset_index(drop=True)
     table["split"] = pd.Series(pd.NA, index=table.index, dtype="str")
     own, seen = replace(volumes, table=table), seen[learned].reset_index(drop=True)

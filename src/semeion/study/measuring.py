@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from pydantic import ValidationError
 
 from semeion.artefacts import read_json, write_json
 from semeion.cohort.cohort import Cohort, Target
@@ -20,6 +21,7 @@ from semeion.measure.features import feature_definitions, measure_case
 from semeion.measure.spec import Measurements, infer_measurements
 from semeion.model.masks import write_mask
 from semeion.model.segment import Segmenter, as_values
+from semeion.model.trees import MAX_FEATURES
 from semeion.plan.crossfit import CrossFit
 from semeion.plan.splits import strata
 from semeion.prepare.volume import PreparedVolume, measured_planes, prepare_volume, restore_labels
@@ -85,8 +87,20 @@ def measurements_of(cohort: Cohort, measure: Sequence[str] = ()) -> Measurements
             where="--measure",
             fix="leave --measure out; --with-images lets networks see the voxels",
         )
-    seen = {"intensity": True, "texture": "texture" in measure, "channels": list(names) if role == "channels" else []}
-    return Measurements.model_validate(take.model_dump() | seen)
+    more = {"intensity": True, "texture": "texture" in measure, "channels": list(names) if role == "channels" else []}
+    try:
+        take = Measurements.model_validate(take.model_dump() | more)
+    except ValidationError as error:
+        raise InputError(
+            f"cannot be measured: {error.errors()[0]['msg']}", where="--measure", fix="leave --measure out, or rename"
+        ) from error
+    if len(feature_definitions(take)) > MAX_FEATURES:
+        raise InputError(
+            f"{len(feature_definitions(take))} measurements a case are more than the {MAX_FEATURES} that trees take",
+            where="--measure",
+            fix="measure intensity alone, or name fewer structures or channels",
+        )
+    return take
 
 
 def divided(cohort: Cohort) -> tuple[Rows, Rows]:
@@ -183,15 +197,17 @@ def measure_cases(
     """
     cases = len(cohort.table)
     progress.start("outlining and measuring", cases)
+    steps = networks[0].preparation.model_dump(mode="json")
     records = []
     for row in range(cases):
         file = run / "measured" / f"{row:06d}.json"
         fold = int(fit.fold[row])
         who = fit.without(fold) if fold >= 0 else tuple(for_new_cases)
         drawn_by = [name for number in who for name in members[number]]
-        if not file.exists() or read_json(file)["networks"] != drawn_by:
+        by = {"networks": drawn_by, "measurements": take.model_dump(), "preparation": steps}
+        if not file.exists() or any(read_json(file).get(key) != value for key, value in by.items()):
             found = _measure_one(run, cohort, volumes, row, take, {n: networks[n] for n in who}, alone=fold >= 0)
-            write_json(file, {"networks": drawn_by, **found})
+            write_json(file, by | found)
         records.append(read_json(file))
         progress.advance()
     progress.finish()

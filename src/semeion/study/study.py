@@ -202,7 +202,7 @@ class Study:
             tuple(accept),
             jobs=jobs,
             with_images=with_images,
-            measure=parse_measured(",".join(measure), where="measure"),
+            measure=parse_measured(measure if isinstance(measure, str) else ",".join(measure), where="measure"),
         )
 
     def __repr__(self) -> str:
