@@ -83,3 +83,9 @@ def test_lesions_are_counted_in_table_evidence_report_and_model(outlined: Outlin
     kinds = read_json(outlined.path / "report.json")["labels"]["kinds"]
     assert {"lesion_sensitivity", "lesion_precision", "lesion_f1", "lesion_count_error"} <= set(kinds)
     assert "Lesions found" in (outlined.path / "report.html").read_text()
+
+
+def test_every_case_is_counted_on_one_side(outlined: OutlinedRun) -> None:
+    splits = outlined.evidence["splits"]
+    assert splits["train"]["n"] + splits["val"]["n"] + splits["test"]["n"] == len(pd.read_csv(outlined.table))
+    assert min(one["n"] for one in splits.values()) > 0

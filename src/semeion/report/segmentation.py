@@ -125,7 +125,7 @@ def segmentation_content(found: Artefacts, cases: list[dict[str, Any]], split: s
             label: {key: figure for key, figure in one.model_dump().items() if key not in ("title", "unit")}
             for label, one in evidence.agreement.get(split or "", {}).items()
         },
-        "choices": [choice.model_dump() for choice in evidence.choice],
+        "choices": [choice.model_dump() for choice in evidence.choice if len(choice.options) > 1],
         "registration": [row.model_dump() for row in evidence.registration],
         "gallery": _gallery(found.gallery),
         "audits": audits(evidence, split),

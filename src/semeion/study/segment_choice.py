@@ -25,8 +25,11 @@ from semeion.study.folder import RunFolder
 from semeion.study.segment_graphs import graph_to_run
 
 GAIN = 5e-4
-"""Dice that mirroring, a rule of post-processing or a network without deep supervision must gain to be taken: less is
-not worth its time or its risk, and trials are short."""
+"""Dice that mirroring or a network without deep supervision must gain to be taken: less is not worth the time of
+mirrored looks, and trials are short."""
+RULE_GAIN = 1e-4
+"""Dice that a rule of post-processing must gain to be kept: it costs no time, but where masks hardly change it could
+only do harm elsewhere."""
 WITHOUT = ".without"
 """Ends the folder of the trial without deep supervision; no arm's name holds a point."""
 DRAWS = 2000
@@ -334,7 +337,9 @@ def _choose_rules(
             continue
         changed = [postprocess(labels, [rule]) for labels in current]
         figures = {"without": case_dice(store, rows, current, plan), rule: case_dice(store, rows, changed, plan)}
-        decision = decide("post-processing", figures, patient, plan.seed, f"{rule} after {kept or 'nothing'}", GAIN / 5)
+        decision = decide(
+            "post-processing", figures, patient, plan.seed, f"{rule} after {kept or 'nothing'}", RULE_GAIN
+        )
         plan.choice.decisions.append(decision)
         if decision.chosen == rule:
             kept.append(rule)

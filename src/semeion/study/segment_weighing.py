@@ -62,7 +62,7 @@ def segmentation_evidence(
         "operating_point": None,
         "calibration": None,
         **weighed,
-        "splits": {**_training(cohort), **weighed["splits"]},
+        "splits": {**_training(cohort, table), **weighed["splits"]},
         "flow": [vars(step) for step in cohort.flow],
         "audits": audited.audits,
         "accepted": audited.accepted,
@@ -75,10 +75,12 @@ def segmentation_evidence(
     }
 
 
-def _training(cohort: Cohort) -> dict[str, Any]:
+def _training(cohort: Cohort, weighed: pd.DataFrame) -> dict[str, Any]:
+    """Return the cases that networks learned from: those of the split ``train`` that did not validate instead."""
     if not cohort.has_split:
         return {}
-    table = cohort.table[cohort.table["split"] == "train"]
+    validated = weighed.loc[weighed["split"] == "val", "case_id"]
+    table = cohort.table[(cohort.table["split"] == "train") & ~cohort.table["case_id"].isin(validated)]
     return {"train": {"n": len(table), "n_patients": int(table["patient_id"].nunique()), "class_counts": {}}}
 
 
