@@ -38,6 +38,7 @@ def two_arms(steps=16, budget=None, arm=None):
     raw = plan.model_dump(by_alias=True)
     raw["arms"] = [deep.model_dump(), flat.model_dump()]
     raw["choice"]["arm"] = arm
+    raw["members"][0]["arm"] = arm or "3d"
     raw["use"]["mirror_tried"], raw["use"]["postprocess_tried"] = [2], ["largest:union", "fill:1"]
     raw["budget"]["seconds"] = budget
     return SegmentationPlan.model_validate(raw)
@@ -140,9 +141,7 @@ def test_the_executed_plan_of_a_budget_repeats_its_graphs(tmp_path):
 
 
 def test_mirroring_of_a_network_of_slices_is_along_axes_of_its_patch(tmp_path):
-    plan = two_arms(steps=40, arm="2d")
-    plan.members[0].arm = "2d"
-    run, done = trained(plan, tmp_path / "run")
+    run, done = trained(two_arms(steps=40, arm="2d"), tmp_path / "run")
     assert graph_to_run(run / "members" / "seed0").name == "graph.onnx"
     mirroring = next(d for d in done.plan.choice.decisions if d.question == "mirroring")
     assert set(mirroring.options) == {"none", "along W"}
