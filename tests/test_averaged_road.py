@@ -27,18 +27,11 @@ from semeion.study.learning import run_graph
 from semeion.study.options import RunOptions
 from semeion.study.road import resume_run, start_run
 from support.core_environment import make_core_environment
-from support.hearts import FAILING, HEALTHY, STRUCTURES, heart, image_networks, make_hearts, measured_plan
+from support.hearts import FAILING, HEALTHY, STRUCTURES, heart, image_networks, make_hearts, measured_plan, train_hearts
 from support.spheres import write_volume
 
 PATIENTS, TEST = 18, 6
 P = f"p_{FAILING}"
-
-
-def go(table: Path, plan: MeasuredPlan, run: Path) -> Path:
-    """Train on `table` by `plan` and return the run folder."""
-    write_plan(plan, run.with_suffix(".yaml"))
-    cohort = CohortOptions(target="group", structures=STRUCTURES)
-    return start_run(table, RunOptions(cohort, plan=str(run.with_suffix(".yaml")), jobs=1), run, Silent())
 
 
 @pytest.fixture(scope="module", name="table")
@@ -69,7 +62,7 @@ def _run(table: Path, fits: list[CrossFit], tmp_path_factory: pytest.TempPathFac
         patch.setattr(measure_road, "folds_of", lambda *given: fits.append(real(*given)) or fits[-1])
         patch.setattr(learning, "_train_one", interrupted)
         with pytest.raises(Interrupted, match="semeion resume"):
-            go(table, measured_plan(seen=image_networks()), run)
+            train_hearts(table, measured_plan(seen=image_networks()), run)
     first = run / "images" / "members" / "fold0-seed0" / "member.json"
     kept = first.stat().st_mtime_ns
     resume_run(run, Silent())
@@ -220,7 +213,7 @@ def test_nothing_about_a_held_out_patient_reaches_what_weighs_it(
     rows.loc[row, "group"] = FAILING if rows.loc[row, "group"] == HEALTHY else HEALTHY
     rows.to_csv(tmp_path / "changed.csv", index=False)
     monkeypatch.setattr(measure_road, "folds_of", lambda *_given: fit)
-    again = go(tmp_path / "changed.csv", measured_plan(seen=image_networks()), tmp_path / "again")
+    again = train_hearts(tmp_path / "changed.csv", measured_plan(seen=image_networks()), tmp_path / "again")
     for number in range(3):
         weights = [
             (path / "images" / "members" / f"fold{number}-seed0" / "weights.safetensors").read_bytes()

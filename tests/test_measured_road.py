@@ -26,17 +26,10 @@ from semeion.study import measure_road, measuring
 from semeion.study.options import RunOptions
 from semeion.study.road import resume_run, start_run
 from support.core_environment import make_core_environment
-from support.hearts import FAILING, HEALTHY, STRUCTURES, heart, make_hearts, measured_plan
+from support.hearts import FAILING, HEALTHY, heart, make_hearts, measured_plan, train_hearts
 from support.spheres import write_volume
 
 PATIENTS, TEST = 18, 6
-
-
-def go(table: Path, plan: MeasuredPlan, run: Path, structures: dict[str, str] | None = None) -> Path:
-    """Train on `table` by `plan` and return the run folder."""
-    write_plan(plan, run.with_suffix(".yaml"))
-    cohort = CohortOptions(target="group", structures=structures or STRUCTURES)
-    return start_run(table, RunOptions(cohort, plan=str(run.with_suffix(".yaml")), jobs=1), run, Silent())
 
 
 @pytest.fixture(scope="module", name="table")
@@ -56,7 +49,7 @@ def _run(table: Path, fits: list[CrossFit], tmp_path_factory: pytest.TempPathFac
     real = measure_road.folds_of
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(measure_road, "folds_of", lambda *given: fits.append(real(*given)) or fits[-1])
-        return go(table, measured_plan(), tmp_path_factory.mktemp("run") / "run")
+        return train_hearts(table, measured_plan(), tmp_path_factory.mktemp("run") / "run")
 
 
 def predictions_of(run: Path) -> pd.DataFrame:
@@ -176,7 +169,7 @@ def test_nothing_about_a_held_out_patient_reaches_what_weighs_it(
 
     monkeypatch.setattr(measuring, "_measure_one", interrupted)
     with pytest.raises(Interrupted, match="semeion resume"):
-        go(tmp_path / "changed.csv", measured_plan(), tmp_path / "again")
+        train_hearts(tmp_path / "changed.csv", measured_plan(), tmp_path / "again")
     kept = {file: file.stat().st_mtime_ns for file in (tmp_path / "again" / "measured").iterdir()}
     assert len(kept) == 3
     monkeypatch.setattr(measuring, "_measure_one", real)
@@ -247,7 +240,7 @@ def ball_plan(**changes: Any) -> MeasuredPlan:
 
 
 def test_one_image_a_case_is_measured_by_regions(balls: Path, tmp_path: Path) -> None:
-    run = go(balls, ball_plan(), tmp_path / "run", {"1": "ball"})
+    run = train_hearts(balls, ball_plan(), tmp_path / "run", {"1": "ball"})
     evidence, table = read_json(run / "evidence.json"), predictions_of(run)
     assert set(table["split"]) == {"oof"}
     assert len(table) == 18
@@ -274,7 +267,7 @@ def test_a_plan_for_something_else_is_refused(
     balls: Path, tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        go(balls, ball_plan(**changes), tmp_path / "run", {"1": "ball"})
+        train_hearts(balls, ball_plan(**changes), tmp_path / "run", {"1": "ball"})
     assert not (tmp_path / "run").exists()
 
 
@@ -284,7 +277,7 @@ def test_a_class_of_too_few_patients_is_refused_before_learning(balls: Path, tmp
     rows["image"], rows["mask"] = (rows[name].map(lambda file: str(balls.parent / file)) for name in ("image", "mask"))
     rows.to_csv(tmp_path / "few.csv", index=False)
     with pytest.raises(InputError, match=r"class 'small' leaves [01] patients to learn from when a fold is held out"):
-        go(tmp_path / "few.csv", ball_plan(), tmp_path / "run", {"1": "ball"})
+        train_hearts(tmp_path / "few.csv", ball_plan(), tmp_path / "run", {"1": "ball"})
     assert not (tmp_path / "run").exists()
 
 
@@ -299,7 +292,7 @@ def test_volumes_without_a_scale_are_refused(balls: Path, tmp_path: Path) -> Non
     rows["mask"] = [f"{tmp_path}/balls.npz#train_masks[{n}]" for n in range(18)]
     rows.to_csv(tmp_path / "voxels.csv", index=False)
     with pytest.raises(InputError, match="18 of 18 volumes do not say how large a voxel is"):
-        go(tmp_path / "voxels.csv", ball_plan(), tmp_path / "run", {"1": "ball"})
+        train_hearts(tmp_path / "voxels.csv", ball_plan(), tmp_path / "run", {"1": "ball"})
 
 
 @pytest.fixture(scope="module", name="textured")

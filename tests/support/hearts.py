@@ -9,7 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from semeion.cohort.cohort import CohortOptions
+from semeion.plan.files import write_plan
 from semeion.plan.measure_schema import MeasuredPlan
+from semeion.progress import Silent
+from semeion.study.options import RunOptions
+from semeion.study.road import start_run
 from support.spheres import write_volume
 
 FAILING, HEALTHY = "failing", "healthy"
@@ -59,6 +64,13 @@ def make_hearts(folder: Path, *, patients: int = 18, test: int = 6, seed: int = 
     table["split"] = ["train"] * patients + ["test"] * test
     table.to_csv(folder / "cohort.csv", index=False)
     return folder / "cohort.csv"
+
+
+def train_hearts(table: Path, plan: MeasuredPlan, run: Path, structures: dict[str, str] | None = None) -> Path:
+    """Train on `table` by `plan` and return the run folder."""
+    write_plan(plan, run.with_suffix(".yaml"))
+    cohort = CohortOptions(target="group", structures=structures or STRUCTURES)
+    return start_run(table, RunOptions(cohort, plan=str(run.with_suffix(".yaml")), jobs=1), run, Silent())
 
 
 def measured_plan(

@@ -15,7 +15,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from semeion.cohort.cohort import Cohort
-from semeion.cohort.roles import image_references
 from semeion.errors import InputError, Interrupted
 from semeion.plan.crossfit import CrossFit, fold_sides
 from semeion.plan.fingerprint import fingerprint
@@ -24,7 +23,6 @@ from semeion.plan.measure_schema import MeasuredPlan
 from semeion.plan.rules import Wishes, make_plan
 from semeion.plan.schema import Plan
 from semeion.plan.segment_rules import DEFAULT_BUDGET
-from semeion.prepare.store import build_store
 from semeion.progress import Progress
 from semeion.study.clock import Clock
 from semeion.study.folder import RunFolder
@@ -34,6 +32,7 @@ from semeion.study.measuring import divided
 from semeion.study.options import RunOptions
 from semeion.study.planning import machine_of, reading_seconds
 from semeion.study.predicting import Decision, Predictor
+from semeion.study.preparing import prepared_cases
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
@@ -146,16 +145,7 @@ def look(
     own, folder = plan.images.networks, RunFolder(run / FOLDER)
     y, (_, stratum) = labels(cohort), divided(cohort)
     sides = fold_sides(fit, stratum, groups, inner_share=own.validation.inner_share, seed=own.seed)
-    store = build_store(
-        cohort.table["case_id"].tolist(),
-        image_references(cohort),
-        own.preparation.spec(),
-        folder / "store",
-        groups=own.images.groups,
-        hashes=facts["pixel_hash"].tolist(),
-        jobs=options.jobs,
-        progress=progress,
-    )
+    store = prepared_cases(folder, cohort, facts, own, options, progress)
     trained = train_members(folder, own, store, y, sides, clock, progress, stop)
     if stop():
         raise Interrupted("stopped by the user")

@@ -13,7 +13,6 @@ import pandas as pd
 from semeion.artefacts import machine_errors, read_json, whole_file, write_json
 from semeion.audit.checks import affected_cases, duplicate_groups
 from semeion.cohort.cohort import Cohort, read_cohort, write_cohort
-from semeion.cohort.roles import image_references
 from semeion.errors import InputError, Interrupted, MachineError
 from semeion.evidence.operating import parse_rule
 from semeion.plan.files import plan_task, plans_measurements, read_plan, read_plan_as, write_plan
@@ -21,7 +20,7 @@ from semeion.plan.measure_schema import MeasuredPlan
 from semeion.plan.rules import plan_reserve
 from semeion.plan.schema import Plan
 from semeion.plan.splits import Sides, sides
-from semeion.prepare.store import Store, build_store
+from semeion.prepare.store import Store
 from semeion.progress import Progress
 from semeion.report.page import write_report
 from semeion.study.clock import Clock
@@ -32,6 +31,7 @@ from semeion.study.learning import Trained, question_of, train_members
 from semeion.study.options import RunOptions, refuse_without_structures
 from semeion.study.planning import check_plan_fits, plan_run, refuse_covariates, refuse_no_training
 from semeion.study.predicting import operating_points, predict_run
+from semeion.study.preparing import prepared_cases
 from semeion.study.shipping import ship
 from semeion.study.stopping import interruptible
 from semeion.study.weighing import Audited, asked_of, member_json, run_evidence
@@ -209,16 +209,7 @@ def _prepare(
         classes=cohort.target.classes,
     )
     # Last, since it takes long: a cohort that cannot be divided is refused before.
-    store = build_store(
-        table["case_id"].tolist(),
-        image_references(cohort),
-        plan.preparation.spec(),
-        run / "store",
-        groups=plan.images.groups,
-        hashes=facts["pixel_hash"].tolist(),
-        jobs=options.jobs,
-        progress=progress,
-    )
+    store = prepared_cases(run, cohort, facts, plan, options, progress)
     return store, y, parts
 
 
