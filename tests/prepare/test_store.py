@@ -2,22 +2,28 @@ from __future__ import annotations
 
 import shutil
 from collections import namedtuple
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from semeion.artefacts import read_json
 from semeion.cohort.reading import read_image
+from semeion.cohort.volume import Grid, Volume
 from semeion.errors import InputError, MachineError
 from semeion.prepare import case as case_module
 from semeion.prepare import store as module
+from semeion.prepare.register import registered
 from semeion.prepare.spec import Cleaning, Preparation
 from semeion.prepare.store import SHARD_BYTES, Store, build_store, open_store
 from semeion.prepare.transform import prepare_image
+from semeion.prepare.volume_spec import VolumePreparation
 from semeion.progress import Silent
+from support.volumes import save_volume
 
 SPEC = Preparation(size=(12, 14))
 EACH = 12 * 14
@@ -173,7 +179,8 @@ def test_an_interrupted_build_is_unfinished_and_goes_on(files, tmp_path, monkeyp
     with pytest.raises(KeyboardInterrupt):
         build(files, tmp_path / "store")
     # Whole shards only, and no half one beside them.
-    assert sorted(file.name for file in (tmp_path / "store").iterdir()) == ["shard-0000.bin", "store.json"]
+    left = sorted(file.name for file in (tmp_path / "store").iterdir())
+    assert left == ["shard-0000.bin", "shard-0000.json", "store.json"]
     with pytest.raises(InputError, match="holds no finished store; run `semeion resume` on the run folder"):
         open_store(tmp_path / "store")
     kept = []
@@ -197,7 +204,8 @@ def test_another_cohort_prepares_everything_anew(files, tmp_path, reads):
     reads.clear()
     store = build(files[:7], tmp_path / "store")
     assert len(reads) == 7
-    assert sorted(file.name for file in (tmp_path / "store").glob("shard-*")) == ["shard-0000.bin", "shard-0001.bin"]
+    shards = sorted(file.name for file in (tmp_path / "store").glob("shard-*.bin"))
+    assert shards == ["shard-0000.bin", "shard-0001.bin"]
     assert store.n == open_store(tmp_path / "store").n == 7
     reads.clear()
     build(files[:7], tmp_path / "store", case_ids=[f"other{k}" for k in range(7)])
@@ -289,3 +297,28 @@ def test_nothing_names_the_files_of_the_patients(files, tmp_path):
 
 def test_a_store_is_a_value():
     assert Store(Path("a"), 3, (1, 2, 2), 2) == Store(Path("a"), 3, (1, 2, 2), 2)
+
+
+def test_it_keeps_what_registration_said_of_each_case(tmp_path):
+    """Two contrasts of one head, the second shifted by 4 mm; and the same pair where it lies."""
+    spec = VolumePreparation(channels=["T1", "T2"], size=(12, 24, 24), size_mode="stretch", registration="rigid")
+    values = gaussian_filter(np.random.default_rng(0).random((12, 24, 24)), 2.0).astype(np.float32) * 1000
+    grid = Grid((24, 24, 12), (2.0, 2.0, 2.0), (0.0, 0.0, 0.0))
+    there = Volume(values[np.newaxis], grid)
+    inverted = replace(there, voxels=values.max() - there.voxels)
+    moved = replace(inverted, grid=replace(grid, origin=(4.0, 0.0, 0.0)))
+    first, second, third = (
+        save_volume(tmp_path / f"{number}.nii.gz", volume) for number, volume in enumerate((there, inverted, moved))
+    )
+    pairs = [(first, second), (first, third)]
+    store = build_store(["lies", "moved"], pairs, spec, tmp_path / "store", progress=Silent())
+    assert store.per_shard == 1  # each case in a shard of its own, with its own notes
+    (found,) = registered(store.notes())
+    assert (found["channel"], found["cases"], found["moved"]) == ("T2", 2, 1)
+    assert found["largest_mm"] == pytest.approx(4, abs=0.5)
+    assert registered(open_store(tmp_path / "store").notes()) == [found]
+
+
+def test_pictures_have_no_notes(files, tmp_path):
+    store = build_store(ids(files), files, SPEC, tmp_path / "store", progress=Silent())
+    assert store.notes() == [()] * len(files)

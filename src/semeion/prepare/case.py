@@ -110,15 +110,24 @@ def prepare_case(images: Sequence[Image] | Sequence[Volume], spec: Spec, groups:
     InputError
         When an image cannot be prepared.
     """
+    return prepare_case_noted(images, spec, groups)[0]
+
+
+def prepare_case_noted(
+    images: Sequence[Image] | Sequence[Volume], spec: Spec, groups: int = 1
+) -> tuple[Pixels, tuple[str, ...]]:
+    """Return what :func:`prepare_case` returns, and coded notes on volumes (registration, bias field, units)."""
     if isinstance(spec, Preparation):
-        return np.concatenate([prepare_image(image, spec) for image in images if isinstance(image, Image)])
+        return np.concatenate([prepare_image(image, spec) for image in images if isinstance(image, Image)]), ()
     from semeion.prepare.volume import prepare_volume
 
     volumes = [image for image in images if isinstance(image, Volume)]
     if groups > 1 and len(volumes) == 1:
         volumes = planes_of(volumes[0], groups)
     parts = [[volume] for volume in volumes] if groups > 1 else [volumes]
-    return np.concatenate([to_bytes(prepare_volume(part, spec).array, spec) for part in parts])
+    made = [prepare_volume(part, spec) for part in parts]
+    notes = dict.fromkeys(note for one in made for note in one.notes)
+    return np.concatenate([to_bytes(one.array, spec) for one in made]), tuple(notes)
 
 
 def planes_of(volume: Volume, count: int) -> list[Volume]:

@@ -14,12 +14,12 @@ import numpy.typing as npt
 from semeion.artefacts import machine_errors, read_json, remove_parts, whole_file, write_json
 from semeion.errors import ImageError, InputError, MachineError
 from semeion.parallel import ordered_map
-from semeion.prepare.case import Spec, case_shape, prepare_case, read_case
+from semeion.prepare.case import Spec, case_shape, prepare_case_noted, read_case
 from semeion.progress import Progress
 
 SHARD_BYTES = 256 << 20
-STEPS_VERSION = 1
-"""Raised whenever :func:`semeion.prepare.transform.prepare_image` gives other pixels for the same settings."""
+STEPS_VERSION = 2
+"""Raised whenever preparation gives other pixels for the same settings, or the store holds other files."""
 Pixels = npt.NDArray[np.uint8]
 
 
@@ -30,7 +30,8 @@ class Store:
     Attributes
     ----------
     folder
-        Holds ``shard-0000.bin`` and on, ``index.parquet`` and ``store.json``.
+        Holds ``shard-0000.bin`` and on, each with its ``shard-0000.json`` of notes, ``index.parquet`` and
+        ``store.json``.
     n
         Number of cases.
     shape
@@ -52,6 +53,12 @@ class Store:
             chosen = np.flatnonzero(shard == number)
             out[chosen] = self._shard(int(number))[rows[chosen] - number * self.per_shard]
         return out
+
+    def notes(self) -> list[tuple[str, ...]]:
+        """Return the coded notes of preparing each case, in cohort order."""
+        shards = (-(-self.n // self.per_shard)) if self.n else 0
+        found = [read_json(_notes_file(self.folder, number)) for number in range(shards)]
+        return [tuple(notes) for shard in found for notes in shard["notes"]]
 
     def _shard(self, number: int) -> npt.NDArray[np.uint8]:
         # Mapped anew at each call: a mapping that is dropped gives its pages back, so memory stays flat.
@@ -120,9 +127,9 @@ def build_store(
     _refuse_full_disk(folder, sum(min(per_shard, store.n - start) for start in starts) * each)
     progress.start("preparing images", sum(min(per_shard, store.n - start) for start in starts) or 1)
 
-    def prepare(row: int) -> Pixels:
+    def prepare(row: int) -> tuple[Pixels, tuple[str, ...]]:
         try:
-            prepared = prepare_case(read_case(several[row], spec, groups), spec, groups)
+            prepared, notes = prepare_case_noted(read_case(several[row], spec, groups), spec, groups)
         except ImageError as error:
             raise InputError(
                 f"the image could be read before and cannot now: {error.what}",
@@ -135,14 +142,18 @@ def build_store(
                 where=f"case {case_ids[row]}",
                 fix="see that every case has the same images and channels",
             )
-        return prepared
+        return prepared, notes
 
     for start in starts:
-        rows = range(start, min(start + per_shard, store.n))
-        with whole_file(folder / f"shard-{start // per_shard:04d}.bin") as temporary, temporary.open("wb") as out:
-            for pixels in ordered_map(prepare, rows, jobs=jobs):
+        number, rows = start // per_shard, range(start, min(start + per_shard, store.n))
+        said: list[list[str]] = []
+        with whole_file(folder / f"shard-{number:04d}.bin") as temporary, temporary.open("wb") as out:
+            for pixels, notes in ordered_map(prepare, rows, jobs=jobs):
                 out.write(np.ascontiguousarray(pixels).data)
+                said.append(list(notes))
                 progress.advance()
+            # Before the shard gets its name: a shard that is there has its notes.
+            write_json(_notes_file(folder, number), {"notes": said})
     if not (folder / "index.parquet").exists():
         _write_index(store, case_ids, hashes, spec)
     progress.finish()
@@ -161,6 +172,10 @@ def open_store(folder: Path) -> Store:
         raise InputError("holds no finished store", where=str(folder), fix="run `semeion resume` on the run folder")
     facts = read_json(folder / "store.json")
     return Store(folder, int(facts["n"]), tuple(facts["shape"]), int(facts["per_shard"]))
+
+
+def _notes_file(folder: Path, shard: int) -> Path:
+    return folder / f"shard-{shard:04d}.json"
 
 
 def _write_index(store: Store, case_ids: Sequence[str], hashes: Sequence[str], spec: Spec) -> None:

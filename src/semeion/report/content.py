@@ -51,6 +51,7 @@ def report_content(found: Artefacts) -> dict[str, Any]:
         "patients": patients(found),
         "performance": performance(evidence, split),
         "measured": measured_content(evidence.measured, list(found.drivers)),
+        "registration": [row.model_dump() for row in evidence.registration],
         "strata": strata(evidence, split),
         "gallery": gallery(found),
         "metrics": metric_tables(evidence),

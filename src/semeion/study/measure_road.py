@@ -30,6 +30,7 @@ from semeion.plan.measure_rules import FOLDS, looks_of, make_measured_plan, pair
 from semeion.plan.measure_schema import MeasuredPlan
 from semeion.plan.rules import Wishes
 from semeion.plan.splits import Sides
+from semeion.prepare.register import registered
 from semeion.prepare.volume_scan import scan_volumes
 from semeion.progress import Progress
 from semeion.report.page import write_report
@@ -102,7 +103,10 @@ def go_measured(
         found = averaged(executed, cohort, labels(cohort), found, looked)
     # Test cases tell a model nothing, not even what images it may expect.
     seen = seen[np.repeat(fit.fold >= 0, each)]
-    _finish(run, executed, cohort, seen, audited, fit, found, looked, clock, progress, trained.facts, trained.ended)
+    moved = registered([store.notes(row) for row in range(store.n)])
+    _finish(
+        run, executed, cohort, seen, audited, fit, found, looked, clock, progress, trained.facts, trained.ended, moved
+    )
 
 
 def shipped_pairs(fit: CrossFit) -> tuple[int, ...]:
@@ -346,6 +350,7 @@ def _finish(
     progress: Progress,
     members: list[dict[str, Any]],
     ended: str,
+    moved: list[dict[str, Any]],
 ) -> None:
     """Weigh, ship, tell."""
     from semeion.evidence.question import Question
@@ -357,6 +362,8 @@ def _finish(
     question = Question(target.name, target.task, tuple(target.classes), target.positive)
     asked = Asked(question, plan.operating_point.rule, plan.seed, given_split=False)
     evidence = run_evidence(asked, members, found.predicted, cohort, audited)
+    if moved:
+        evidence["registration"] = moved
     evidence["measured"] = found.evidence
     evidence["notes"] += found.notes
     _tell_unmeasured(evidence, cohort)

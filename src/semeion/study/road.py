@@ -20,6 +20,7 @@ from semeion.plan.measure_schema import MeasuredPlan
 from semeion.plan.rules import plan_reserve
 from semeion.plan.schema import Plan
 from semeion.plan.splits import Sides, sides
+from semeion.prepare.register import registered
 from semeion.prepare.store import Store
 from semeion.progress import Progress
 from semeion.report.page import write_report
@@ -234,6 +235,8 @@ def _finish(
     progress.advance(1, "evidence")
     evidence = run_evidence(asked_of(plan), [member_json(one) for one in trained.facts], predicted, cohort, audited)
     question = question_of(plan)
+    if moved := registered(store.notes()):
+        evidence["registration"] = moved
     points = operating_points(predicted, plan.operating_point.rule, plan.target.task, plan.target.classes)
     write_gallery(run, predicted.table, question, points, cohort, store)
     progress.advance(1, "model")
