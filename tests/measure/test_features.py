@@ -78,6 +78,15 @@ def test_intensity_and_texture_are_measured_in_every_channel():
         measure_case([Volume(mask, GRID)], spec, [planes[:1]], where="case 1")
 
 
+def test_intensities_have_the_unit_of_their_channel():
+    spec = Measurements(kind="regions", images=[""], structures={"lesion": 1}, intensity=True, channels=["CT", "PET"])
+    known = feature_definitions(spec, ["HU", "SUVbw"])
+    kinds = ("CT_lesion_intensity_mean", "PET_lesion_intensity_mean", "CT_lesion_intensity_variance")
+    assert [known[name].unit for name in kinds] == ["HU", "SUVbw", "HU2"]
+    assert known["lesion_volume_ml"].unit == "ml"
+    assert feature_definitions(spec)["CT_lesion_intensity_mean"].unit == ""
+
+
 def test_a_structure_that_a_channel_did_not_wholly_see_has_no_intensity_there():
     spec = Measurements(
         kind="regions", images=[""], structures={"a": 1, "b": 2}, intensity=True, texture=True, channels=["t1", "t2"]

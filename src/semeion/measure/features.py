@@ -65,8 +65,8 @@ def measure_case(
     return found
 
 
-def feature_definitions(spec: Measurements) -> dict[str, Definition]:
-    """Return what each measurement of `spec` is, by name, in order."""
+def feature_definitions(spec: Measurements, units: Sequence[str | None] | None = None) -> dict[str, Definition]:
+    """Return what each measurement of `spec` is, by name, in order; `units` are of the channels' values (``HU``)."""
     if spec.kind == "heart":
         return {definition.name: definition for definition in cardiac.DEFINITIONS}
     found: dict[str, Definition] = {}
@@ -74,21 +74,24 @@ def feature_definitions(spec: Measurements) -> dict[str, Definition]:
         for structure in spec.structures:
             names = [name for name in measurement_names(image=False, texture=False) if name not in PLACES]
             found |= _defined(names, image, "", structure)
-        for channel in (spec.channels or [""]) if spec.intensity else []:
+        channels = (spec.channels or [""]) if spec.intensity else []
+        for channel, unit in zip(channels, units or [None] * len(channels), strict=True):
             for structure in spec.structures:
                 names = [one.name for one in (*definitions.STATISTICS, *(definitions.TEXTURE if spec.texture else ()))]
-                found |= _defined(names, image, channel, structure)
+                found |= _defined(names, image, channel, structure, unit)
     return found
 
 
-def _defined(names: Sequence[str], image: str, channel: str, structure: str) -> dict[str, Definition]:
+def _defined(
+    names: Sequence[str], image: str, channel: str, structure: str, of_image: str | None = None
+) -> dict[str, Definition]:
     found: dict[str, Definition] = {}
     for name in names:
         base = definitions.DEFINITIONS[name]
         key = _prefixed(image, _prefixed(channel, f"{structure}_{name}"))
         place = f"{f' in {channel}' if channel else ''}{f' at {image}' if image else ''}"
         title = f"{structure}{place}: {base.title[:1].lower()}{base.title[1:]}"
-        found[key] = replace(base, name=key, title=title, unit=unit_of(name, None))
+        found[key] = replace(base, name=key, title=title, unit=unit_of(name, of_image))
     return found
 
 

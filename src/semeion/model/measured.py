@@ -22,6 +22,7 @@ from semeion.model.masks import Format, mask_paths, write_mask
 from semeion.model.segment import Segmenter, as_values
 from semeion.model.trees import TreeMember, Trees
 from semeion.prepare.case import planes_of
+from semeion.prepare.volume_spec import VolumePreparation
 from semeion.progress import Progress
 
 if TYPE_CHECKING:
@@ -213,7 +214,9 @@ def explanation(trees: TreeMember, x: np.ndarray, call: int, manifest: Manifest)
 
     if manifest.measured is None:
         return ""
-    known = feature_definitions(manifest.measured.measurements)
+    steps = manifest.preparation
+    units = steps.units if isinstance(steps, VolumePreparation) else None
+    known = feature_definitions(manifest.measured.measurements, units)
     towards = trees.contributions(x)[1][0, :, call]
     parts: list[str] = []
     for column in np.argsort(-towards, kind="stable")[:DRIVERS]:

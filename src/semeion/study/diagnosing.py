@@ -16,6 +16,7 @@ from semeion.evidence.agreement import agreement
 from semeion.evidence.segmentation import weigh_segmentation
 from semeion.learn.tabular import Fitted, fit_measurements
 from semeion.measure.features import feature_definitions
+from semeion.measure.pattern import Definition
 from semeion.model.combine import calibrate, called
 from semeion.model.manifest_parts import OperatingPoint
 from semeion.model.trees import TreeMember, Trees
@@ -169,7 +170,7 @@ def diagnose(
         "kind": plan.measurements.take.kind,
         "features": list(names),
         "importance": {names[n]: float(weight[n] / (weight.sum() or 1.0)) for n in order},
-        "titles": {names[n]: feature_definitions(plan.measurements.take)[names[n]].title for n in order},
+        "titles": {names[n]: definitions_of(plan)[names[n]].title for n in order},
         "classifiers": {"by_fold": kinds, "shipped": shipped.kind, "losses": shipped.losses},
         "agreement": _agreement(plan, cohort, fit, measured, [names[n] for n in order]),
         "masks": _masks(plan, measured),
@@ -255,6 +256,11 @@ def frame_of(
     return prediction_rows(base, target.name, target.task, target.classes, y[rows], raw, p)
 
 
+def definitions_of(plan: MeasuredPlan) -> dict[str, Definition]:
+    """Return what each measurement of a plan is, intensities with the unit in which the networks' images are read."""
+    return feature_definitions(plan.measurements.take, plan.segmentation.preparation.units)
+
+
 def drivers_of(
     member: TreeMember, x: Floats, calls: Rows, cases: Sequence[str], plan: MeasuredPlan, split: str
 ) -> pd.DataFrame:
@@ -263,7 +269,7 @@ def drivers_of(
     ``value`` is NaN where the measurement could not be taken, and ``added`` is then what its stand-in added.
     """
     _, added = member.contributions(x)
-    known = feature_definitions(plan.measurements.take)
+    known = definitions_of(plan)
     rows = []
     for case, values, one, call in zip(cases, x, added, calls, strict=True):
         towards = one[:, call]
@@ -289,7 +295,7 @@ def _agreement(
     plan: MeasuredPlan, cohort: Cohort, fit: CrossFit, measured: MeasuredCases, order: list[str]
 ) -> dict[str, dict[str, Any]]:
     """Return how measurements of predicted masks agree with those of reference masks, out of fold and on test cases."""
-    known = feature_definitions(plan.measurements.take)
+    known = definitions_of(plan)
     first = [name for name in ("lv_ef_percent", "lv_edv_ml", "lv_esv_ml", "rv_ef_percent") if name in known]
     shown = list(dict.fromkeys([*first, *order[:SHOWN]]))
     found: dict[str, dict[str, Any]] = {}
