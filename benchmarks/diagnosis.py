@@ -48,4 +48,4 @@ def _short(figure: dict[str, Any]) -> dict[str, Any]:
     return {key: figure.get(key) for key in ("value", "low", "high", "n", "n_patients")}
 
 
-ROWS: dict[str, Callable[[], None]] = {"diagnose-acdc-seed0": lambda: acdc(0)}
+ROWS: dict[str, Callable[[], None]] = {f"diagnose-acdc-seed{seed}": (lambda seed=seed: acdc(seed)) for seed in range(3)}
