@@ -6,8 +6,10 @@ import sys
 
 from benchmarks import (
     accuracy,
+    coverage,
     demo,
     diagnosis,
+    evidence,
     index,
     memory,
     networks,
@@ -35,6 +37,8 @@ ROOMS = (
     sliding,
     nnunet,
     stenosis,
+    evidence,
+    coverage,
 )
 ROWS = {row: work for room in ROOMS for row, work in room.ROWS.items()}
 

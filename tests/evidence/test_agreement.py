@@ -17,6 +17,13 @@ def test_closed_form():
     # The bootstrap of a mean is close to the normal interval.
     assert found["bias"]["low"] == pytest.approx(difference.mean() - 1.96 * spread / np.sqrt(80), abs=0.15)
     assert (found["mae"]["n"], found["mae"]["n_patients"]) == (80, 80)
+    assert found["bias"]["method"] == "95 % BCa bootstrap over patients, 2000 resamples; patients drawn from all"
+
+
+def test_few_patients_are_said_to_be_unreliable():
+    found = agreement(np.arange(12.0), np.arange(12.0)[::-1] + 0.5, np.arange(12))
+    assert found["mae"]["reason"] == "interval unreliable: 12 patients, fewer than 20"
+    assert found["mae"]["low"] < found["mae"]["value"] < found["mae"]["high"]
 
 
 def test_cases_of_a_patient_are_drawn_together():

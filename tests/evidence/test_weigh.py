@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import binomtest
+from sklearn.metrics import roc_auc_score
 
 from evidence import naive
 from semeion.artefacts import finite
 from semeion.errors import InputError
-from semeion.evidence.bootstrap import multiplicities
+from semeion.evidence.bootstrap import multiplicities, outcome_strata
 from semeion.evidence.metrics import figure_names
 from semeion.evidence.operating import OperatingPoints
 from semeion.evidence.question import Question
@@ -54,40 +57,93 @@ def labels(n: int = 150, seed: int = 0) -> tuple[pd.DataFrame, Question]:
     return pd.concat(parts, ignore_index=True), question
 
 
+def loop(
+    compute: Callable[[np.ndarray], dict[str, float]],
+    patient: np.ndarray,
+    outcome: np.ndarray,
+    resamples: int,
+    seed: int,
+    conditional: Collection[str],
+) -> Callable[[str], tuple[float, float]]:
+    """Return a function of a figure's name that gives its BCa interval; conditional ones are drawn within strata."""
+    n = int(patient.max()) + 1
+    drawn, stratum = {}, {}
+    for within in (False, True):
+        strata = outcome_strata(np.tile(patient, len(outcome) // len(patient)), outcome, n) if within else ()
+        stratum[within] = np.zeros(n, dtype=int)
+        for number, members in enumerate(strata):
+            stratum[within][members] = number
+        drawn[within] = [compute(row[patient]) for row in multiplicities(n, 0, resamples, seed, strata)]
+    without = [compute((patient != k) * 1.0) for k in range(n)]
+    whole = compute(np.ones(len(patient)))
+
+    def ends(name: str) -> tuple[float, float]:
+        within = name in conditional
+        skew = naive.skew_of([one[name] for one in without], stratum[within])
+        return naive.bca(whole[name], np.array([one[name] for one in drawn[within]]), skew)
+
+    return ends
+
+
+def numbered(table: pd.DataFrame) -> np.ndarray:
+    return np.asarray(np.unique(table["patient_id"].to_numpy(str), return_inverse=True)[1])
+
+
 def test_intervals_equal_a_loop_over_scikit_learn() -> None:
     table = binary()
-    found = weigh(table, BINARY, points=POINTS, resamples=60, seed=7)["metrics"]["test"]
+    found = weigh(table, BINARY, points=POINTS, resamples=30, seed=7)["metrics"]["test"]
     y, p = table["y_true"].astype(int).to_numpy(), table["p_1"].to_numpy()
-    patient = np.arange(120) // 2
-    loop = [naive.binary(y, p, (p >= 0.5).astype(int), row[patient]) for row in multiplicities(60, 0, 60, 7)]
-    whole = naive.binary(y, p, (p >= 0.5).astype(int), np.ones(120))
-    for name, value in whole.items():
-        low, high = np.nanquantile([each[name] for each in loop], [0.025, 0.975])
+    patient = numbered(table)
+
+    def compute(w: np.ndarray) -> dict[str, float]:
+        return naive.binary(y, p, (p >= 0.5).astype(int), w)
+
+    conditional = {"auroc", "recall", "specificity", "balanced_accuracy", "recall_macro", "recall_0", "recall_1"}
+    ends = loop(compute, patient, y, 30, 7, conditional)
+    scored = {"precision_0", "recall", "recall_1"}
+    for name, value in compute(np.ones(120)).items():
         entry = found[name]
-        assert (entry["value"], entry["low"], entry["high"]) == pytest.approx((value, low, high), abs=1e-10), name
         assert (entry["n"], entry["n_patients"]) == (120, 60)
-        assert entry["method"].startswith("95 % percentile bootstrap over patients, 60 resamples")
+        assert entry["value"] == pytest.approx(value, abs=1e-10)
+        if name in scored:
+            assert entry["method"].startswith("95 % Wilson")
+            continue
+        assert (entry["low"], entry["high"]) == pytest.approx(ends(name), abs=1e-9), name
+        how = "within strata of outcome" if name in conditional else "from all"
+        assert entry["method"].startswith(f"95 % BCa bootstrap over patients, 30 resamples; patients drawn {how}")
     assert set(found) == set(figure_names(BINARY))
     assert found["calibration_slope"]["low"] < found["calibration_slope"]["value"] < found["calibration_slope"]["high"]
+    assert found["auroc"]["delong"]["low"] < found["auroc"]["value"] < found["auroc"]["delong"]["high"]
 
 
 def test_multiclass_intervals_equal_a_loop_over_scikit_learn() -> None:
     rng = np.random.default_rng(1)
-    p = rng.dirichlet(np.ones(3), 90)
+    p = rng.dirichlet(np.ones(3), 120)
     y = np.array([rng.choice(3, p=row) for row in p])
-    result = weigh(frame(p, y, SEVERAL), SEVERAL, resamples=40, seed=2)
+    table = frame(p, y, SEVERAL)
+    result = weigh(table, SEVERAL, resamples=20, seed=2)
     found = result["metrics"]["test"]
-    rows = multiplicities(45, 0, 40, 2)[:, np.arange(90) // 2]
-    loop = [naive.several(y, p, p.argmax(axis=1), row) for row in rows]
-    for name, value in naive.several(y, p, p.argmax(axis=1), np.ones(90)).items():
-        low, high = np.nanquantile([each[name] for each in loop], [0.025, 0.975])
+    patient = numbered(table)
+
+    def compute(w: np.ndarray) -> dict[str, float]:
+        return naive.several(y, p, p.argmax(axis=1), w)
+
+    conditional = {"balanced_accuracy", "recall_macro", "recall_0", "recall_1", "recall_2"}
+    ends = loop(compute, patient, y, 20, 2, conditional)
+    compared = 0
+    for name, value in compute(np.ones(120)).items():
         entry = found[name]
-        assert (entry["value"], entry["low"], entry["high"]) == pytest.approx((value, low, high), abs=1e-10), name
-    slopes = [naive.multinomial(y, p, row) for row in rows]
-    assert found["calibration_slope"]["low"] == pytest.approx(np.quantile(slopes, 0.025), abs=1e-6)
+        assert entry["value"] == pytest.approx(value, abs=1e-10)
+        if entry["method"].startswith("95 % BCa"):
+            assert (entry["low"], entry["high"]) == pytest.approx(ends(name), abs=1e-9), name
+            compared += 1
+    assert compared >= 14
+    slope = loop(lambda w: {"slope": naive.multinomial(y, p, w)}, patient, y, 20, 2, ())("slope")
+    assert (found["calibration_slope"]["low"], found["calibration_slope"]["high"]) == pytest.approx(slope, abs=1e-5)
     assert set(result["curves"]["test"]) == {"0", "1", "2"}
-    assert np.sum(result["confusion"]["test"]["counts"]) == 90
+    assert np.sum(result["confusion"]["test"]["counts"]) == 120
     assert found["auroc"]["method"].endswith("macro one-versus-rest")
+    assert "delong" not in found["auroc"]
 
 
 def test_patients_stay_together() -> None:
@@ -110,6 +166,8 @@ def test_the_order_of_rows_other_members_and_the_number_of_threads_change_nothin
     first = weigh(table, BINARY, points=POINTS, resamples=50, seed=3, jobs=1)
     again = weigh(pd.concat([noise, table]), BINARY, points=POINTS, resamples=50, seed=3, jobs=2)
     assert first == again
+    shuffled = table.sample(frac=1, random_state=0)
+    assert weigh(shuffled, BINARY, points=POINTS, resamples=50, seed=3) == first
     other = weigh(table, BINARY, points=POINTS, resamples=50, seed=4)
     assert other["metrics"]["test"]["auroc"]["low"] != first["metrics"]["test"]["auroc"]["low"]
 
@@ -152,8 +210,12 @@ def test_undefined_figures_are_null_with_a_reason() -> None:
     assert found["specificity"]["reason"] == "no case of class '0'"
     assert found["precision_0"]["reason"] == "no case was called '0'"
     assert found["calibration_slope"]["reason"].startswith("no finite slope fits")
-    assert found["recall"]["value"] == 1
-    assert found["recall"]["reason"] == "every resample gives the same value, so the interval is too narrow"
+    theirs = binomtest(6, 6).proportion_ci(method="wilson")
+    # Six cases of three patients, all found: they count as three.
+    assert found["recall"]["value"] == found["recall"]["high"] == 1
+    assert found["recall"]["low"] == pytest.approx(binomtest(3, 3).proportion_ci(method="wilson").low)
+    assert found["recall"]["low"] < theirs.low
+    assert found["brier"]["reason"].startswith("interval unreliable: every resample gives the same value")
 
 
 def test_a_single_patient_has_values_without_intervals() -> None:
@@ -168,8 +230,10 @@ def test_resamples_that_lose_a_class_are_stated() -> None:
     y = np.zeros(20, dtype=int)
     y[15] = 1
     found = weigh(frame(np.column_stack([1 - p, p]), y), BINARY, points=POINTS, resamples=500)["metrics"]["test"]
-    assert "of the resamples have no such figure and are left out" in found["auroc"]["reason"]
-    assert found["auroc"]["low"] is not None
+    assert "of the resamples have no such figure and are left out" in found["auprc"]["reason"]
+    assert "interval unreliable: " in found["auprc"]["reason"]
+    assert found["auprc"]["low"] is not None
+    assert found["auroc"]["method"].startswith("95 % score interval (Newcombe's method 5) of 1 and 10 patients")
 
 
 def test_labels_share_their_draws_and_are_averaged() -> None:
@@ -180,16 +244,24 @@ def test_labels_share_their_draws_and_are_averaged() -> None:
     macro = result["metrics"]["test"]
     for name in ("auroc", "auprc", "f1", "brier"):
         assert macro[name]["value"] == pytest.approx(np.mean([metrics[name]["value"] for metrics in each]))
-    draws = multiplicities(75, 0, 40, 5)[:, np.arange(150) // 2]
-    means = []
-    for row in draws:
-        parts = [table[table["target"] == name] for name in question.classes]
-        truths = [(part["y_true"] == "present").astype(int).to_numpy() for part in parts]
-        p = [part["p_present"].to_numpy() for part in parts]
-        means.append(
-            np.mean([naive.binary(a, b, (b >= 0.5) * 1, row)["auroc"] for a, b in zip(truths, p, strict=True)])
-        )
-    assert macro["auroc"]["low"] == pytest.approx(np.quantile(means, 0.025), abs=1e-10)
+    parts = [table[table["target"] == name] for name in question.classes]
+    truths = [(part["y_true"] == "present").astype(int).to_numpy() for part in parts]
+    scores = [part["p_present"].to_numpy() for part in parts]
+    patient = numbered(parts[0])
+
+    def compute(w: np.ndarray) -> dict[str, float]:
+        both = list(zip(truths, scores, strict=True))
+        return {
+            "auroc": float(np.mean([roc_auc_score(y, p, sample_weight=w) for y, p in both])),
+            "brier": float(np.mean([np.average((p - y) ** 2, weights=w) for y, p in both])),
+        }
+
+    pattern = np.concatenate([2 * k + y for k, y in enumerate(truths)])
+    ends = loop(compute, patient, pattern, 40, 5, {"auroc"})
+    for name in ("auroc", "brier"):
+        assert (macro[name]["low"], macro[name]["high"]) == pytest.approx(ends(name), abs=1e-9)
+    assert "delong" in each[0]["auroc"]
+    assert "delong" not in macro["auroc"]
     assert macro["auroc"]["method"].endswith("mean over labels")
     assert result["targets"]["b"]["operating_point"] == {
         "rule": "youden",

@@ -35,7 +35,7 @@ def figure(value: float | None, spread: float = 0.04, n: int = 156, reason: str 
         "high": float(value) + 0.8 * spread if value > 2 else min(float(value) + 0.8 * spread, 1.0),
         "n": n,
         "n_patients": n,
-        "method": "95 % percentile bootstrap over patients, 2000 resamples",
+        "method": "95 % BCa bootstrap over patients, 2000 resamples",
     }
 
 

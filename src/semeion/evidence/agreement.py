@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from semeion.evidence.bootstrap import case_weights, interval, resample
+from semeion.evidence.bootstrap import case_weights, draw
+from semeion.evidence.intervals import bootstrapped
 from semeion.evidence.weights import Array
 
 NAMES = ("mae", "bias", "limit_low", "limit_high")
@@ -37,7 +38,7 @@ def agreement(
     dict
         ``mae`` mean absolute difference, ``bias`` mean of measured less reference, ``limit_low`` and ``limit_high``
         bias less and plus 1.96 standard deviations of the differences (Bland and Altman, Lancet 327:307, 1986), each
-        ``{value, low, high, n, n_patients, method}``; value null and ``reason`` without a case.
+        ``{value, low, high, n, n_patients, method}`` with its BCa interval; value null and ``reason`` without a case.
     """
     a, b = np.asarray(measured, dtype=np.float64), np.asarray(reference, dtype=np.float64)
     kept = np.isfinite(a) & np.isfinite(b)
@@ -58,26 +59,13 @@ def agreement(
             [weights @ np.abs(difference) / total, mean, mean - 1.96 * spread, mean + 1.96 * spread], axis=1
         )
 
-    whole = compute(np.ones((1, n_patients)))[0]
-    drawn = resample(compute, n_patients, n, resamples=resamples, seed=seed) if n_patients > 1 else None
+    spreads = draw(compute, n_patients, n, resamples=resamples, seed=seed)
     entries: dict[str, dict[str, Any]] = {}
-    for column, name in enumerate(NAMES):
-        entry: dict[str, Any] = {"value": float(whole[column]), "low": None, "high": None}
+    for name, spread in zip(NAMES, spreads, strict=True):
+        entry: dict[str, Any] = {"value": spread.value, "low": None, "high": None, "n": n, "n_patients": n_patients}
         if n < 2 and name.startswith("limit"):
-            few = {"n": n, "n_patients": n_patients, "method": "not computed", "reason": "fewer than 2 cases"}
-            entries[name] = {**entry, "value": None, **few}
+            entries[name] = {**entry, "value": None, "method": "not computed", "reason": "fewer than 2 cases"}
             continue
-        entry |= {
-            "n": n,
-            "n_patients": n_patients,
-            "method": f"percentile bootstrap over patients, {resamples} resamples",
-        }
-        if drawn is None:
-            entry["reason"] = "no interval: fewer than 2 patients"
-        else:
-            span = interval(drawn[:, column], n_patients)
-            entry |= {"low": span.low, "high": span.high} if np.isfinite(span.low) else {}
-            if span.reason:
-                entry["reason"] = span.reason
-        entries[name] = entry
+        span, _, reason = bootstrapped(name, spread, n_patients)
+        entries[name] = {**entry, **span, "method": spread.method} | ({"reason": reason} if reason else {})
     return entries

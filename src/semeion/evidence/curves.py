@@ -7,19 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from semeion.evidence.proportions import wilson
+
 Array = NDArray[np.float64]
 MOST_POINTS = 201
 RELIABILITY_BINS = 10
-_Z = 1.959963984540054
-
-
-def wilson(hits: Array, n: Array) -> tuple[Array, Array]:
-    """Return low and high end of the 95 % Wilson score interval of ``hits / n`` (Wilson, JASA 1927)."""
-    share = hits / n
-    centre = (share + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
-    half = _Z / (1 + _Z**2 / n) * np.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2))
-    # At 0 and n the ends are 0 and 1 exactly, which rounding would miss.
-    return np.where(hits == 0, 0.0, centre - half), np.where(hits == n, 1.0, centre + half)
 
 
 def confusion(y: NDArray[np.int64], call: NDArray[np.int64], classes: tuple[str, ...]) -> dict[str, Any]:

@@ -2,12 +2,12 @@
 
 A :class:`Figures` is built once from the cases and then maps weights ``(resamples, cases)`` to values ``(resamples,
 figures)``; weights of one give the figures of the cases as they are. Almost every figure is made of weighted sums, so
-one matrix product serves them all; only the areas and the calibration slope need more.
+one matrix product serves them all; only the areas and the calibration slope need more, and are left out unless asked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -34,28 +34,66 @@ _NO_SLOPE = "no finite slope fits: one class only, separated classes or probabil
 
 
 @dataclass(frozen=True)
-class Figures:
-    """Figures of one set of cases.
+class Share:
+    """A share of cases: those that are a hit among those that count, each ``(cases,)``."""
+
+    hit: NDArray[np.bool_]
+    counts: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """What must be known of figures to state them, however their values come about.
 
     Attributes
     ----------
     names
-        Of the columns that `compute` returns.
-    compute
-        Weights ``(resamples, cases)`` to values ``(resamples, len(names))``, NaN where undefined.
+        Of the figures, in order.
     methods
         How a figure is defined, where its name leaves a choice.
     undefined
         Why a figure is undefined, used when it is.
     remarks
         What must be said of a figure although it is defined.
+    conditional
+        Figures that are conditional on the class: the mix of classes does not enter them, and patients may be drawn
+        within strata of outcome. For the others that would fix what varies from cohort to cohort, and be too narrow.
+    shares
+        Figures that are a share of cases.
+    ranked
+        Positive or not, and score, ``(cases,)`` each, when `auroc` is the area of one class against one other.
+    classes
+        Class index of each case, ``(cases,)``; None where there are none.
     """
 
     names: tuple[str, ...]
-    compute: Callable[[Weights], Array]
     methods: dict[str, str] = field(default_factory=dict)
     undefined: dict[str, str] = field(default_factory=dict)
     remarks: dict[str, str] = field(default_factory=dict)
+    conditional: frozenset[str] = frozenset()
+    shares: dict[str, Share] = field(default_factory=dict)
+    ranked: tuple[NDArray[np.bool_], Array] | None = None
+    classes: NDArray[np.int64] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures(Account):
+    """Figures of one set of cases.
+
+    Attributes
+    ----------
+    values
+        Weights ``(resamples, cases)`` and the names that are asked for to their values ``(resamples,)``, NaN where
+        undefined; others may be among them.
+    """
+
+    values: Callable[[Weights, Collection[str]], dict[str, Array]]
+
+    def compute(self, weights: Weights, only: Sequence[str] | None = None) -> Array:
+        """Return the values of all figures, or of those named, ``(resamples, figures)``."""
+        names = self.names if only is None else only
+        found = self.values(weights, names)
+        return np.stack([found[name] for name in names], axis=1)
 
 
 def figure_names(question: Question) -> tuple[str, ...]:
@@ -88,19 +126,15 @@ def binary_figures(y: NDArray[np.int64], p: Array, call: NDArray[np.int64], ques
     surplus = _one_hot(bins, BINS) * (positive - p)[:, None]
     columns = np.column_stack([_one_hot(y, 2), _one_hot(call, 2), _hits(y, call, 2), (p - positive) ** 2, surplus])
     rank, slope = areas(positive, p), logistic(positive, p)
-    names = figure_names(question)
+    ranked, fitted = {"auroc", "auprc"}, {"calibration_slope", "calibration_intercept"}
 
     @_quiet
-    def compute(weights: Weights) -> Array:
+    def values(weights: Weights, asked: Collection[str]) -> dict[str, Array]:
         sums = weighted_sums(weights, columns)
         truth, called, hits = sums[:, 0:2], sums[:, 2:4], sums[:, 4:6]
         total = truth.sum(axis=1)
         parts = _per_class(truth, called, hits)
-        both = rank(weights)
-        line = slope(weights)
-        values = {
-            "auroc": both[:, 0],
-            "auprc": both[:, 1],
+        found = {
             "accuracy": hits.sum(axis=1) / total,
             "balanced_accuracy": parts["recall"].mean(axis=1),
             "precision": parts["precision"][:, one],
@@ -110,20 +144,30 @@ def binary_figures(y: NDArray[np.int64], p: Array, call: NDArray[np.int64], ques
             **_macro(parts, np.ones(2, dtype=np.bool_)),
             "brier": sums[:, 6] / total,
             "ece": np.abs(sums[:, 7:]).sum(axis=1) / total,
-            "calibration_slope": line[:, 0],
-            "calibration_intercept": line[:, 1],
             **_named(parts, question.classes),
         }
-        return np.column_stack([values[name] for name in names])
+        if not ranked.isdisjoint(asked):
+            found["auroc"], found["auprc"] = rank(weights).T
+        if not fitted.isdisjoint(asked):
+            found["calibration_slope"], found["calibration_intercept"] = slope(weights).T
+        return found
 
     undefined, remarks = _words(y, call, question.classes)
     undefined["precision"] = f"no case was called {question.classes[one]!r}"
     undefined |= dict.fromkeys(("recall", "f1"), f"no case of class {question.classes[one]!r}")
     undefined["specificity"] = f"no case of class {question.classes[1 - one]!r}"
     undefined |= dict.fromkeys(_MACROS, _ONE_CLASS)
+    shares = _shares(y, call, question.classes)
+    own, other = figure_class(question.classes[one]), figure_class(question.classes[1 - one])
+    shares["precision"], shares["recall"] = shares[f"precision_{own}"], shares[f"recall_{own}"]
+    shares["specificity"] = shares[f"recall_{other}"]
     return Figures(
-        names,
-        compute,
+        names=figure_names(question),
+        values=values,
+        conditional=frozenset({"auroc", "specificity", "recall", *_recalls(question.classes)}),
+        shares=shares,
+        ranked=(positive, p),
+        classes=y,
         methods={
             "auprc": "average precision",
             "ece": f"probability of the positive class, {BINS} bins of equal width",
@@ -159,36 +203,40 @@ def several_figures(y: NDArray[np.int64], p: Array, call: NDArray[np.int64], que
     columns = np.column_stack([_one_hot(y, k), _one_hot(call, k), _hits(y, call, k), squares, (y - call) ** 2, surplus])
     ranks = [areas(y == j, p[:, j]) for j in np.flatnonzero(seen)]
     slope = multinomial(y, p)
-    names = figure_names(question)
+    ranked = {"auroc", "auprc"}
     grade = np.arange(k, dtype=np.float64)
 
     @_quiet
-    def compute(weights: Weights) -> Array:
+    def values(weights: Weights, asked: Collection[str]) -> dict[str, Array]:
         sums = weighted_sums(weights, columns)
         truth, called, hits = sums[:, :k], sums[:, k : 2 * k], sums[:, 2 * k : 3 * k]
         total = truth.sum(axis=1)
         parts = _per_class(truth, called, hits)
-        both = np.mean([rank(weights) for rank in ranks], axis=0)
-        values = {
-            "auroc": both[:, 0],
-            "auprc": both[:, 1],
+        found = {
             "accuracy": hits.sum(axis=1) / total,
             "balanced_accuracy": parts["recall"][:, seen].mean(axis=1),
             **_macro(parts, seen),
             "brier": sums[:, 3 * k] / total,
             "ece": np.abs(sums[:, 3 * k + 2 :]).sum(axis=1) / total,
-            "calibration_slope": slope(weights),
             **_named(parts, question.classes),
         }
+        if not ranked.isdisjoint(asked):
+            found["auroc"], found["auprc"] = np.mean([rank(weights) for rank in ranks], axis=0).T
+        if "calibration_slope" in asked:
+            found["calibration_slope"] = slope(weights)
         if question.task == "ordinal":
-            values["kappa_quadratic"] = _kappa(truth, called, sums[:, 3 * k + 1], grade)
-        return np.column_stack([values[name] for name in names])
+            found["kappa_quadratic"] = _kappa(truth, called, sums[:, 3 * k + 1], grade)
+        return found
 
     undefined, remarks = _words(y, call, question.classes)
     undefined["kappa_quadratic"] = "truth and calls are all one grade"
     return Figures(
-        names,
-        compute,
+        names=figure_names(question),
+        values=values,
+        # Not the area: what "the rest" is hangs on the mix of the other classes.
+        conditional=_recalls(question.classes),
+        shares=_shares(y, call, question.classes),
+        classes=y,
         methods={
             "auroc": "macro one-versus-rest",
             "auprc": "average precision, macro one-versus-rest",
@@ -208,13 +256,14 @@ def regression_figures(y: Array, p: Array) -> Figures:
     varies = 1e-12 * float((centred**2).sum())
 
     @_quiet
-    def compute(weights: Weights) -> Array:
+    def values(weights: Weights, _asked: Collection[str]) -> dict[str, Array]:
         total, absolute, squared, first, second = weighted_sums(weights, columns).T
         variation = second - first**2 / total
         r2 = np.where(variation > varies, 1 - squared / variation, np.nan)
-        return np.column_stack([absolute / total, np.sqrt(squared / total), r2])
+        return {"mae": absolute / total, "rmse": np.sqrt(squared / total), "r2": r2}
 
-    return Figures(REGRESSION, compute, undefined={"r2": "the measured value does not vary among the cases"})
+    undefined = {"r2": "the measured value does not vary among the cases"}
+    return Figures(names=REGRESSION, values=values, undefined=undefined)
 
 
 def _one_hot(index: NDArray[np.int64], k: int) -> Array:
@@ -249,6 +298,21 @@ def _named(parts: dict[str, Array], classes: tuple[str, ...]) -> dict[str, Array
     return {
         f"{kind}_{figure_class(name)}": values[:, j] for kind, values in parts.items() for j, name in enumerate(classes)
     }
+
+
+def _recalls(classes: tuple[str, ...]) -> frozenset[str]:
+    """Return the recalls of the classes and their means."""
+    return frozenset({"balanced_accuracy", "recall_macro", *(f"recall_{figure_class(name)}" for name in classes)})
+
+
+def _shares(y: NDArray[np.int64], call: NDArray[np.int64], classes: tuple[str, ...]) -> dict[str, Share]:
+    """Return accuracy, and precision and recall of each class, as shares of cases."""
+    hit = y == call
+    shares = {"accuracy": Share(hit, np.ones(len(y), dtype=np.bool_))}
+    for j, name in enumerate(classes):
+        shares[f"precision_{figure_class(name)}"] = Share(hit, call == j)
+        shares[f"recall_{figure_class(name)}"] = Share(hit, y == j)
+    return shares
 
 
 def _kappa(truth: Array, called: Array, disagreement: Array, grade: Array) -> Array:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from semeion.evidence.bootstrap import case_weights, interval, resample
+from semeion.evidence.bootstrap import case_weights, draw, outcome_strata
+from semeion.evidence.delong import delong
+from semeion.evidence.intervals import entries
+from semeion.evidence.metrics import Account, Share
 from semeion.evidence.question import Question
 from semeion.evidence.ranking import areas
 from semeion.evidence.weights import Array
@@ -57,7 +60,8 @@ def weigh_parts(
     -------
     dict
         By name, and under ``difference``: ``accuracy`` and ``auroc``, each ``{value, low, high, n, n_patients,
-        method}``; value null and ``reason`` where it is not defined.
+        method}``; value null and ``reason`` where it is not defined. The area of two classes also has ``delong: {low,
+        high}``, of the difference the paired one.
     """
     truth = np.asarray(y, dtype=np.int64)
     _, patient = np.unique(np.asarray(patients).astype(str), return_inverse=True)
@@ -66,40 +70,40 @@ def weigh_parts(
     hits = {name: (verdict.call == truth).astype(np.float64) for name, verdict in verdicts.items()}
     classes = [question.positive_index] if question.task == "binary" else [int(k) for k in np.unique(truth)]
     ranks = {name: [areas(truth == k, verdict.p[:, k]) for k in classes] for name, verdict in verdicts.items()}
+    binary = question.task == "binary"
+    # The area of two classes does not depend on their mix; of more than two, what "the rest" is does.
+    strata = outcome_strata(patient, truth, n_patients) if binary and n else ()
 
-    def compute(counts: Array) -> Array:
+    def accuracy(counts: Array) -> Array:
         weights = case_weights(counts, patient)
-        total = weights.sum(axis=1)
-        each = {
-            name: np.stack(
-                [weights @ hits[name] / total, np.mean([rank(weights)[:, 0] for rank in ranks[name]], axis=0)], axis=1
-            )
-            for name in verdicts
-        }
-        return np.concatenate([*each.values(), each[whole] - each[without]], axis=1)
+        each = {name: weights @ hit / weights.sum(axis=1) for name, hit in hits.items()}
+        return np.stack([*each.values(), each[whole] - each[without]], axis=1)
 
-    values = compute(np.ones((1, n_patients)))[0]
-    drawn = resample(compute, n_patients, n, resamples=resamples, seed=seed) if n_patients > 1 else None
+    def area(counts: Array) -> Array:
+        weights = case_weights(counts, patient)
+        each = {name: np.mean([rank(weights)[:, 0] for rank in own], axis=0) for name, own in ranks.items()}
+        return np.stack([*each.values(), each[whole] - each[without]], axis=1)
+
+    right = draw(accuracy, n_patients, n, resamples=resamples, seed=seed)
+    ranked = draw(area, n_patients, n, resamples=resamples, seed=seed, strata=strata)
+    common = Account(
+        names=NAMES,
+        methods=dict.fromkeys(NAMES, "the same draws for every part"),
+        undefined=dict.fromkeys(NAMES, "only one class among the cases"),
+        classes=truth,
+    )
+    positive = truth == question.positive_index
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for number, name in enumerate([*verdicts, "difference"]):
-        found[name] = {}
-        for place, figure in enumerate(NAMES):
-            column = len(NAMES) * number + place
-            spread = None if drawn is None else drawn[:, column]
-            found[name][figure] = _entry(float(values[column]), spread, n, n_patients, resamples)
+        account = common
+        if name in verdicts:
+            p, hit = verdicts[name].p[:, question.positive_index], hits[name] > 0
+            shares = {"accuracy": Share(hit, np.ones(n, dtype=np.bool_))}
+            account = replace(common, shares=shares, ranked=(positive, p) if binary else None)
+        spreads = {"accuracy": right[number], "auroc": ranked[number]}
+        found[name] = entries(account, spreads, patient, n=n, n_patients=n_patients)
+    if binary:
+        pair = np.stack([verdicts[name].p[:, question.positive_index] for name in (whole, without)])
+        _, ends = delong(positive, pair, patient).difference()
+        found["difference"]["auroc"]["delong"] = {"low": ends[0] if ends else None, "high": ends[1] if ends else None}
     return found
-
-
-def _entry(value: float, drawn: Array | None, n: int, n_patients: int, resamples: int) -> dict[str, Any]:
-    method = f"percentile bootstrap over patients, {resamples} resamples, the same draws for every part"
-    entry: dict[str, Any] = {"value": None, "low": None, "high": None, "n": n, "n_patients": n_patients}
-    entry["method"] = method
-    if not np.isfinite(value):
-        return {**entry, "reason": "only one class among the cases"}
-    entry["value"] = value
-    if drawn is None:
-        return {**entry, "reason": "no interval: fewer than 2 patients"}
-    span = interval(drawn, n_patients)
-    if np.isfinite(span.low):
-        entry |= {"low": span.low, "high": span.high}
-    return {**entry, "reason": span.reason} if span.reason else entry

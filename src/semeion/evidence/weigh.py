@@ -3,54 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from semeion.errors import InputError
-from semeion.evidence.bootstrap import case_weights, interval, resample
 from semeion.evidence.curves import confusion, one_class_curves, scatter, threshold_table
-from semeion.evidence.metrics import (
-    Figures,
-    binary_figures,
-    figure_names,
-    regression_figures,
-    several_figures,
-)
+from semeion.evidence.measuring import Answer, Drawing, distinct, left_out, measured
+from semeion.evidence.metrics import binary_figures, figure_names, regression_figures, several_figures
 from semeion.evidence.operating import OperatingPoints
 from semeion.evidence.question import ABSENT, PRESENT, Question
 from semeion.evidence.table import Cases, split_cases, validate_predictions
 
-Array = NDArray[np.float64]
 MOST_LEVELS = 20
 """Levels of a stratum that are weighed, the largest first."""
 FEWEST_CASES = 10
 """A level with fewer cases has no figures."""
-
-
-@dataclass(frozen=True)
-class _Drawing:
-    resamples: int
-    seed: int
-    jobs: int | None
-
-
-@dataclass(frozen=True)
-class _Answer:
-    """One target's cases in one split, with their calls and figures; `question` is binary for a multi-label label."""
-
-    question: Question
-    cases: Cases
-    call: NDArray[np.int64]
-    figures: Figures
-
-    @property
-    def n_patients(self) -> int:
-        """Patients of these very cases."""
-        return len(np.unique(self.cases.patient))
 
 
 def weigh(
@@ -66,8 +35,9 @@ def weigh(
     """Return every figure of the predictions, with its interval.
 
     Figures use the rows of the ensemble only, and no split ``train``: what a model says of the cases it learned from is
-    no evidence. Intervals are 95 % percentiles of a bootstrap over patients, those of a split's labels from the same
-    draws.
+    no evidence. Intervals are those of a BCa bootstrap over patients, those of a split's labels from the same draws;
+    where too little was observed for it they are score intervals: see :mod:`semeion.evidence.intervals`. They do not
+    depend on the order of the rows.
 
     Parameters
     ----------
@@ -89,10 +59,11 @@ def weigh(
     Returns
     -------
     ``metrics.<split>.<name>`` is ``{value, low, high, n, n_patients, method}`` and ``reason`` where something must be
-    said. For a multi-label target it is the mean over labels, and ``targets.<label>`` holds ``{metrics, confusion,
-    curves, operating_point}``. ``confusion.<split>``, ``curves.<split>`` and ``splits.<split>`` are as their functions
-    say; ``strata.<column>.<level>.metrics.<split>``; ``notes`` are sentences for the reader. A class name that is a key
-    stands as it is; within a figure's name it is percent-encoded.
+    said; ``auroc`` of two classes also has ``delong: {low, high}``. For a multi-label target it is the mean over
+    labels, and ``targets.<label>`` holds ``{metrics, confusion, curves, operating_point}``. ``confusion.<split>``,
+    ``curves.<split>`` and ``splits.<split>`` are as their functions say; ``strata.<column>.<level>.metrics.<split>``;
+    ``notes`` are sentences for the reader. A class name that is a key stands as it is; within a figure's name it is
+    percent-encoded.
 
     Raises
     ------
@@ -101,8 +72,9 @@ def weigh(
     """
     if resamples < 1:
         raise InputError(f"{resamples} resamples", where="resamples", fix="use 2000")
-    table = validate_predictions(predictions, question)
-    drawing = _Drawing(resamples, seed, jobs)
+    # In an order of its own, so that neither draws nor sums depend on that of the rows.
+    table = validate_predictions(predictions, question).sort_values(["patient_id", "case_id"], kind="stable")
+    drawing = Drawing(resamples, seed, jobs)
     result: dict[str, Any] = {key: {} for key in ("metrics", "confusion", "curves", "targets", "strata", "splits")}
     result["notes"] = []
     if question.task == "multilabel":
@@ -116,8 +88,8 @@ def weigh(
         result["splits"][split] = _split_counts(cases, question)
         if split == "train":
             continue
-        answers = [_answer(each, question, points) for each in cases]
-        each, macro = _measured(answers, question, drawing)
+        answers = [answer_of(each, question, points) for each in cases]
+        each, macro = measured(answers, question, drawing)
         if macro is None:
             result["metrics"][split] = each[0]
             _show(result, answers[0], points)
@@ -127,7 +99,7 @@ def weigh(
             place = result["targets"][answer.cases.target]
             place["metrics"][split] = metrics
             _show(place, answer, (points or OperatingPoints()).of(answer.cases.target))
-        for label in _left_out(answers, question):
+        for label in left_out(answers, question):
             names = figure_names(question.label(label))
             place = result["targets"][label]["metrics"]
             place[split] = _nothing(names, 0, 0, "no case with this label known")
@@ -139,9 +111,10 @@ def weigh(
     return result
 
 
-def _answer(cases: Cases, question: Question, points: OperatingPoints | None) -> _Answer:
+def answer_of(cases: Cases, question: Question, points: OperatingPoints | None) -> Answer:
+    """Return the figures of the cases of one target in one split, called at the operating points."""
     if question.task == "regression":
-        return _Answer(
+        return Answer(
             question,
             cases,
             np.zeros(len(cases), dtype=np.int64),
@@ -150,7 +123,7 @@ def _answer(cases: Cases, question: Question, points: OperatingPoints | None) ->
     y = cases.y.astype(np.int64)
     if question.task in ("multiclass", "ordinal"):
         call = cases.p.argmax(axis=1).astype(np.int64)
-        return _Answer(question, cases, call, several_figures(y, cases.p, call, question))
+        return Answer(question, cases, call, several_figures(y, cases.p, call, question))
     multilabel = question.task == "multilabel"
     asked = question.label(cases.target) if multilabel else question
     given = points or OperatingPoints()
@@ -158,107 +131,7 @@ def _answer(cases: Cases, question: Question, points: OperatingPoints | None) ->
     one = asked.positive_index
     p = cases.p[:, one]
     call = np.where(p >= own.thresholds(cases.split, cases.fold), one, 1 - one).astype(np.int64)
-    return _Answer(asked, cases, call, binary_figures(y, p, call, asked))
-
-
-def _measured(
-    answers: Sequence[_Answer], question: Question, drawing: _Drawing
-) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
-    """Return the figures of each answer and, for a multi-label target, their means over labels."""
-    n_patients = answers[0].cases.n_patients
-    figures = [answer.figures for answer in answers]
-    macro = _macro_figures(answers, question) if question.task == "multilabel" else None
-
-    def compute(counts: Array) -> Array:
-        values = [each.figures.compute(case_weights(counts, each.cases.patient)) for each in answers]
-        if macro is not None:
-            values.append(macro.compute(np.hstack(values)))
-        return np.hstack(values)
-
-    whole = compute(np.ones((1, n_patients)))[0]
-    drawn = np.full((1, len(whole)), np.nan)
-    if n_patients >= 2:
-        largest = max(len(answer.cases) for answer in answers)
-        drawn = resample(
-            compute, n_patients, largest, resamples=drawing.resamples, seed=drawing.seed, jobs=drawing.jobs
-        )
-    ends = np.cumsum([0] + [len(each.names) for each in figures])
-    entries = [
-        _entries(answer.figures, whole[first:last], drawn[:, first:last], len(answer.cases), answer.n_patients)
-        for answer, first, last in zip(answers, ends[:-1], ends[1:], strict=True)
-    ]
-    if macro is None:
-        return entries, None
-    n = _distinct([answer.cases for answer in answers])
-    return entries, _entries(macro, whole[ends[-1] :], drawn[:, ends[-1] :], n, n_patients)
-
-
-def _macro_figures(answers: Sequence[_Answer], question: Question) -> Figures:
-    """Return the means over labels; `compute` takes the labels' own figures side by side.
-
-    A label whose figure is undefined on the cases as they are is left out of that mean. A label that is never called
-    has precision 0 there, as in scikit-learn.
-    """
-    names = figure_names(question)
-    precision, recall = names.index("precision"), names.index("recall")
-
-    def stacked(values: Array) -> Array:
-        stack = np.stack(np.split(values, len(answers), axis=1), axis=1)[:, :, : len(names)]
-        lost = np.isnan(stack[:, :, recall])
-        stack[:, :, precision] = np.where(lost, np.nan, np.nan_to_num(stack[:, :, precision]))
-        return stack
-
-    own = np.hstack([each.figures.compute(np.ones((1, len(each.cases)))) for each in answers])
-    seen = np.isfinite(stacked(own))
-
-    def compute(values: Array) -> Array:
-        with np.errstate(invalid="ignore"):
-            return np.asarray(np.where(seen, stacked(values), 0).sum(axis=1) / seen.sum(axis=1))
-
-    unknown = _left_out(answers, question)
-    remarks = {}
-    for j, name in enumerate(names):
-        left = unknown + [each.cases.target for k, each in enumerate(answers) if not seen[0, k, j]]
-        if left:
-            remarks[name] = f"left out, undefined: {', '.join(left)}"
-    silent = [each.cases.target for each in answers if not (each.call == each.question.positive_index).any()]
-    if silent:
-        said = f"never called, precision counts as 0: {', '.join(silent)}"
-        remarks["precision"] = f"{remarks['precision']}; {said}" if "precision" in remarks else said
-    methods = {name: _joined("mean over labels", answers[0].figures.methods.get(name)) for name in names}
-    return Figures(names, compute, methods, dict.fromkeys(names, "undefined for every label"), remarks)
-
-
-def _left_out(answers: Sequence[_Answer], question: Question) -> list[str]:
-    """Return the labels that have no answer."""
-    answered = {answer.cases.target for answer in answers}
-    return [label for label in question.classes if label not in answered]
-
-
-def _entries(figures: Figures, whole: Array, drawn: Array, n: int, n_patients: int) -> dict[str, Any]:
-    """Return ``{name: {value, low, high, n, n_patients, method}}`` from the values and their resamples."""
-    entries: dict[str, Any] = {}
-    how = f"95 % percentile bootstrap over patients, {len(drawn)} resamples"
-    for column, name in enumerate(figures.names):
-        value = float(whole[column])
-        entry: dict[str, Any] = {"value": None, "low": None, "high": None, "n": n, "n_patients": n_patients}
-        reasons = [figures.undefined.get(name, "undefined on these cases")]
-        method = figures.methods.get(name)
-        if np.isfinite(value):
-            span = interval(drawn[:, column], n_patients)
-            defined = np.isfinite(span.low)
-            entry |= {"value": value, "low": span.low if defined else None, "high": span.high if defined else None}
-            method = _joined(how, method) if defined else method
-            reasons = [figures.remarks.get(name, ""), span.reason]
-        entry["method"] = method or "as defined"
-        if any(reasons):
-            entry["reason"] = "; ".join(filter(None, reasons))
-        entries[name] = entry
-    return entries
-
-
-def _joined(first: str, second: str | None) -> str:
-    return f"{first}; {second}" if second else first
+    return Answer(asked, cases, call, binary_figures(y, p, call, asked))
 
 
 def _point(points: OperatingPoints) -> dict[str, Any]:
@@ -274,15 +147,10 @@ def _split_counts(cases: Sequence[Cases], question: Question) -> dict[str, Any]:
             counts[each.target] = {ABSENT: int((each.y == 0).sum()), PRESENT: int((each.y == 1).sum())}
     elif question.task != "regression":
         counts = {name: int((cases[0].y == j).sum()) for j, name in enumerate(question.classes)}
-    return {"n": _distinct(cases), "n_patients": cases[0].n_patients, "class_counts": counts}
+    return {"n": distinct(cases), "n_patients": cases[0].n_patients, "class_counts": counts}
 
 
-def _distinct(cases: Sequence[Cases]) -> int:
-    """Return the number of distinct cases over the labels."""
-    return len(set().union(*(each.case_id.tolist() for each in cases)))
-
-
-def _show(place: dict[str, Any], answer: _Answer, points: OperatingPoints | None) -> None:
+def _show(place: dict[str, Any], answer: Answer, points: OperatingPoints | None) -> None:
     """Put the confusion matrix and the curves of an answer into `place`."""
     cases, question, split = answer.cases, answer.question, answer.cases.split
     if question.task == "regression":
@@ -317,7 +185,7 @@ def _nothing(names: Sequence[str], n: int, n_patients: int, reason: str) -> dict
 
 
 def _strata(
-    table: pd.DataFrame, question: Question, points: OperatingPoints | None, strata: pd.DataFrame, drawing: _Drawing
+    table: pd.DataFrame, question: Question, points: OperatingPoints | None, strata: pd.DataFrame, drawing: Drawing
 ) -> tuple[dict[str, Any], list[str]]:
     """Return ``{column: {level: {metrics: {split: ...}}}}`` and the notes."""
     if "case_id" not in strata.columns:
@@ -345,7 +213,7 @@ def _strata(
     return found, notes
 
 
-def _level(rows: pd.DataFrame, question: Question, points: OperatingPoints | None, drawing: _Drawing) -> dict[str, Any]:
+def _level(rows: pd.DataFrame, question: Question, points: OperatingPoints | None, drawing: Drawing) -> dict[str, Any]:
     """Return the figures of one level, split by split."""
     metrics: dict[str, Any] = {}
     for cases in split_cases(rows, question):
@@ -357,8 +225,8 @@ def _level(rows: pd.DataFrame, question: Question, points: OperatingPoints | Non
         elif not kept:
             reason = "only one class among the cases"
         else:
-            answers = [_answer(each, question, points) for each in kept]
-            each, macro = _measured(answers, question, drawing)
+            answers = [answer_of(each, question, points) for each in kept]
+            each, macro = measured(answers, question, drawing)
             metrics[cases[0].split] = macro or each[0]
             continue
         metrics[cases[0].split] = _nothing(figure_names(question), n, patients, reason)
