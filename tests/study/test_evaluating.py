@@ -59,7 +59,9 @@ def test_of_a_table_with_a_split_only_the_test_cases_are_weighed(tiny_run: TinyR
     assert any("60 train and val cases are not weighed" in step["reason"] for step in evidence["flow"])
     whole = evaluate(tiny_run.model, tiny_run.cohort.table, tmp_path / "whole", no_split=True)
     assert whole["splits"]["external"]["n"] == 80
-    assert {audit["verdict"] for audit in whole["audits"].values()} == {"not_run"}
+    assert {audit["verdict"] for audit in whole["audits"].values() if audit["tier"] == "check"} == {"not_run"}
+    assert whole["audits"]["test-reuse"]["verdict"] == "not_run"
+    assert whole["audits"]["small-sample"]["figures"]["cases"] == 80
 
 
 def test_a_table_of_learned_cases_alone_is_refused(tiny_run: TinyRun, tmp_path: Path) -> None:

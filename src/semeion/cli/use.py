@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from semeion.cli import options as o
-from semeion.cli.words import print_findings, print_metrics
+from semeion.cli.words import print_audits, print_findings, print_metrics
 from semeion.progress import for_terminal
 
 
@@ -37,8 +37,41 @@ def report(
     """
     from semeion.report.page import write_report
 
-    name = "evaluate" if (run / "evaluate.json").exists() else "report"
+    name = next((name for name in ("evaluate", "weigh") if (run / f"{name}.json").exists()), "report")
     print(write_report(run, pictures=not no_pictures, name=name))
+
+
+def audit(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
+    full: Annotated[
+        bool, typer.Option("--full", help="Train again too: with permuted labels, and with other held-out cases.")
+    ] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for audit.json and audit.html; RUN/audit by default.")
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option("--budget", help="With --full: for the trainings with permuted labels; 10m by default."),
+    ] = None,
+    jobs: o.Jobs = None,
+    quiet: o.Quiet = False,
+) -> int:
+    """Look for what could void a run's result, and bring its report up to date.
+
+    The exit status is 1 when an audit is void. Interrupted trainings of --full go on when the command is given again.
+
+    Example: semeion audit runs/finding --full --budget 10m
+    """
+    from semeion.study.audit_run import audit_run
+    from semeion.study.options import parse_duration
+
+    found = audit_run(
+        run, output, full=full, seconds=parse_duration(budget), jobs=jobs, progress=for_terminal(quiet=quiet)
+    )
+    print_audits(found["audits"])
+    folder = run / "audit" if output is None else output
+    print(f"\nPage: {folder / 'audit.html'}")
+    return int(any(one["verdict"] == "void" for one in found["audits"].values()))
 
 
 def predict(
@@ -113,4 +146,4 @@ def evaluate(
     return int(any(step["step"] == "readable images" for step in evidence["flow"]))
 
 
-COMMANDS = (report, predict, evaluate)
+COMMANDS = (report, audit, predict, evaluate)

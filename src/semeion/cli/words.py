@@ -119,13 +119,18 @@ def print_check(check: Mapping[str, Any], output: Path | None) -> None:
     if check["unused"]:
         print(f"columns not used: {', '.join(check['unused'])}")
     print()
-    for name, audit in check["audits"].items():
+    print_audits(check["audits"])
+    if output is not None:
+        print(f"\nPage: {_short(output / 'check.html')}")
+
+
+def print_audits(audits: Mapping[str, Mapping[str, Any]]) -> None:
+    """Print the verdict of each audit, with advice where there is something to do."""
+    for name, audit in audits.items():
         advice = "" if audit["verdict"] == "clear" else f"  {audit['advice']}"
         print(f"  {audit['verdict']:8} {name}{advice}")
         if audit["verdict"] in ("void", "warn") and audit["cases"]:
             print(f"           cases: {_first(audit['cases'])}")
-    if output is not None:
-        print(f"\nPage: {_short(output / 'check.html')}")
 
 
 def _volumes(images: Mapping[str, Any]) -> str:

@@ -21,8 +21,9 @@ from semeion.model.manifest import Manifest
 from semeion.model.runtime import Model, load_model
 from semeion.progress import Progress
 from semeion.report.page import write_report
+from semeion.study.auditing import columns_of, prediction_audits
 from semeion.study.evaluating_masks import evaluate_masks, refuse_other_labels
-from semeion.study.external import external_evidence, failures, without_unread
+from semeion.study.external import AUDITS, NOT_RUN, external_evidence, failures, without_unread
 from semeion.study.inspect import labels
 from semeion.study.rows import prediction_rows
 from semeion.study.statements import EFFECT, strata_of
@@ -165,6 +166,7 @@ def _evidence(
             point.rule, by_target={name: OperatingPoints(point.rule, value) for name, value in point.by_target.items()}
         )
     weighed = weigh(predictions, question, points=points, strata=strata_of(cohort))
+    audits = prediction_audits(predictions, question, points, weighed, columns_of(cohort))
     shown = None
     if point is not None:
         shown = {**point.model_dump(exclude_none=True), "chosen_on": "the model's own cases"}
@@ -176,4 +178,5 @@ def _evidence(
         last="every case has a finding",
         not_validated=[EFFECT],
         operating_point=shown,
+        audits={**dict.fromkeys(AUDITS, NOT_RUN), **audits},
     )

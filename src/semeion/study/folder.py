@@ -13,6 +13,7 @@ from typing import Any
 
 from semeion import __version__
 from semeion.artefacts import machine_errors, read_json, write_json
+from semeion.cohort.cohort import Cohort
 from semeion.errors import InputError
 from semeion.study.options import RunOptions
 
@@ -69,6 +70,18 @@ class RunFolder:
         with machine_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
         self.write_state({"source": str(source), "options": options.to_json(), "seconds_used": 0.0, "finished": False})
+
+    def count_reading(self, cohort: Cohort) -> int | None:
+        """Count in ``readings.json`` that the test cases are about to be read; return how often, this time included.
+
+        None where there are no test cases.
+        """
+        if not cohort.has_split or not bool((cohort.table["split"] == "test").any()):
+            return None
+        file = self.path / "readings.json"
+        readings = 1 + (int(read_json(file)["test"]) if file.exists() else 0)
+        write_json(file, {"test": readings})
+        return readings
 
     def write_state(self, state: dict[str, Any]) -> None:
         """Write ``run.json`` whole."""

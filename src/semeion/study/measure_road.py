@@ -361,7 +361,7 @@ def _finish(
     target = plan.target
     question = Question(target.name, target.task, tuple(target.classes), target.positive)
     asked = Asked(question, plan.operating_point.rule, plan.seed, given_split=False)
-    evidence = run_evidence(asked, members, found.predicted, cohort, audited)
+    evidence = run_evidence(asked, members, found.predicted, cohort, audited, readings=run.count_reading(cohort))
     if moved:
         evidence["registration"] = moved
     evidence["measured"] = found.evidence

@@ -195,23 +195,26 @@ def _plan(
 def _prepare(
     run: RunFolder, cohort: Cohort, facts: pd.DataFrame, plan: Plan, options: RunOptions, progress: Progress
 ) -> tuple[Store, Any, list[Sides]]:
-    table = cohort.table
     y = labels(cohort)
-    groups = pd.factorize(duplicate_groups(cohort, facts))[0].astype("int64")
-    parts = sides(
-        table["split"].to_numpy(dtype=object) if cohort.has_split else None,
-        y,
+    parts = sides_of(cohort, facts, plan)
+    # Last, since it takes long: a cohort that cannot be divided is refused before.
+    store = prepared_cases(run, cohort, facts, plan, options, progress)
+    return store, y, parts
+
+
+def sides_of(cohort: Cohort, facts: pd.DataFrame, plan: Plan) -> list[Sides]:
+    """Return who learns, validates and is held out, as the plan and the cohort have it."""
+    return sides(
+        cohort.table["split"].to_numpy(dtype=object) if cohort.has_split else None,
+        labels(cohort),
         cohort.target.task,
-        groups,
+        pd.factorize(duplicate_groups(cohort, facts))[0].astype("int64"),
         scheme=plan.validation.scheme,
         folds=plan.validation.folds,
         inner_share=plan.validation.inner_share,
         seed=plan.seed,
         classes=cohort.target.classes,
     )
-    # Last, since it takes long: a cohort that cannot be divided is refused before.
-    store = prepared_cases(run, cohort, facts, plan, options, progress)
-    return store, y, parts
 
 
 def _finish(
@@ -229,11 +232,13 @@ def _finish(
 ) -> None:
     """Predict, weigh, ship, tell."""
     progress.start("weighing", 4)
+    readings = run.count_reading(cohort)
     predicted = predict_run(run, trained, store, cohort, y, parts)
     with whole_file(run / "predictions.parquet") as temporary:
         predicted.table.to_parquet(temporary, index=False)
     progress.advance(1, "evidence")
-    evidence = run_evidence(asked_of(plan), [member_json(one) for one in trained.facts], predicted, cohort, audited)
+    members = [member_json(one) for one in trained.facts]
+    evidence = run_evidence(asked_of(plan), members, predicted, cohort, audited, readings=readings)
     question = question_of(plan)
     if moved := registered(store.notes()):
         evidence["registration"] = moved

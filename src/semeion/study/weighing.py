@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import pandas as pd
+
 from semeion import __version__
 from semeion.cohort.cohort import Cohort
 from semeion.evidence.operating import OperatingPoints
@@ -13,6 +15,7 @@ from semeion.evidence.question import Question
 from semeion.evidence.weigh import weigh
 from semeion.plan.fingerprint import known_counts, label_counts
 from semeion.plan.schema import Plan
+from semeion.study.auditing import columns_of, prediction_audits
 from semeion.study.learning import question_of
 from semeion.study.predicting import Decision, Predicted, operating_points
 from semeion.study.statements import EFFECT, NO_PATIENTS, SCHEMA, strata_of
@@ -71,6 +74,9 @@ def run_evidence(
     predicted: Predicted,
     cohort: Cohort,
     audited: Audited,
+    *,
+    readings: int | None = None,
+    embedding: pd.DataFrame | None = None,
 ) -> dict[str, Any]:
     """Return ``evidence.json`` of a run, but for its cost, which is known last.
 
@@ -80,6 +86,10 @@ def run_evidence(
         What was asked, what is said of each member, what was predicted, and of whom.
     audited
         Verdicts, and what the user accepted.
+    readings
+        How often the test cases of this run were read, this time included.
+    embedding
+        What images look like, for the audit of hidden strata.
     """
     question, seed = asked.question, asked.seed
     points = operating_points(predicted, asked.rule, question.task, list(question.classes))
@@ -92,6 +102,17 @@ def run_evidence(
             "cases_left_out": len(spoiled),
             "metrics": weigh(kept, question, points=points, seed=seed)["metrics"],
         }
+    audits = prediction_audits(
+        predicted.table,
+        question,
+        points,
+        weighed,
+        columns_of(cohort),
+        tuple(cohort.covariates),
+        embedding=embedding,
+        readings=readings,
+        seed=seed,
+    )
     notes = [*cohort.notes, *weighed.pop("notes")]
     if not cohort.has_patients:
         notes.append(NO_PATIENTS)
@@ -121,7 +142,7 @@ def run_evidence(
         **weighed,
         "splits": {**training_counts(cohort), **weighed["splits"]},
         "flow": [vars(step) for step in cohort.flow],
-        "audits": audited.audits,
+        "audits": {**audited.audits, **audits},
         "accepted": audited.accepted,
         "without_accepted": without,
         "members": members,
