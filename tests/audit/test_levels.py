@@ -2,23 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from semeion.audit.levels import holm, levels_of
-
-
-def test_holm_by_hand() -> None:
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
-def test_holm_lies_between_nothing_and_bonferroni(p: list[float]) -> None:
-    adjusted = holm(p)
-    for one, own in zip(p, adjusted, strict=True):
-        assert one <= own <= min(1.0, len(p) * one) + 1e-12
-    assert np.argsort(p, kind="stable").tolist() == sorted(range(len(p)), key=lambda k: (adjusted[k], p[k], k))
+from semeion.audit.levels import levels_of
 
 
 def test_numbers_become_quarters_and_words_stay() -> None:

@@ -161,4 +161,5 @@ def _calls(cases: Cases, question: Question, points: OperatingPoints | None) -> 
     given = points or OperatingPoints()
     own = given.of(cases.target) if given.by_target else given
     one = question.positive_index
-    return np.where(cases.p[:, one] >= own.thresholds(cases.split, cases.fold), one, 1 - one).astype(np.int64)
+    called = cases.p[:, one] >= own.thresholds(cases.split, cases.fold)
+    return np.asarray(np.where(called, one, 1 - one), dtype=np.int64)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,14 +58,3 @@ def levels_of(columns: pd.DataFrame) -> list[Level]:
         if len(own) > 1:
             found += own
     return found
-
-
-def holm(p: Sequence[float]) -> list[float]:
-    """Return p-values adjusted by Holm's step-down method (Scand J Stat 6:65, 1979)."""
-    order = np.argsort(p, kind="stable")
-    adjusted = np.empty(len(p))
-    reached = 0.0
-    for rank, index in enumerate(order):
-        reached = max(reached, min(1.0, (len(p) - rank) * float(p[index])))
-        adjusted[index] = reached
-    return adjusted.tolist()

@@ -12,6 +12,7 @@ from semeion.audit.baseline import trivial_baseline
 from semeion.audit.judged import Judged, judge, over_labels
 from semeion.audit.label_errors import label_errors
 from semeion.audit.luck import readings_of_test, seed_luck
+from semeion.audit.prevalence import prevalence_shift
 from semeion.audit.sample import small_sample
 from semeion.audit.shift import calibration_shift
 from semeion.audit.strata import hidden_strata
@@ -29,6 +30,7 @@ NAMES = (
     "subgroup-gap",
     "hidden-strata",
     "calibration-shift",
+    "prevalence-shift",
 )
 """The audits of :func:`run_prediction_audits`, in the order in which a page shows them."""
 
@@ -93,6 +95,7 @@ def run_prediction_audits(
         over_labels(subgroup_gap, judged),
         over_labels(strata, judged),
         over_labels(calibration_shift, judged),
+        over_labels(prevalence_shift, judged),
     )
     return {audit.name: audit for audit in audits}
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from semeion.audit.audit import Audit, Verdict
 from semeion.audit.judged import Floats, Judged
-from semeion.audit.levels import FEWEST_CASES, FEWEST_OF_A_CLASS, Level, holm, levels_of
+from semeion.audit.levels import FEWEST_CASES, FEWEST_OF_A_CLASS, Level, levels_of
+from semeion.evidence.association import holm
 
 SURE = 0.01
 """Adjusted p-value below which a shift of calibration is taken for more than chance."""

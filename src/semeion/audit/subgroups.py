@@ -12,7 +12,8 @@ import pandas as pd
 from semeion.audit.audit import Audit, counted
 from semeion.audit.columns import metadata_kind, tokens
 from semeion.audit.judged import Floats, Judged
-from semeion.audit.levels import FEWEST_CASES, FEWEST_OF_A_CLASS, Level, holm, levels_of
+from semeion.audit.levels import FEWEST_CASES, FEWEST_OF_A_CLASS, Level, levels_of
+from semeion.evidence.association import holm
 from semeion.evidence.bootstrap import case_weights, resample
 from semeion.evidence.ranking import areas
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from semeion.artefacts import whole_file, write_json
+from semeion.audit.checks import NAMES as AUDITS
 from semeion.cohort.cohort import Cohort, CohortOptions
 from semeion.cohort.gather import gather
 from semeion.cohort.roles import image_columns
@@ -23,7 +24,7 @@ from semeion.progress import Progress
 from semeion.report.page import write_report
 from semeion.study.auditing import columns_of, prediction_audits
 from semeion.study.evaluating_masks import evaluate_masks, refuse_other_labels
-from semeion.study.external import AUDITS, NOT_RUN, external_evidence, failures, without_unread
+from semeion.study.external import NOT_RUN, external_evidence, failures, without_unread
 from semeion.study.inspect import labels
 from semeion.study.rows import prediction_rows
 from semeion.study.statements import EFFECT, strata_of

@@ -15,6 +15,7 @@ from semeion.evidence.question import Question
 from semeion.evidence.weigh import weigh
 from semeion.plan.fingerprint import known_counts, label_counts
 from semeion.plan.schema import Plan
+from semeion.study.adjusting import adjusted_figures
 from semeion.study.auditing import columns_of, prediction_audits
 from semeion.study.learning import question_of
 from semeion.study.predicting import Decision, Predicted, operating_points
@@ -102,6 +103,7 @@ def run_evidence(
             "cases_left_out": len(spoiled),
             "metrics": weigh(kept, question, points=points, seed=seed)["metrics"],
         }
+    adjusted = adjusted_figures(predicted.table, question, points, seed=seed)
     audits = prediction_audits(
         predicted.table,
         question,
@@ -141,6 +143,7 @@ def run_evidence(
         "calibration": calibration_json(predicted, question),
         **weighed,
         "splits": {**training_counts(cohort), **weighed["splits"]},
+        **({} if adjusted is None else {"adjusted": adjusted}),
         "flow": [vars(step) for step in cohort.flow],
         "audits": {**audited.audits, **audits},
         "accepted": audited.accepted,
