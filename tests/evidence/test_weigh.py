@@ -268,7 +268,8 @@ def test_labels_share_their_draws_and_are_averaged() -> None:
         "value": 0.5,
         "by_fold": {"0": 0.3, "1": 0.7},
     }
-    assert set(result["targets"]["a"]) == {"metrics", "confusion", "curves", "operating_point"}
+    shown = {"metrics", "confusion", "curves", "reliability", "utility", "abstaining", "operating_point"}
+    assert set(result["targets"]["a"]) == shown
     assert result["confusion"] == {}
     assert result["splits"]["test"]["n"] == 150
 

@@ -177,9 +177,9 @@ def permutation_p(
 
     Labels are shuffled between patients: each patient takes over the labels of another, stretched or thinned to its own
     number of cases, and in another order where patients have cases of several classes. With equally many cases a
-    patient the test is exact; else it takes for granted that their number says nothing of the label. A test stops at the shuffle ``l`` that is the 20th to reach what
-    was seen, with ``p = 20 / l`` (Besag and Clifford, Biometrika 78:301, 1991); one that does not stop has
-    ``p = (reached + 1) / (shuffles + 1)``.
+    patient the test is exact; else it takes for granted that their number says nothing of the label. A test stops
+    at the shuffle ``l`` that is the 20th to reach what was seen, with ``p = 20 / l`` (Besag and Clifford,
+    Biometrika 78:301, 1991); one that does not stop has ``p = (reached + 1) / (shuffles + 1)``.
 
     Parameters
     ----------

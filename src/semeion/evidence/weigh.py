@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from semeion.errors import InputError
+from semeion.evidence.account import KEYS, account_of
 from semeion.evidence.curves import confusion, one_class_curves, scatter, threshold_table
 from semeion.evidence.measuring import Answer, Drawing, distinct, left_out, measured
 from semeion.evidence.metrics import binary_figures, figure_names, regression_figures, several_figures
@@ -16,6 +17,7 @@ from semeion.evidence.operating import OperatingPoints
 from semeion.evidence.question import ABSENT, PRESENT, Question
 from semeion.evidence.table import Cases, split_cases, validate_predictions
 
+_SHOWN = ("confusion", "curves", *KEYS)
 MOST_LEVELS = 20
 """Levels of a stratum that are weighed, the largest first."""
 FEWEST_CASES = 10
@@ -60,10 +62,11 @@ def weigh(
     -------
     ``metrics.<split>.<name>`` is ``{value, low, high, n, n_patients, method}`` and ``reason`` where something must be
     said; ``auroc`` of two classes also has ``delong: {low, high}``. For a multi-label target it is the mean over
-    labels, and ``targets.<label>`` holds ``{metrics, confusion, curves, operating_point}``. ``confusion.<split>``,
-    ``curves.<split>`` and ``splits.<split>`` are as their functions say; ``strata.<column>.<level>.metrics.<split>``;
-    ``notes`` are sentences for the reader. A class name that is a key stands as it is; within a figure's name it is
-    percent-encoded.
+    labels, and ``targets.<label>`` holds all that follows and ``operating_point``. ``confusion.<split>``,
+    ``curves.<split>`` and ``splits.<split>`` are as their functions say; ``reliability.<split>``, ``utility.<split>``
+    and ``abstaining.<split>`` as :func:`semeion.evidence.account.account_of` does;
+    ``strata.<column>.<level>.metrics.<split>``; ``notes`` are sentences for the reader. A class name that is a key
+    stands as it is; within a figure's name it is percent-encoded.
 
     Raises
     ------
@@ -75,12 +78,12 @@ def weigh(
     # In an order of its own, so that neither draws nor sums depend on that of the rows.
     table = validate_predictions(predictions, question).sort_values(["patient_id", "case_id"], kind="stable")
     drawing = Drawing(resamples, seed, jobs)
-    result: dict[str, Any] = {key: {} for key in ("metrics", "confusion", "curves", "targets", "strata", "splits")}
+    result: dict[str, Any] = {key: {} for key in (*_SHOWN, "metrics", "targets", "strata", "splits")}
     result["notes"] = []
     if question.task == "multilabel":
         given = points or OperatingPoints()
         result["targets"] = {
-            label: {"metrics": {}, "confusion": {}, "curves": {}, "operating_point": _point(given.of(label))}
+            label: {"metrics": {}, **{key: {} for key in _SHOWN}, "operating_point": _point(given.of(label))}
             for label in question.classes
         }
     for cases in split_cases(table, question):
@@ -92,13 +95,13 @@ def weigh(
         each, macro = measured(answers, question, drawing)
         if macro is None:
             result["metrics"][split] = each[0]
-            _show(result, answers[0], points)
+            _show(result, answers[0], points, drawing)
             continue
         result["metrics"][split] = macro
         for answer, metrics in zip(answers, each, strict=True):
             place = result["targets"][answer.cases.target]
             place["metrics"][split] = metrics
-            _show(place, answer, (points or OperatingPoints()).of(answer.cases.target))
+            _show(place, answer, (points or OperatingPoints()).of(answer.cases.target), drawing)
         for label in left_out(answers, question):
             names = figure_names(question.label(label))
             place = result["targets"][label]["metrics"]
@@ -150,9 +153,11 @@ def _split_counts(cases: Sequence[Cases], question: Question) -> dict[str, Any]:
     return {"n": distinct(cases), "n_patients": cases[0].n_patients, "class_counts": counts}
 
 
-def _show(place: dict[str, Any], answer: Answer, points: OperatingPoints | None) -> None:
-    """Put the confusion matrix and the curves of an answer into `place`."""
+def _show(place: dict[str, Any], answer: Answer, points: OperatingPoints | None, drawing: Drawing) -> None:
+    """Put the confusion matrix, the curves and what an answer means in use into `place`."""
     cases, question, split = answer.cases, answer.question, answer.cases.split
+    for key, found in account_of(answer, points, drawing).items():
+        place[key][split] = found
     if question.task == "regression":
         place["curves"][split] = scatter(cases.y.astype(np.float64), cases.p)
         return
