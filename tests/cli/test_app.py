@@ -21,7 +21,8 @@ COHORT = (
     "--target --task --positive --labels --order --group --split --no-split --delimiter --covariates "
     "--channels --frames --views --structures"
 )
-COMMANDS = ("index", "demo", "check", "plan", "train", "resume", "report", "predict", "evaluate")
+WEIGH = "--truth --probability --patient --case --split --no-split --fold --site --target --task --positive --labels"
+COMMANDS = ("index", "demo", "check", "plan", "train", "resume", "report", "predict", "evaluate", "weigh", "compare")
 Said = pytest.CaptureFixture[str]
 
 
@@ -73,6 +74,8 @@ def test_every_option_is_explained(command: str, capsys: Said) -> None:
         ("predict", "-o --masks --mask-format --engine --jobs --quiet"),
         ("evaluate", "--target --labels --group --skip-bad --jobs --quiet -o"),
         ("report", "--no-pictures"),
+        ("weigh", f"{WEIGH} --operating-point --threshold --strata --weights --seed --output -o"),
+        ("compare", "--split --seed --output -o"),
         ("demo", "--data --synthetic -o --budget --seed --quiet"),
         ("resume", "--quiet"),
     ],

@@ -60,8 +60,8 @@ def test_check_prints_every_audit_and_writes_nothing_without_o(tiny_run: TinyRun
     text = capsys.readouterr().out
     assert text.startswith("cohort.csv: 80 cases, 40 patients\ntarget 'finding': binary.")
     assert "'malignant' is the positive class" in text
-    for name in tiny_run.evidence["audits"]:
-        assert f" {name}" in text
+    for name, audit in tiny_run.evidence["audits"].items():
+        assert (f" {name}" in text) == (audit["tier"] == "check")
     assert PATIENT not in text
     assert sorted(tiny_run.cohort.table.parent.rglob("*")) == before
 

@@ -108,7 +108,8 @@ def question(found: Artefacts, split: str | None) -> dict[str, Any]:
         "title": title,
         "why": evidence.why or why or (found.check or {}).get("why", ""),
         "source": evidence.source,
-        "external": split == "external",
+        "external": split == "external" and evidence.weighed is None,
+        "weighed": None if evidence.weighed is None else evidence.weighed.model_dump(),
     }
 
 
@@ -126,9 +127,9 @@ def headline(evidence: Evidence, split: str | None) -> dict[str, Any]:
     first = chosen[0] if chosen else {}
     return {
         "split": split,
-        "split_words": SPLITS.get(split or "", split or ""),
+        "split_words": split_words(evidence, split or ""),
         "optimistic": split == "val",
-        "role": SPLIT_ROLE.get(split or "", ""),
+        "role": split_role(evidence, split or ""),
         "n": facts.n if facts else first.get("n"),
         "n_patients": facts.n_patients if facts else first.get("n_patients"),
         "figures": chosen,
@@ -137,6 +138,19 @@ def headline(evidence: Evidence, split: str | None) -> dict[str, Any]:
         ),
         "sentences": in_cases(evidence, split),
     }
+
+
+def split_words(evidence: Evidence, split: str) -> str:
+    """Return what the cases of a split are called; a table of predictions has its own words for it."""
+    own = evidence.weighed.split_words if evidence.weighed else {}
+    return own.get(split) or SPLITS.get(split, split)
+
+
+def split_role(evidence: Evidence, split: str) -> str:
+    """Return what a split is for. Of predictions without their run, only what their table says of it is known."""
+    if evidence.weighed is not None:
+        return evidence.weighed.roles.get(split, "")
+    return SPLIT_ROLE.get(split, "")
 
 
 def in_cases(evidence: Evidence, split: str | None) -> list[str]:
@@ -218,7 +232,8 @@ def patients(found: Artefacts) -> dict[str, Any]:
         "flow": evidence.flow,
         "classes": [name for name in classes if any(name in counts for counts in counted)],
         "splits": [
-            {"split": name, "role": SPLIT_ROLE.get(name, ""), **evidence.splits[name].model_dump()} for name in ordered
+            {"split": name, "role": split_role(evidence, name), **evidence.splits[name].model_dump()}
+            for name in ordered
         ],
         "images": check.get("images"),
     }
@@ -272,7 +287,7 @@ def metric_tables(evidence: Evidence) -> list[dict[str, Any]]:
         for split in ("test", "external", "oof", "val", *part.metrics):
             if part.metrics.get(split) and not any(t["target"] == target and t["split"] == split for t in tables):
                 rows = figure_rows(part.metrics, split)
-                words = SPLITS.get(split, split)
+                words = split_words(evidence, split)
                 shared = _shared_method(rows)
                 for row in rows:
                     row["remark"] = _remark(row, shared)

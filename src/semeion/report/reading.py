@@ -137,6 +137,17 @@ class MeasuredEvidence(BaseModel):
     """Figures of measurements alone, of image networks alone, of their average, and what it gains; by split."""
 
 
+class Weighed(BaseModel):
+    """That the figures are of a table of predictions, and what the table says of its splits."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    own: bool = False
+    columns: dict[str, str] = Field(default_factory=dict)
+    roles: dict[str, str] = Field(default_factory=dict)
+    split_words: dict[str, str] = Field(default_factory=dict)
+
+
 class Evidence(Part):
     """What a page needs of ``evidence.json``. Unknown keys are passed over: later versions may add some."""
 
@@ -172,6 +183,8 @@ class Evidence(Part):
     """Where channels are registered: what was found."""
     measured: MeasuredEvidence | None = None
     """Of a diagnosis from measurements."""
+    weighed: Weighed | None = None
+    """Of predictions that were weighed without their run."""
 
 
 @dataclass(frozen=True)
@@ -204,7 +217,8 @@ def read_artefacts(run: Path, *, pictures: bool = True) -> Artefacts:
         raise InputError("no such folder", where=str(run), fix="give the run folder that `semeion train` wrote with -o")
     evidence = read_evidence(run / "evidence.json")
     asked, executed = _plan(run / "plan.yaml"), _plan(run / "plan.executed.yaml")
-    if asked is None and executed is None and not set(evidence.metrics) <= {"external"}:
+    needs_plan = evidence.weighed is None and not set(evidence.metrics) <= {"external"}
+    if asked is None and executed is None and needs_plan:
         raise InputError(
             "the run has no plan.yaml", where=str(run), fix="copy it back beside evidence.json, or train again"
         )
