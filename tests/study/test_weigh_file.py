@@ -84,7 +84,8 @@ def test_a_file_of_another_tool_is_weighed(tmp_path: Path) -> None:
     assert read_json(tmp_path / "out" / "evidence.json")["metrics"] == evidence["metrics"]
     assert evidence["source"] == "predictions.csv"
     assert evidence["audits"]["patient-overlap"]["verdict"] == "not_run"
-    assert {audit["verdict"] for audit in evidence["audits"].values()} == {"not_run"}
+    assert {one["verdict"] for one in evidence["audits"].values() if one["tier"] == "check"} == {"not_run"}
+    assert evidence["audits"]["small-sample"]["figures"]["cases"] == 60
     page = page_text(tmp_path / "out" / "weigh.html")
     for words in (
         "Predictions of a model of which nothing but this table is known",

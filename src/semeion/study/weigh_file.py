@@ -17,6 +17,8 @@ from semeion.evidence.foreign_columns import Named
 from semeion.evidence.table import ENSEMBLE
 from semeion.evidence.weigh import weigh
 from semeion.report.page import write_report
+from semeion.study.adjusting import adjusted_figures
+from semeion.study.auditing import prediction_audits
 from semeion.study.predictions_file import Loaded, load_predictions
 from semeion.study.statements import EFFECT, NO_PATIENTS, SCHEMA
 
@@ -123,6 +125,9 @@ def file_evidence(loaded: Loaded, *, seed: int = 0, resamples: int = 2000, jobs:
         strata=found.strata,
         jobs=jobs,
     )
+    asked = found.predictions, question, loaded.points
+    audits = prediction_audits(*asked, weighed, found.strata, seed=seed)
+    adjusted = adjusted_figures(*asked, seed=seed)
     notes = [*loaded.notes, *weighed["notes"], *_upside_down(loaded, weighed)]
     if not loaded.has_patients:
         notes.append(NO_PATIENTS)
@@ -157,7 +162,12 @@ def file_evidence(loaded: Loaded, *, seed: int = 0, resamples: int = 2000, jobs:
         "calibration": None,
         **{key: value for key, value in weighed.items() if key != "notes"},
         "flow": flow,
-        "audits": {**dict.fromkeys(AUDITS, NOT_RUN), "patient-overlap": overlap(cases, loaded.has_patients).to_json()},
+        **({} if adjusted is None else {"adjusted": adjusted}),
+        "audits": {
+            **dict.fromkeys(AUDITS, NOT_RUN),
+            "patient-overlap": overlap(cases, loaded.has_patients).to_json(),
+            **audits,
+        },
         "accepted": [],
         "members": [],
         "notes": notes,
