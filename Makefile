@@ -37,7 +37,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@echo "setting up $(VENV) (a few minutes the first time)"
 	@$(PY) -c "" 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
 	@$(PIP) install --constraint constraints.txt pip
-	@$(PIP) install --constraint constraints.txt --build-constraint constraints.txt --editable '.[train,fast]' --group dev
+	@$(PIP) install --constraint constraints.txt --build-constraint constraints.txt --editable '.[train,fast,pdf]' --group dev
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/.installed

@@ -22,7 +22,20 @@ COHORT = (
     "--channels --frames --views --structures"
 )
 WEIGH = "--truth --probability --patient --case --split --no-split --fold --site --target --task --positive --labels"
-COMMANDS = ("index", "demo", "check", "plan", "train", "resume", "report", "predict", "evaluate", "weigh", "compare")
+COMMANDS = (
+    "index",
+    "demo",
+    "check",
+    "plan",
+    "train",
+    "resume",
+    "report",
+    "audit",
+    "predict",
+    "evaluate",
+    "weigh",
+    "compare",
+)
 Said = pytest.CaptureFixture[str]
 
 

@@ -11,6 +11,20 @@ import pytest
 
 from semeion.report.check_page import write_check
 from semeion.report.page import write_report
+from semeion.report.stated import FIRST
+from support.told import told_run
+
+LONG = "a sentence that goes on and on, " * 8
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("told")
+    told_run(folder)
+    (folder / "intended_use.yaml").write_text("".join(f"{key}: {LONG}{'w' * 90}\n" for key in FIRST))
+    write_report(folder)
+    return folder
+
 
 TOO_WIDE = """[...document.querySelectorAll('main *, header *')].filter(e => !e.closest('svg')
   && e.getBoundingClientRect().width > 0 && e.getBoundingClientRect().right > innerWidth + 1
@@ -34,6 +48,15 @@ def test_check_page_fits_its_width(width: int, browser: Any, build: ModuleType, 
     browser.open(tmp_path / "check.html", width)
     assert browser.run("document.documentElement.scrollWidth") <= width
     assert browser.run(TOO_WIDE) == []
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+@pytest.mark.parametrize("page", ["report", "crosswalk"])
+def test_first_page_demographics_and_crosswalk_fit(page: str, width: int, browser: Any, told: Path) -> None:
+    browser.open(told / f"{page}.html", width)
+    assert browser.run("document.documentElement.scrollWidth") <= width
+    assert browser.run(TOO_WIDE) == []
+    assert all(address.startswith("file:") for address in browser.addresses())
 
 
 def test_long_words_do_not_widen_the_page(browser: Any, build: ModuleType, tmp_path: Path) -> None:

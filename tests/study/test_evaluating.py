@@ -47,7 +47,8 @@ def test_figures_are_those_of_a_direct_computation(tiny_run: TinyRun, elsewhere:
     np.testing.assert_array_equal(table["p_malignant"], found["p_malignant"])
     assert read_json(tmp_path / "out" / "evidence.json")["metrics"] == evidence["metrics"]
     assert {file.name for file in (tmp_path / "out").iterdir()} == {
-        *("predictions.parquet", "evidence.json", "evaluate.html", "evaluate.json")
+        *("predictions.parquet", "evidence.json", "evaluate.html", "evaluate.json"),
+        *("crosswalk.html", "crosswalk.json"),
     }
     assert PATIENT not in (tmp_path / "out" / "evaluate.html").read_text()
 

@@ -61,7 +61,8 @@ def test_figures_are_those_of_a_direct_computation(outlined: OutlinedRun, elsewh
     assert [step["n_cases"] for step in evidence["flow"]] == [6, 6]
     out = tmp_path / "out"
     assert {path.name for path in out.iterdir()} == {
-        *("predictions.parquet", "evidence.json", "evaluate.html", "evaluate.json", "gallery", "masks")
+        *("predictions.parquet", "evidence.json", "evaluate.html", "evaluate.json", "gallery", "masks"),
+        *("crosswalk.html", "crosswalk.json"),
     }
     table = pd.read_parquet(out / "predictions.parquet")
     assert set(table["split"]) == {"external"}

@@ -71,7 +71,8 @@ def test_a_file_of_another_tool_is_weighed(tmp_path: Path) -> None:
     table = rows(sex=["m", "f"] * 30)
     evidence = written(saved(tmp_path, table), tmp_path / "out", strata=("sex",))
     assert {file.name for file in (tmp_path / "out").iterdir()} == {
-        *("predictions.parquet", "evidence.json", "weigh.json", "weigh.html")
+        *("predictions.parquet", "evidence.json", "weigh.json", "weigh.html"),
+        *("crosswalk.html", "crosswalk.json"),
     }
     assert set(evidence["metrics"]) == {"external"}
     figures = evidence["metrics"]["external"]

@@ -68,7 +68,8 @@ def label_permutation(
     found = np.array([value for value in aurocs if np.isfinite(value)])
     counts = np.array([count for count in class_counts if count > 0], dtype=np.float64)
     if len(found) < FEWEST or len(counts) < 2:
-        advice = f"{len(found)} permutations could be weighed, and {FEWEST} are needed: give `semeion audit --full` more time."
+        needed = f"{len(found)} permutations could be weighed, and {FEWEST} are needed"
+        advice = f"{needed}: give `semeion audit --full` more time."
         return Audit(NAME, "not_run", "full", {"permutations": len(found)}, (), advice)
     total = counts.sum()
     rows = counts[:1] if len(counts) == 2 else counts

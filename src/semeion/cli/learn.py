@@ -136,6 +136,7 @@ def train(
     measure: Measure = None,
     skip_bad: o.SkipBad = False,
     accept: o.Accept = None,
+    intended_use: o.IntendedUse = None,
     jobs: o.Jobs = None,
     quiet: o.Quiet = False,
 ) -> int:
@@ -160,6 +161,7 @@ def train(
         jobs,
         with_images=with_images,
         measure=parse_measured(measure),
+        intended_use=None if intended_use is None else str(source_path(intended_use)),
     )
     return _told(Run(start_run(source_path(table), options, output, for_terminal(quiet=quiet), context.obj)))
 

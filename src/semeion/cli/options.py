@@ -63,6 +63,14 @@ Accept = Annotated[
     list[str] | None,
     typer.Option(help="Go on although this audit is void; the report says so."),
 ]
+IntendedUse = Annotated[
+    Path | None,
+    typer.Option(
+        "--intended-use",
+        metavar="FILE",
+        help="YAML with what only a person can say: intended_use, population, setting, users and more.",
+    ),
+]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Threads that read images; all cores.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 Cohort = CohortOptions

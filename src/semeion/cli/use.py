@@ -30,15 +30,29 @@ class EngineKind(Enum):
 def report(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder, or the folder of an evaluation.")],
     no_pictures: Annotated[bool, typer.Option("--no-pictures", help="Show no image of any case.")] = False,
+    intended_use: o.IntendedUse = None,
+    pdf: Annotated[bool, typer.Option("--pdf", help="Print the pages as PDF too; needs semeion[pdf].")] = False,
 ) -> None:
-    """Write a run's report anew from its artefacts.
+    """Write a run's report anew from its artefacts, and what it answers of reporting standards.
 
-    Example: semeion report runs/finding
+    Example: semeion report runs/finding --intended-use intended_use.yaml
     """
     from semeion.report.page import write_report
+    from semeion.report.pdf import refuse_no_pdf, write_pdf
+    from semeion.report.reading import read_evidence
+    from semeion.report.stated import keep_stated
 
+    if pdf:
+        refuse_no_pdf()
+    if intended_use is not None:
+        read_evidence(run / "evidence.json")
+        keep_stated(intended_use, run)
     name = next((name for name in ("evaluate", "weigh") if (run / f"{name}.json").exists()), "report")
-    print(write_report(run, pictures=not no_pictures, name=name))
+    page = write_report(run, pictures=not no_pictures, name=name)
+    print(page)
+    if pdf:
+        print(write_pdf(page))
+        print(write_pdf(run / "crosswalk.html"))
 
 
 def audit(

@@ -17,6 +17,7 @@ from semeion.prepare.borders import border_fraction
 from semeion.prepare.levels import Pixels, counted_quantiles, finite_pixels, histogram, quantiles
 from semeion.prepare.salt import find_salt, remove_salt
 from semeion.prepare.text import find_text, remove_text
+from semeion.prepare.thumb import grey_bytes, thumbnail
 from semeion.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ COLUMNS = (
     *("case_id", "status", "problem", "rows", "cols", "channels", "photometry", "bits", "source_format", "modality"),
     *("unit", "spacing_row", "spacing_col", "minimum", "maximum", "mean", "std", "p005", "p995", "pixel_hash"),
     *("thumb_hash", "blank", "border_fraction", "text_fraction", "salt_fraction", "low_contrast", "notes"),
-    "file_bytes",
+    *("file_bytes", "thumb"),
 )
 """Columns of the table, in order."""
 
@@ -63,8 +64,9 @@ def scan(cohort: Cohort, *, jobs: int | None = None, progress: Progress | None =
         One row a case, in cohort order, with the columns `COLUMNS`. ``status`` is ``ok``, ``missing`` or
         ``unreadable``, then ``problem`` says why, numbers are missing and texts empty. Intensities are in the image's
         own (for DICOM physical) unit. ``pixel_hash`` is equal for equal pixels of one type whatever the container;
-        ``thumb_hash`` is a 64-bit perceptual hash (hexadecimal). ``border_fraction`` is measured after the text
-        and salt that were found are removed.
+        ``thumb_hash`` is a 64-bit perceptual hash (hexadecimal), ``thumb`` a grey picture of 32 x 32 bytes
+        (:func:`semeion.prepare.thumb.unpacked`). ``border_fraction`` is measured after the text and salt that were
+        found are removed.
     """
     import pandas as pd
 
@@ -89,6 +91,8 @@ def scan(cohort: Cohort, *, jobs: int | None = None, progress: Progress | None =
             columns[name] = np.array([np.nan if value is None else value for value in values[name]], dtype=np.float64)
         elif name in FLAGS:
             columns[name] = np.array([bool(value) for value in values[name]], dtype=np.bool_)
+        elif name == "thumb":
+            columns[name] = np.array([value or b"" for value in values[name]], dtype=object)
         else:
             columns[name] = pd.array([value or "" for value in values[name]], dtype="str")
     return pd.DataFrame(columns)
@@ -118,6 +122,7 @@ def describe(image: Image) -> dict[str, Any]:
         "spacing_col": image.spacing[1] if image.spacing else None,
         "pixel_hash": pixel_hash(image.pixels),
         "thumb_hash": thumb_hash(pixels),
+        "thumb": thumbnail(grey_bytes(image, (facts["p005"], facts["p995"]))),
         "blank": bool(flat),
         "border_fraction": border_fraction(remove_text(clean, text)),
         "text_fraction": float(text.mean()),

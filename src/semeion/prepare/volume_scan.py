@@ -19,6 +19,7 @@ from semeion.parallel import ordered_map, usable_cores
 from semeion.prepare.geometry import orientation_code
 from semeion.prepare.levels import quantiles
 from semeion.prepare.register import doubts
+from semeion.prepare.thumb import mask_thumbnail, volume_thumbnail
 from semeion.prepare.volume import each_plane, require_same_grid, whole_labels
 from semeion.progress import Progress, Silent
 
@@ -31,11 +32,12 @@ _SIZES = ("size_i", "size_j", "size_k", "planes")
 _LEVELS = ("minimum", "p005", "mean", "std", "p995", "maximum")
 _FOREGROUND = ("fg_p005", "fg_p995", "fg_mean", "fg_std")
 _SPACINGS = ("spacing_i", "spacing_j", "spacing_k")
+_PICTURES = ("thumb", "mask_thumb")
 _TEXTS = ("orientation", "unit", "modality", "source_format", "pixel_hash", "mask_labels", "mask_voxels", "channels")
 COLUMNS = (
     *("case_id", "status", "problem", "size_i", "size_j", "size_k", *_SPACINGS, "orientation", "planes", "unit"),
     *("modality", "source_format", *_LEVELS, *_FOREGROUND, "pixel_hash", "mask_labels", "mask_voxels", "aligned"),
-    *("channels", "notes"),
+    *("channels", "notes", *_PICTURES),
 )
 """Columns of the table, in order."""
 _ENDS = (0.005, 0.995)
@@ -62,7 +64,8 @@ def scan_volumes(cohort: Cohort, *, jobs: int | None = None, progress: Progress 
         those that are not 0 where there is no mask; of the first plane, and in ``channels`` as a JSON list of every
         plane's own. ``pixel_hash`` is of shape, type and voxels of all images. ``mask_voxels`` is a JSON object from
         label to number of voxels. ``aligned`` says whether all images of the case are on one grid. ``notes`` are coded,
-        ``;`` between: ``empty-mask``, ``constant``, ``misaligned: ...`` and those of reading.
+        ``;`` between: ``empty-mask``, ``constant``, ``misaligned: ...`` and those of reading. ``thumb`` and
+        ``mask_thumb`` are the three middle slices of the first image's first plane and of its mask, 32 x 32 bytes each.
     """
     import pandas as pd
 
@@ -99,6 +102,8 @@ def scan_volumes(cohort: Cohort, *, jobs: int | None = None, progress: Progress 
             columns[name] = np.array([np.nan if value is None else value for value in values[name]], dtype=np.float64)
         elif name == "aligned":
             columns[name] = np.array([bool(value) for value in values[name]], dtype=np.bool_)
+        elif name in _PICTURES:
+            columns[name] = np.array([value or b"" for value in values[name]], dtype=object)
         else:
             columns[name] = pd.array([value or "" for value in values[name]], dtype="str")
     return pd.DataFrame(columns)
@@ -225,6 +230,8 @@ def describe(
         "aligned": aligned,
         "channels": json.dumps(planes),
         "notes": ";".join(dict.fromkeys(notes)),
+        "thumb": volume_thumbnail(first, planes[0]["p005"], planes[0]["p995"]),
+        "mask_thumb": mask_thumbnail(masks[0]) if masks and masks[0] is not None else b"",
     }
 
 

@@ -8,7 +8,8 @@ from typing import Any
 from semeion.report.measured import measured_content
 from semeion.report.performance import performance
 from semeion.report.planned import facts_of, plan_sections
-from semeion.report.reading import Artefacts, Evidence, Metrics
+from semeion.report.practice import practice
+from semeion.report.reading import Artefacts, Evidence, Metric, Metrics
 from semeion.report.words import (
     HEADLINE,
     NAMES,
@@ -50,6 +51,8 @@ def report_content(found: Artefacts) -> dict[str, Any]:
         "audits": audits(evidence, split),
         "patients": patients(found),
         "performance": performance(evidence, split),
+        "practice": practice(evidence, split),
+        "adjusted": adjusted(evidence),
         "measured": measured_content(evidence.measured, list(found.drivers)),
         "registration": [row.model_dump() for row in evidence.registration],
         "strata": strata(evidence, split),
@@ -80,6 +83,19 @@ def figure_rows(metrics: Metrics, split: str | None) -> list[dict[str, Any]]:
         {"key": key, "name": metric_name(key), "short": SHORT.get(key, metric_name(key)), **rows[key].model_dump()}
         for key in [*known, *(key for key in rows if key not in NAMES)]
     ]
+
+
+def adjusted(evidence: Evidence) -> dict[str, Any] | None:
+    """Return the headline figures with probabilities corrected for the class balance at use, None where none are."""
+    found = evidence.adjusted
+    if not found:
+        return None
+    metrics = {"test": {key: Metric.model_validate(figure) for key, figure in (found.get("test") or {}).items()}}
+    keys = (*HEADLINE[evidence.task], "brier")
+    return {
+        "rows": [row for row in figure_rows(metrics, "test") if row["key"] in keys],
+        "reason": found.get("reason", ""),
+    }
 
 
 def question(found: Artefacts, split: str | None) -> dict[str, Any]:

@@ -15,7 +15,8 @@ MOST_CURVES = 8
 """Curves in one picture; more cannot be told apart."""
 
 
-def _unit_square(axes: Axes, across: str, up: str) -> None:
+def unit_square(axes: Axes, across: str, up: str) -> None:
+    """Make the axes a square from 0 to 1 with a quiet grid."""
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel=across, ylabel=up, aspect="equal")
     ticks = [0, 0.2, 0.4, 0.6, 0.8, 1]
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
@@ -49,7 +50,7 @@ def roc(
 ) -> str:
     """Return the ROC curves; `shipped` is (1 - specificity, sensitivity) at the operating point."""
     with canvas() as (figure, axes):
-        _unit_square(axes, "1 − specificity (false alarms)", "Sensitivity")
+        unit_square(axes, "1 − specificity (false alarms)", "Sensitivity")
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=(0, (3, 3)))
         for index, (title, curve) in enumerate(curves.items()):
             x, y = _points(curve)
@@ -74,7 +75,7 @@ def precision_recall(
 ) -> str:
     """Return the precision-recall curves; `base` is the share of positive cases, `shipped` (recall, precision)."""
     with canvas() as (figure, axes):
-        _unit_square(axes, "Sensitivity (recall)", "Positive predictive value (precision)")
+        unit_square(axes, "Sensitivity (recall)", "Positive predictive value (precision)")
         if base is not None:
             axes.axhline(base, color=MUTED, linewidth=0.9, linestyle=(0, (3, 3)), label=f"chance, {number(base, 2)}")
         for index, (title, curve) in enumerate(curves.items()):
@@ -92,7 +93,7 @@ def precision_recall(
 def calibration(name: str, curves: Mapping[str, Mapping[str, Any]]) -> str:
     """Return observed frequency against predicted probability, with intervals where there are some."""
     with canvas() as (figure, axes):
-        _unit_square(axes, "Predicted probability", "Observed frequency")
+        unit_square(axes, "Predicted probability", "Observed frequency")
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=(0, (3, 3)))
         for index, (title, curve) in enumerate(curves.items()):
             x, y = _points(curve)

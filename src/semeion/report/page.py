@@ -8,9 +8,14 @@ from typing import Any
 
 from semeion.artefacts import write_bytes, write_json
 from semeion.errors import InputError
+from semeion.report.account import account_of
+from semeion.report.chai import write_card
 from semeion.report.content import budget_sentence, report_content
+from semeion.report.crosswalk import write_crosswalk
+from semeion.report.flow_picture import flow_picture
 from semeion.report.measured import measured_pictures, read_drivers
 from semeion.report.pictures import draw
+from semeion.report.practice import practice_pictures
 from semeion.report.reading import Artefacts, read_artefacts
 from semeion.report.render import LARGEST_PAGE, is_small, render, spend
 from semeion.report.segmentation import segmentation_report
@@ -23,6 +28,9 @@ _PER_KIND = 24
 
 def write_report(run: Path, *, pictures: bool = True, name: str = "report") -> Path:
     """Write ``report.html`` and ``report.json`` into a run folder, each whole or not at all.
+
+    Beside them go ``crosswalk.html`` and ``crosswalk.json``, what reporting standards ask and the run answers, and of
+    a run that shipped a model ``model_card.xml``.
 
     Parameters
     ----------
@@ -54,15 +62,19 @@ def write_report(run: Path, *, pictures: bool = True, name: str = "report") -> P
         found = replace(found, drivers=tuple(read_drivers(run)))
     if found.evidence.task == "segmentation":
         return segmentation_report(found, run, name)
-    content = report_content(found)
+    account = account_of(found, run)
+    content = report_content(found) | account.content()
     page = _page(found, content)
     write_json(run / f"{name}.json", content)
     write_bytes(run / f"{name}.html", page)
+    write_crosswalk(account, f"{name}.html")
+    write_card(account)
     return run / f"{name}.html"
 
 
 def _page(found: Artefacts, content: dict[str, Any]) -> bytes:
-    drawn = draw(content) | measured_pictures(content["measured"])
+    drawn = {"flow": flow_picture(content["flow_diagram"])} | draw(content) | practice_pictures(content)
+    drawn |= measured_pictures(content["measured"])
     shown = {str(case["file"]) for part in content["gallery"] for case in part["cases"][:_PER_KIND]}
     chosen = {name: data for name, data in found.pictures.items() if name in shown}
     small = {name for name, data in chosen.items() if is_small(data)}

@@ -53,6 +53,9 @@ class Part(BaseModel):
     confusion: dict[str, Confusion] = Field(default_factory=dict)
     curves: dict[str, dict[str, Any]] = Field(default_factory=dict)
     operating_point: dict[str, Any] | None = None
+    reliability: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    utility: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    abstaining: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
 class SplitFacts(BaseModel):
@@ -162,12 +165,16 @@ class Evidence(Part):
     synthetic: bool = False
     created: str = ""
     has_patients: bool | None = None
+    model: str | None = None
+    """The hash of the model that made the predictions."""
     calibration: dict[str, Any] | None = None
     targets: dict[str, Part] = Field(default_factory=dict)
     strata: dict[str, dict[str, Part]] = Field(default_factory=dict)
     splits: dict[str, SplitFacts] = Field(default_factory=dict)
     flow: list[dict[str, Any]] = Field(default_factory=list)
     audits: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    adjusted: dict[str, Any] | None = None
+    """Figures with probabilities corrected for the class balance at use."""
     accepted: list[str] = Field(default_factory=list)
     without_accepted: dict[str, Any] | None = None
     members: list[dict[str, Any]] = Field(default_factory=list)

@@ -10,6 +10,8 @@ from typing import Any
 from semeion.artefacts import machine_errors, write_bytes, write_json
 from semeion.errors import InputError
 from semeion.naming import encode_class
+from semeion.report.account import account_of
+from semeion.report.chai import write_card
 from semeion.report.content import (
     CONTENT_SCHEMA,
     audits,
@@ -21,7 +23,9 @@ from semeion.report.content import (
     software,
     strata,
 )
+from semeion.report.crosswalk import write_crosswalk
 from semeion.report.figures import forest
+from semeion.report.flow_picture import flow_picture
 from semeion.report.planned import facts_of, plan_sections
 from semeion.report.reading import Artefacts
 from semeion.report.render import LARGEST_PAGE, render, spend
@@ -63,7 +67,8 @@ def segmentation_report(found: Artefacts, run: Path, name: str) -> Path:
         When the table is missing or damaged, or the page would be too large.
     """
     split = headline_split(found.evidence.metrics)
-    content = segmentation_content(found, _cases(run / TABLE, split), split)
+    account = account_of(found, run)
+    content = segmentation_content(found, _cases(run / TABLE, split), split) | account.content()
     write_json(run / f"{name}.json", content)
     images, left_out = spend(found.pictures, _FOR_GALLERY)
     page = render(
@@ -82,6 +87,8 @@ def segmentation_report(found: Artefacts, run: Path, name: str) -> Path:
             fix="lessen the number of strata or labels; evidence.json has every figure",
         )
     write_bytes(run / f"{name}.html", page)
+    write_crosswalk(account, f"{name}.html")
+    write_card(account)
     return run / f"{name}.html"
 
 
@@ -198,7 +205,7 @@ def _cases(path: Path, split: str | None) -> list[dict[str, Any]]:
 def _pictures(content: Mapping[str, Any]) -> dict[str, str]:
     cases, labels = content["cases"], content["question"]["classes"]
     of = {label: [row for row in cases if row["label"] == label] for label in labels}
-    pictures: dict[str, str] = {}
+    pictures = {"flow": flow_picture(content["flow_diagram"])}
     if any(row["dice"] is not None for row in cases):
         pictures["spread"] = dice_spread("spread", {name: [row["dice"] for row in rows] for name, rows in of.items()})
     for index, (name, rows) in enumerate(list(of.items())[:_MOST_PICTURES]):

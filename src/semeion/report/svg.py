@@ -48,10 +48,15 @@ _FONT = re.compile(r"font(?:-family)?:\s*[^;\"]*", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
+def clean(text: str) -> str:
+    """Return `text` without the control characters that XML does not know."""
+    return _CONTROL.sub("", text)
+
+
 def label(text: str, longest: int = 26) -> str:
     """Return `text` fit for a picture: without control characters, on one line, cut at `longest` characters."""
-    clean = " ".join(_CONTROL.sub("", str(text)).split())
-    return clean if len(clean) <= longest else clean[: longest - 1] + "…"
+    line = " ".join(clean(str(text)).split())
+    return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
 @contextmanager
@@ -94,7 +99,7 @@ def to_svg(figure: Figure, name: str, title: str, description: str, *, mark: Axe
     root.attrib |= {"role": "img", "aria-labelledby": f"{name}-title {name}-desc", "class": "picture"}
     for position, (tag, text) in enumerate((("title", title), ("desc", description))):
         element = ET.Element(tag, {"id": f"{name}-{tag}"})
-        element.text = _CONTROL.sub("", text)
+        element.text = clean(text)
         root.insert(position, element)
     if mark is not None:
         _add_dot(root, figure, mark)
@@ -105,7 +110,7 @@ def _add_dot(root: ET.Element, figure: Figure, axes: Axes) -> None:
     height = figure.get_figheight() * 72
     (x0, y0), (x1, y1) = axes.transData.transform([(0.0, 0.0), (1.0, 1.0)]) * 72 / figure.dpi
     root.attrib["data-unit"] = f"{x0:.2f} {height - y0:.2f} {x1:.2f} {height - y1:.2f}"
-    ET.SubElement(root, "circle", {"class": "moving", "cx": "0", "cy": "0", "r": "6"})
+    ET.SubElement(root, "circle", {"class": "moving", "cx": "0", "cy": "0", "r": "6", "visibility": "hidden"})
 
 
 def _references(root: ET.Element) -> set[str]:

@@ -18,7 +18,7 @@ from semeion.evidence.question import Question
 from semeion.progress import Progress
 from semeion.report.audit_page import write_audit
 from semeion.report.page import write_report
-from semeion.study.auditing import columns_of, prediction_audits
+from semeion.study.auditing import columns_of, looks_of, prediction_audits
 from semeion.study.folder import RunFolder, read_run_state
 from semeion.study.full_audits import NAMES as FULL
 from semeion.study.full_audits import run_full_audits
@@ -99,6 +99,7 @@ def _again(run: RunFolder, evidence: dict[str, Any]) -> dict[str, Any]:
         evidence,
         columns_of(cohort),
         tuple(cohort.covariates),
+        embedding=looks_of(facts),
         readings=int(read_json(readings)["test"]) if readings.exists() else None,
         seed=int(read_run_state(run.path)["options"]["seed"]),
     )

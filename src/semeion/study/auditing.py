@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from semeion.audit.columns import tokens
@@ -13,6 +14,7 @@ from semeion.audit.subgroups import PEOPLE
 from semeion.cohort.cohort import Cohort
 from semeion.evidence.operating import OperatingPoints
 from semeion.evidence.question import Question
+from semeion.prepare.thumb import unpacked
 
 NOT_COLUMNS = frozenset(("case_id", "patient_id", "split", "mask", "image"))
 
@@ -54,6 +56,21 @@ def prediction_audits(
         seed=seed,
     )
     return {name: audit.to_json() for name, audit in found.items()}
+
+
+def looks_of(facts: pd.DataFrame) -> pd.DataFrame | None:
+    """Return what each image looks like, from the thumbnails that the scan kept: ``case_id`` and grey levels of 16 x 16
+    pixels a view, NaN where there is no thumbnail; None where the scan kept none.
+    """
+    if "thumb" not in facts:
+        return None
+    thumbs, known = unpacked(facts["thumb"])
+    if not known.any():
+        return None
+    n, views, side, _ = thumbs.shape
+    small = thumbs.reshape(n, views, side // 2, 2, side // 2, 2).mean(axis=(3, 5)).reshape(n, -1)
+    small[~known] = np.nan
+    return pd.concat([facts[["case_id"]].reset_index(drop=True), pd.DataFrame(small)], axis=1)
 
 
 def columns_of(cohort: Cohort) -> pd.DataFrame:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from semeion.audit.audit import Audit
 from semeion.audit.checks import is_void, run_checks
+from semeion.audit.copies import find_copies, with_copies
 from semeion.cohort.cohort import Cohort, Flow
 from semeion.cohort.gather import gather
 from semeion.cohort.target import name_found_labels
@@ -55,7 +56,10 @@ def inspect(source: Path, options: RunOptions, progress: Progress) -> Inspected:
     cohort = replace(cohort, synthetic=cohort.synthetic or options.synthetic, notes=(*cohort.notes, *options.remarks))
     facts = read_everything(cohort, jobs=options.jobs, progress=progress)
     cohort = with_found_labels(cohort, facts)
-    audits = run_checks(cohort, facts)
+    copies = find_copies(cohort, facts, jobs=options.jobs, progress=progress)
+    # Kept with the facts, so that whoever draws folds from them later keeps copies on one side.
+    facts = with_copies(facts, copies.groups)
+    audits = run_checks(cohort, facts, copies=copies)
     bad = facts.loc[facts["status"] != "ok", "case_id"]
     kept, kept_facts = cohort, facts
     if len(bad):

@@ -38,11 +38,13 @@ class RunOptions:
     """Of a diagnosis from measurements: average it with networks that see the images themselves."""
     measure: tuple[str, ...] = ()
     """What is measured besides size and shape: some of :data:`MEASURED`."""
+    intended_use: str | None = None
+    """A file of what only a person can say of the study; a copy is kept in the run."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values; what is new only where it is asked, so that earlier versions read the rest."""
         values = asdict(self)
-        for name in ("with_images", "measure"):
+        for name in ("with_images", "measure", "intended_use"):
             if not values[name]:
                 del values[name]
         return values

@@ -24,6 +24,8 @@ from semeion.prepare.register import registered
 from semeion.prepare.store import Store
 from semeion.progress import Progress
 from semeion.report.page import write_report
+from semeion.report.stated import keep_stated, read_stated
+from semeion.study.auditing import looks_of
 from semeion.study.clock import Clock
 from semeion.study.folder import RunFolder, read_run_state
 from semeion.study.gallery import write_gallery
@@ -68,6 +70,8 @@ def start_run(
     """
     parse_rule(options.operating_point)
     refuse_without_structures(options)
+    if options.intended_use is not None:
+        read_stated(Path(options.intended_use))
     if options.plan is not None and plan_task(Path(options.plan)) != "segmentation":
         given = Path(options.plan)
         plan = read_plan_as(given, MeasuredPlan) if plans_measurements(given) else read_plan(given)
@@ -90,6 +94,8 @@ def start_run(
     with run.locked():
         run.begin(source, options)
         try:
+            if options.intended_use is not None:
+                keep_stated(Path(options.intended_use), run.path)
             _go(run, progress, started)
         except InputError:
             _remove_refused(run, existed)
@@ -238,7 +244,8 @@ def _finish(
         predicted.table.to_parquet(temporary, index=False)
     progress.advance(1, "evidence")
     members = [member_json(one) for one in trained.facts]
-    evidence = run_evidence(asked_of(plan), members, predicted, cohort, audited, readings=readings)
+    looks = looks_of(facts)
+    evidence = run_evidence(asked_of(plan), members, predicted, cohort, audited, readings=readings, embedding=looks)
     question = question_of(plan)
     if moved := registered(store.notes()):
         evidence["registration"] = moved

@@ -126,6 +126,8 @@ class Study:
         Leave out cases whose image is missing or unreadable.
     accept
         Names of audits whose void verdict is accepted.
+    intended_use
+        A YAML file of what only a person can say of the study; the report shows it, and a run keeps a copy.
     seed
         The one source of randomness.
     jobs
@@ -167,6 +169,7 @@ class Study:
         measure: tuple[str, ...] | list[str] = (),
         skip_bad: bool = False,
         accept: tuple[str, ...] | list[str] = (),
+        intended_use: str | Path | None = None,
         seed: int = 0,
         jobs: int | None = None,
         progress: Progress | None = None,
@@ -203,6 +206,7 @@ class Study:
             jobs=jobs,
             with_images=with_images,
             measure=parse_measured(measure if isinstance(measure, str) else ",".join(measure), where="measure"),
+            intended_use=None if intended_use is None else str(source_path(intended_use)),
         )
 
     def __repr__(self) -> str:
