@@ -155,7 +155,9 @@ def test_most_volumes_fit_into_the_input(size: Any, spacing: Any, side: int) -> 
         assert length * own >= axes[axis]["p95"] * 0.999 - 0.06 * own
     assert slices <= MOST_SLICES
     assert max(height, width) <= max(side + 4, 8)
-    assert all(one >= axes_spacing * 0.999 for one, axes_spacing in zip(step, _medians(volume), strict=True))
+    # Where slices are thin all axes get the spacing of the plane, so only of the plane it is never finer.
+    kept = 3 if volume["anisotropic"] else 2
+    assert all(one >= own * 0.999 for one, own in zip(step[:kept], _medians(volume)[:kept], strict=True))
 
 
 def _medians(volume: dict[str, Any]) -> list[float]:

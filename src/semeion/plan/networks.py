@@ -106,8 +106,8 @@ def volume_axes(volume: dict[str, Any]) -> str:
 def volume_spacing(volume: dict[str, Any], side: int) -> tuple[float, float, float]:
     """Return the spacing along i, j and k, mm, at which 95 % of the volumes fit into `side` voxels in the plane.
 
-    Never finer than the median. Thin slices get the same spacing in all axes, thick ones keep their distance, made
-    coarser only where more than :data:`MOST_SLICES` would be needed.
+    In the plane never finer than the median. Thin slices get that spacing in all axes, thick ones keep their distance,
+    made coarser only where more than :data:`MOST_SLICES` would be needed.
     """
     axes = volume[volume_axes(volume)]
     median = [axes["spacing"][axis]["median"] for axis in "ijk"]
