@@ -31,9 +31,9 @@ def test_another_balance_is_estimated_without_labels(share: float) -> None:
     audit = prevalence_shift(judged(two_places(share)))
     assert audit.verdict == "warn"
     entry = audit.figures["malignant"]
-    assert entry["at_use"] == pytest.approx(share, abs=0.06)
+    assert entry["without_labels"] == pytest.approx(share, abs=0.06)
     assert entry["observed"] == pytest.approx(share, abs=0.01)
-    assert audit.figures["label_shift_doubtful"] == ""
+    assert audit.figures["estimate_agrees"]
     assert "stand under adjusted" in audit.advice
 
 
@@ -44,9 +44,19 @@ def test_the_same_balance_is_clear() -> None:
 
 
 def test_images_that_differ_make_the_correction_doubtful() -> None:
-    audit = prevalence_shift(judged(two_places(0.35, spoiled=True)))
+    audit = prevalence_shift(judged(two_places(0.6, spoiled=True)))
     assert audit.verdict == "warn"
-    assert "not to be trusted" in audit.advice
+    assert "Do not correct by prevalence" in audit.advice
+    assert adjusted_figures(two_places(0.6, spoiled=True), QUESTION, POINTS) is None
+
+
+def test_an_estimate_that_the_labels_contradict_is_no_shift() -> None:
+    """The balance is the same; the probabilities alone would say otherwise, since the images differ."""
+    found = two_places(0.0)
+    share = float((found["y_true"][found["split"] == "val"] == "malignant").mean())
+    audit = prevalence_shift(judged(two_places(share, spoiled=True)))
+    assert audit.verdict == "note"
+    assert "do not correct these probabilities" in audit.advice
 
 
 def test_without_validation_cases_it_is_not_run() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from semeion.audit.judged import judge
-from semeion.audit.prevalence import estimated
+from semeion.audit.prevalence import correctable
 from semeion.errors import InputError
 from semeion.evidence.operating import OperatingPoints
 from semeion.evidence.prevalence import adjust_probabilities, moved_point
@@ -21,7 +21,7 @@ SPLIT = "test"
 def adjusted_figures(
     predictions: pd.DataFrame, question: Question, points: OperatingPoints | None, *, seed: int = 0
 ) -> dict[str, Any] | None:
-    """Return ``adjusted`` of the evidence, or None where the balance is not shown to have shifted.
+    """Return ``adjusted`` of the evidence, or None where the balance did not shift, or not by label shift alone.
 
     The balance is estimated from the test cases' probabilities without their labels; the operating point is moved on
     validation cases.
@@ -42,8 +42,8 @@ def adjusted_figures(
     judged = judge(table, question, points, seed=seed)
     if not judged or judged[0].cases.split != SPLIT:
         return None
-    found = estimated(judged[0])
-    if isinstance(found, str) or not found.shifted:
+    found = correctable(judged[0])
+    if found is None:
         return None
     columns = list(probability_columns(question))
     rows = predictions[(predictions["split"] == SPLIT) & (predictions["member"] == ENSEMBLE)].copy()
