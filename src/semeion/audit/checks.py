@@ -8,10 +8,25 @@ from pathlib import Path
 import pandas as pd
 
 from semeion.audit.audit import Audit
-from semeion.audit.copies import duplicate_groups, label_conflicts, near_duplicates, patient_overlap
+from semeion.audit.background import background_signal
+from semeion.audit.border import border_shortcut
+from semeion.audit.copies import (
+    Copies,
+    duplicate_groups,
+    find_copies,
+    label_conflicts,
+    near_duplicates,
+    with_copies,
+)
 from semeion.audit.images import blank_images, unmatched_files, unreadable_images
 from semeion.audit.labels import class_counts, mask_counts, missing_values
 from semeion.audit.leak import target_leak
+from semeion.audit.metadata import with_origins
+from semeion.audit.order import time_order
+from semeion.audit.patients import patient_overlap
+from semeion.audit.raters import rater_agreement
+from semeion.audit.sites import site_confounding
+from semeion.audit.sources import source_class
 from semeion.cohort.cohort import Cohort
 from semeion.errors import InputError
 
@@ -27,12 +42,23 @@ NAMES = (
     "class-counts",
     "missing-values",
     "target-leak",
+    "site-confounding",
+    "source-class",
+    "time-order",
+    "rater-agreement",
+    "border-shortcut",
+    "background-signal",
 )
 """The audits of :func:`run_checks`, in the order in which a page shows them."""
 
 
 def run_checks(
-    cohort: Cohort, facts: pd.DataFrame, *, source_files: Iterable[Path] | None = None, folds: int = 5
+    cohort: Cohort,
+    facts: pd.DataFrame,
+    *,
+    source_files: Iterable[Path] | None = None,
+    folds: int = 5,
+    copies: Copies | None = None,
 ) -> dict[str, Audit]:
     """Run every audit of the tier ``check``.
 
@@ -46,6 +72,8 @@ def run_checks(
         The image files of the source, when known; else the folders of the images are listed.
     folds
         Folds that will be drawn when no split is given.
+    copies
+        Copies of pictures, when :func:`semeion.audit.copies.find_copies` found them already.
 
     Returns
     -------
@@ -59,16 +87,25 @@ def run_checks(
     """
     if facts["case_id"].astype(str).tolist() != cohort.table["case_id"].astype(str).tolist():
         raise InputError("the facts are not of these cases", where="facts", fix="scan this cohort")
+    copies = copies if copies is not None else find_copies(cohort, facts)
+    facts = with_copies(facts, copies.groups)
+    told = with_origins(cohort, facts)
     audits = (
         unreadable_images(cohort, facts),
         blank_images(cohort, facts),
-        near_duplicates(cohort, facts),
-        patient_overlap(cohort),
-        label_conflicts(cohort, facts),
+        near_duplicates(cohort, facts, copies),
+        patient_overlap(cohort, told),
+        label_conflicts(cohort, facts, copies),
         unmatched_files(cohort, source_files),
         mask_counts(cohort, facts) if cohort.target.task == "segmentation" else class_counts(cohort, folds),
         missing_values(cohort),
         target_leak(cohort),
+        site_confounding(cohort, told),
+        source_class(cohort, told),
+        time_order(cohort, told),
+        rater_agreement(cohort),
+        border_shortcut(cohort, facts),
+        background_signal(cohort, facts),
     )
     return {audit.name: audit for audit in audits}
 

@@ -157,7 +157,7 @@ def _calls(cases: Cases, question: Question, points: OperatingPoints | None) -> 
     if question.task == "regression":
         return np.zeros(0, dtype=np.int64)
     if question.task != "binary":
-        return cases.p.argmax(axis=1).astype(np.int64)
+        return np.asarray(cases.p.argmax(axis=1), dtype=np.int64)
     given = points or OperatingPoints()
     own = given.of(cases.target) if given.by_target else given
     one = question.positive_index

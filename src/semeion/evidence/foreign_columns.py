@@ -184,6 +184,7 @@ def family(column: str) -> tuple[str, str] | None:
 def _guess_values(left: list[str], named: Named, where: str, columns: Sequence[str]) -> tuple[str, ...]:
     """Return the columns of the prediction: one, or a family such as ``p_a p_b p_c``."""
     free = [name for name in left if name not in named.truth and name not in named.strata]
+    candidates: list[tuple[str, ...]]
     if named.task == "regression":
         candidates = [(name,) for name in free if _plain(name) in _MEASURED]
     else:

@@ -113,7 +113,7 @@ def numbers_of(column: pd.Series[Any], what: str, where: str, notes: list[str]) 
             where=where,
             fix="give probabilities, not logits or odds" if what == "probability" else "correct it",
         )
-    return values
+    return np.asarray(values, dtype=np.float64)
 
 
 def probabilities_of(
@@ -163,8 +163,9 @@ def _refuse_beyond(values: Array, index: pd.Index[Any], columns: Sequence[str], 
     row, column = (int(part[0]) for part in np.nonzero(beyond))
     percent = bool((values >= 0).all() and (values <= 100 + 1e-6).all() and values.max() > 2)
     hint = ", and looks like percent" if percent else ""
+    rows = rows_of(index, np.asarray(beyond.any(axis=1)))
     raise InputError(
-        f"{columns[column]} is {values[row, column]:g}, outside 0 to 1{hint}, in {rows_of(index, beyond.any(axis=1))}",
+        f"{columns[column]} is {values[row, column]:g}, outside 0 to 1{hint}, in {rows}",
         where=where,
         fix=_PERCENT if percent else "give probabilities, not scores or logits (their sigmoid or softmax)",
     )

@@ -36,7 +36,7 @@ def grey_bytes(image: Image, ends: tuple[float, float] | None = None) -> Bytes:
         pixels = to_bytes(pixels, low, high)
     if pixels.shape[2] == 1:
         return np.ascontiguousarray(pixels[..., 0])
-    return np.rint(pixels.mean(axis=2)).astype(np.uint8)
+    return np.asarray(np.rint(pixels.mean(axis=2)), dtype=np.uint8)
 
 
 def thumbnail(grey: Bytes) -> bytes:
@@ -84,6 +84,6 @@ def _middle_slices(volume: Volume) -> list[npt.NDArray[Any]]:
     order, flips = lps_turn(volume.grid)
     # The array runs k, j, i; `order` names the old axis of each new i, j, k.
     turned = plane.transpose([2 - order[axis] for axis in (2, 1, 0)])
-    turned = np.flip(turned, [2 - axis for axis in range(3) if flips[axis]])
+    turned = np.flip(turned, tuple(2 - axis for axis in range(3) if flips[axis]))
     k, j, i = (size // 2 for size in turned.shape)
     return [turned[k], turned[:, j], turned[:, :, i]]
