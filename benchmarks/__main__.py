@@ -22,6 +22,7 @@ from benchmarks import (
     stenosis,
 )
 from benchmarks.record import newest
+from benchmarks.sabotage import corpus
 
 ROOMS = (
     reading,
@@ -39,6 +40,7 @@ ROOMS = (
     stenosis,
     evidence,
     coverage,
+    corpus,
 )
 ROWS = {row: work for room in ROOMS for row, work in room.ROWS.items()}
 
