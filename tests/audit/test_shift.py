@@ -40,7 +40,9 @@ def test_the_intercept_is_that_of_a_logistic_regression() -> None:
 
 def test_alike_sites_are_clear_and_one_site_is_not_run() -> None:
     found, columns = shifted(0.0)
-    assert calibration_shift(judged(found, columns)).verdict == "clear"
+    alike = calibration_shift(judged(found, columns))
+    assert alike.verdict == "clear"
+    assert "they could be by a factor of 1." in alike.advice
     assert calibration_shift(judged(found, columns.assign(site="north"))).verdict == "not_run"
     audit = calibration_shift(judged(found))
     assert audit.verdict == "not_run"

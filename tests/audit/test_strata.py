@@ -64,3 +64,14 @@ def test_cases_without_a_known_look_are_in_no_cluster() -> None:
     embedding[:100] = np.nan
     audit = hidden_strata(judged(table(400)), embedding)
     assert audit.figures["clusters"] >= 2
+
+
+def test_independent_errors_of_few_patients_are_no_stratum() -> None:
+    """Twenty patients of 40 cases with errors that are independent: chance must have as much room as there is."""
+    warned = 0
+    for seed in range(10):
+        found = table(800, seed=seed, patients=20)
+        embedding = np.random.default_rng(seed).normal(0, 1, (800, 3))
+        warned += hidden_strata(judged(found), embedding).verdict == "warn"
+    assert warned <= 1
+    assert hidden_strata(judged(table(400, patients=10)), np.zeros((400, 3))).verdict == "not_run"

@@ -58,3 +58,25 @@ def test_all_comparisons_are_adjusted_for() -> None:
     audit = subgroup_gap(judged(found, known(found, sex=sexes(300), age=np.arange(300.0))))
     # Two sexes and four quarters of age, each by AUROC, sensitivity and specificity.
     assert audit.figures["adjusted_for"] == 18
+
+
+def test_all_found_in_a_handful_is_no_gap() -> None:
+    """Five of five positives found, and 80 % of many elsewhere: chance does that in a third of such cohorts."""
+    found = table(600).assign(p_malignant=0.1, p_benign=0.9)
+    y = np.arange(600) % 2
+    p = np.where(y == 1, np.where(np.arange(600) % 10 < 2, 0.2, 0.8), 0.1)
+    sex = np.where(np.arange(600) < 590, "male", "female")
+    sex[:30] = np.where(y[:30] == 0, "female", sex[:30])
+    p[590:] = np.where(y[590:] == 1, 0.9, 0.1)
+    found = found.assign(y_true=np.where(y == 1, "malignant", "benign"), p_malignant=p, p_benign=1 - p)
+    assert subgroup_gap(judged(found, known(found, sex=sex))).verdict != "warn"
+
+
+def test_none_found_here_and_all_elsewhere_is_a_gap() -> None:
+    y = np.arange(240) % 2
+    sex = np.where(np.arange(240) < 120, "male", "female")
+    p = np.where(y == 1, np.where(sex == "female", 0.2, 0.9), 0.1)
+    found = table(240).assign(y_true=np.where(y == 1, "malignant", "benign"), p_malignant=p, p_benign=1 - p)
+    audit = subgroup_gap(judged(found, known(found, sex=sex)))
+    assert audit.verdict == "warn"
+    assert "Sensitivity 0.000 where sex is female" in audit.advice

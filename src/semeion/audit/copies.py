@@ -27,6 +27,8 @@ VOID_SHARE = 0.05
 """Verified copies of more than this share of the test cases on the other side void the result..."""
 VOID_COUNT = 10
 """...and so do verified copies of this many test cases."""
+_UNSEEN = ("pairs_not_read_again", "pairs_too_small_to_register", "pairs_left_unchecked")
+"""Figures that count pairs of which nothing can be said."""
 MOST_TOLD = 50
 """Pairs of which it is written out how they were verified."""
 
@@ -77,13 +79,17 @@ def near_duplicates(cohort: Cohort, facts: pd.DataFrame, copies: Copies | None =
     cases = tuple(tuple(str(ids[row]) for row in rows) for rows in groups)
     verdict: Verdict = "clear"
     advice = "No two readable images have the same pixels"
-    if not groups and figures["pairs_registered"] + figures["pairs_compared_pixel_for_pixel"]:
-        advice += ", and no picture is a changed copy of another"
+    unseen = {name: figures.get(name, 0) for name in _UNSEEN if figures.get(name, 0)}
+    if not groups and not unseen and figures["pairs_registered"] + figures["pairs_compared_pixel_for_pixel"]:
+        advice += ", and no picture was confirmed to be a changed copy of another"
     if groups:
         verdict, advice = _judged(figures, across, splits is None)
     elif len(alike):
         verdict = "note"
         cases = tuple(tuple(str(ids[row]) for row in pair) for pair in alike[:MOST_TOLD])
+    elif unseen:
+        verdict = "note"
+        advice += f"; {counted(sum(unseen.values()), 'pair', 'pairs')} that look alike could not be compared in detail"
     affected = frozenset(across) if verdict == "void" else frozenset()
     return Audit("near-duplicates", verdict, "check", figures, cases, advice + _remarks(figures), affected)
 

@@ -145,6 +145,12 @@ def over_labels(audit: Callable[[Judged], Audit], judged: Sequence[Judged]) -> A
     speaking = [(one, found) for one, found in zip(judged, each, strict=True) if found.verdict == worst]
     cases = tuple(dict.fromkeys(case for _, found in speaking for case in found.cases))
     advice = " ".join(f"{one.cases.target}: {found.advice}" for one, found in speaking[:5])
+    unlooked = [one.cases.target for one, found in zip(judged, each, strict=True) if found.verdict == "not_run"]
+    if unlooked and worst != "not_run":
+        figures["labels_not_looked_at"] = ", ".join(unlooked)
+        advice += f" Not looked at: {', '.join(unlooked[:5])}{' and more' if len(unlooked) > 5 else ''}."
+        if worst == "clear" and 2 * len(unlooked) > len(each):
+            worst = "not_run"
     return Audit(each[0].name, worst, each[0].tier, figures, cases, advice)
 
 

@@ -46,7 +46,9 @@ def label_errors(judged: Judged) -> Audit:
     except ImportError:
         return _not_run("cleanlab is not installed: pip install 'semeion[train]'.")
     seen = np.flatnonzero(counts)
-    shown = p[:, seen] / p[:, seen].sum(axis=1, keepdims=True)
+    # A class without cases is left out; a case that is sure to be of it is as unlikely in all that are left.
+    kept = np.clip(p[:, seen], 1e-9, None)
+    shown = kept / kept.sum(axis=1, keepdims=True)
     ranked = find_label_issues(
         labels=np.searchsorted(seen, y), pred_probs=shown, return_indices_ranked_by="self_confidence", n_jobs=1
     )

@@ -46,34 +46,33 @@ def permuted_labels(
 
 
 def label_permutation(
-    aurocs: Sequence[float], class_counts: Sequence[int], cases_a_patient: float, *, seconds: float | None
+    aurocs: Sequence[float], class_counts: Sequence[tuple[int, int]], cases_a_patient: float, *, seconds: float | None
 ) -> Audit:
     """Judge the AUROC of networks that were trained, through the same road, on permuted labels.
 
     Without a fault the mean lies around 0.5. Its band follows from the variance of the Mann-Whitney statistic when
     there is nothing to tell, ``(n1 + n0 + 1) / (12 n1 n0)`` (Mann and Whitney, Ann Math Stat 18:50, 1947), times the
-    mean number of cases a patient, as if a patient's cases were all alike; of several classes their mean.
+    mean number of cases a patient, as if a patient's cases were all alike; of several classes or labels the mean of
+    their standard errors, as if they were all alike too.
 
     Parameters
     ----------
     aurocs
         One a permutation, NaN where one could not be taken.
     class_counts
-        Cases of each class among those that were weighed.
+        Positive and negative cases of each AUROC that is averaged, among those that were weighed.
     cases_a_patient
         Mean number.
     seconds
         Time that each permutation was given; None for a plan of fixed steps.
     """
     found = np.array([value for value in aurocs if np.isfinite(value)])
-    counts = np.array([count for count in class_counts if count > 0], dtype=np.float64)
-    if len(found) < FEWEST or len(counts) < 2:
+    counts = [(float(one), float(other)) for one, other in class_counts if one and other]
+    if len(found) < FEWEST or not counts:
         needed = f"{len(found)} permutations could be weighed, and {FEWEST} are needed"
         advice = f"{needed}: give `semeion audit --full` more time."
         return Audit(NAME, "not_run", "full", {"permutations": len(found)}, (), advice)
-    total = counts.sum()
-    rows = counts[:1] if len(counts) == 2 else counts
-    error = float(np.mean([math.sqrt((total + 1) / (12 * own * (total - own))) for own in rows]))
+    error = float(np.mean([math.sqrt((one + other + 1) / (12 * one * other)) for one, other in counts]))
     error *= math.sqrt(max(1.0, cases_a_patient) / len(found))
     mean = float(found.mean())
     figures: dict[str, Any] = {

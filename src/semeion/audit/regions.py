@@ -131,5 +131,8 @@ def _drawn(groups: Rows, known: npt.NDArray[np.bool_], seed: int) -> npt.NDArray
     sizes = np.bincount(groups[known], minlength=int(groups.max()) + 1)
     order = np.random.default_rng(seed).permutation(len(sizes))
     chosen = np.zeros(len(sizes), dtype=np.bool_)
-    chosen[order[np.cumsum(sizes[order]) <= MOST_CASES]] = True
+    room = MOST_CASES
+    for group in order:  # one that does not fit is passed over, and those after it are not
+        if sizes[group] <= room:
+            chosen[group], room = True, room - int(sizes[group])
     return np.asarray(chosen[groups])

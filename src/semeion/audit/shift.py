@@ -19,7 +19,7 @@ ODDS = 1.5
 
 
 def calibration_shift(judged: Judged, column: str = "site") -> Audit:
-    """Compare calibration over the levels of a column: intercept with the slope held at 1, and slope.
+    """Look at calibration at each level of a column: the intercept with the slope held at 1.
 
     The intercept of each level is the logistic regression of the truth on logit p as an offset (calibration in the
     large; Steyerberg, Clinical Prediction Models, 2019, chapter 15), its standard error from the information, times the
@@ -65,7 +65,12 @@ def calibration_shift(judged: Judged, column: str = "site") -> Audit:
             off.append(f"at {level.name} the odds are {math.exp(a):.2g} times what is predicted")
     verdict: Verdict = "warn" if off else "clear"
     if verdict == "clear":
-        return Audit(name, verdict, "train", figures, (), f"Calibrated alike at the {len(levels)} levels of {column}.")
+        widest = max(1.96 * se for _, _, se, _ in found)
+        advice = (
+            f"At none of the {len(levels)} levels of {column} odds were shown to be off by half or more; at the "
+            f"smallest they could be by a factor of {math.exp(widest):.2g}."
+        )
+        return Audit(name, verdict, "train", figures, (), advice)
     text = "; ".join(off)
     advice = f"{text[0].upper()}{text[1:]}. Recalibrate there before probabilities are used."
     return Audit(name, verdict, "train", figures, (), advice)

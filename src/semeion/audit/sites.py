@@ -136,7 +136,10 @@ def _drawn(groups: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.bool_]:
     sizes = np.bincount(groups)
     order = np.random.default_rng(seed).permutation(len(sizes))
     chosen = np.zeros(len(sizes), dtype=np.bool_)
-    chosen[order[np.cumsum(sizes[order]) <= MOST_CASES]] = True
+    room = MOST_CASES
+    for group in order:  # one that does not fit is passed over, and those after it are not
+        if sizes[group] <= room:
+            chosen[group], room = True, room - int(sizes[group])
     return np.asarray(chosen[groups])
 
 

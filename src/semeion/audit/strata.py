@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from semeion.audit.audit import Audit, counted
 from semeion.audit.judged import Floats, Judged
 from semeion.audit.levels import FEWEST_CASES, Level, levels_of
+from semeion.audit.permutation import permuted_labels
 
 CLUSTERS = 6
 GAP = 0.1
@@ -50,6 +50,10 @@ def hidden_strata(judged: Judged, embedding: Floats | None = None) -> Audit:
             "train",
             advice=f"Neither columns nor clusters of images part these cases into groups of {FEWEST_CASES} or more.",
         )
+    patients = len(np.unique(judged.cases.patient))
+    if patients < FEWEST_CASES:
+        advice = f"Errors of {patients} patients are too few to tell a part that fails from a patient who does."
+        return Audit(name, "not_run", "train", advice=advice)
     wrong = judged.wrong()
     rows = np.stack([part.rows for part in parts]).astype(np.float64)
     sizes = rows.sum(axis=1)
@@ -116,12 +120,10 @@ def _permuted(
 ) -> float:
     """Return how often the worst part of shuffled errors is as bad; the errors of a patient stay together."""
     sizes = rows.sum(axis=1)
-    # A patient's mean error goes to another patient, so that dependence within patients does not pass for a cluster.
-    codes = pd.factorize(patients)[0]
-    mean = np.bincount(codes, weights=wrong) / np.bincount(codes)
+    # A patient's errors go to another patient, so that dependence within patients does not pass for a cluster.
     stream = np.random.default_rng(seed)
     count = 0
     for _ in range(PERMUTATIONS):
-        shuffled = stream.permutation(mean)[codes]
+        shuffled = permuted_labels(wrong, patients, stream)
         count += float((((rows @ shuffled) / sizes - whole) / error).max()) >= statistic - 1e-12
     return (count + 1) / (PERMUTATIONS + 1)

@@ -177,7 +177,7 @@ def _figures(one: Answer, other: Answer, spreads: Spreads, n_patients: int) -> d
         entries(
             account,
             {name: spread[place] for name, spread in spreads.items()},
-            None if place == 2 else patient,
+            patient if place < 2 else None,
             n=n,
             n_patients=n_patients,
         )
@@ -187,6 +187,11 @@ def _figures(one: Answer, other: Answer, spreads: Spreads, n_patients: int) -> d
         positive, score = one.figures.ranked
         _, ends = delong(positive, np.stack([score, other.figures.ranked[1]]), patient).difference(1, 0)
         found[2]["auroc"]["delong"] = {"low": ends[0] if ends else None, "high": ends[1] if ends else None}
+    for name, gain in found[2].items():
+        # A difference is no surer than the figures that it is of.
+        doubts = {side[name].get("reason", "") for side in found[:2] if "unreliable" in side[name].get("reason", "")}
+        if doubts and "unreliable" not in gain.get("reason", ""):
+            gain["reason"] = "; ".join(filter(None, [gain.get("reason", ""), *sorted(doubts)]))
     return _judged(found)
 
 
@@ -252,6 +257,8 @@ def verdict(difference: dict[str, Any], better: str | None) -> str:
         return "unknown"
     if low <= 0 <= high:
         return "none"
+    if low == high or "unreliable" in (difference.get("reason") or ""):
+        return "unknown"
     if better is None:
         return "differs"
     return "b" if (low > 0) == (better == "higher") else "a"

@@ -88,7 +88,8 @@ def difference_words(key: str, figure: Mapping[str, Any]) -> str:
     if figure["verdict"] == "none":
         return f"No difference is shown in {name}: B less A is {_amount(key, gain, 1)}"
     why = gain.get("reason") or "no interval"
-    return f"Of {name} nothing can be said: B less A is {_plain(key, gain['value'])}, without an interval ({why})"
+    shown = f"{_plain(key, gain['value'])}, without an interval" if gain["low"] is None else _amount(key, gain, 1)
+    return f"Of {name} nothing can be said: B less A is {shown} ({why})"
 
 
 def comparison_content(comparison: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import pandas as pd
 from semeion import __version__
 from semeion.artefacts import read_json, write_json
 from semeion.audit.audit import Audit
+from semeion.audit.checks import NAMES as CHECKS
 from semeion.audit.checks import run_checks
 from semeion.cohort.cohort import read_cohort
 from semeion.errors import InputError
@@ -85,9 +86,12 @@ def audit_run(
 
 
 def _again(run: RunFolder, evidence: dict[str, Any]) -> dict[str, Any]:
-    """Return the audits of the tiers ``check`` and ``train``, from the artefacts of the run."""
+    """Return the audits of the tier ``train``, and those of the tier ``check`` that the run lacks."""
     cohort, facts = read_cohort(run / "cohort.parquet"), pd.read_parquet(run / "scan.parquet")
-    found = {name: audit.to_json() for name, audit in run_checks(cohort, facts).items()}
+    # What was found before cases were left out and images moved is the better account: only what is new is added.
+    absent = [name for name in CHECKS if name not in evidence["audits"]]
+    checked = run_checks(cohort, facts) if absent else {}
+    found = {name: checked[name].to_json() for name in absent}
     if evidence["task"] == "segmentation":
         return found
     question = Question(evidence["target"], evidence["task"], tuple(evidence["classes"]), evidence["positive"])

@@ -17,6 +17,7 @@ from semeion.audit.audit import Audit
 from semeion.audit.permutation import FEWEST, label_permutation, permuted_labels
 from semeion.audit.perturbation import fit_on_test
 from semeion.cohort.cohort import Cohort
+from semeion.errors import InputError
 from semeion.evidence.ranking import areas
 from semeion.naming import encode_class
 from semeion.plan.files import read_plan, write_plan
@@ -106,8 +107,11 @@ def _permuted(
         # A plan has its own seed; without one each training draws its own.
         given = replace(options, budget=each, seed=options.seed + (1 + number if options.plan is None else 0))
         place = folder / f"permutation{number}"
-        retrain(replace(cohort, table=table), facts, given, place, Silent(), run / "machine.json")
-        aurocs.append(held_out_auroc(pd.read_parquet(place / "predictions.parquet"), cohort))
+        try:
+            retrain(replace(cohort, table=table), facts, given, place, Silent(), run / "machine.json")
+            aurocs.append(held_out_auroc(pd.read_parquet(place / "predictions.parquet"), cohort))
+        except InputError:  # labels so dealt that a class has too few patients: one permutation less
+            aurocs.append(float("nan"))
         progress.advance(1, f"permutation {number + 1} of {FEWEST}")
     held = (
         (cohort.table["split"] == "test").to_numpy(dtype=bool)
@@ -118,11 +122,12 @@ def _permuted(
     return label_permutation(aurocs, counts, float(held.sum() / len(np.unique(patients[held]))), seconds=each)
 
 
-def _class_counts(labels: npt.NDArray[np.float64], cohort: Cohort) -> list[int]:
+def _class_counts(labels: npt.NDArray[np.float64], cohort: Cohort) -> list[tuple[int, int]]:
+    """Return positive and negative cases of each AUROC that is averaged."""
     if cohort.target.task == "multilabel":
-        present = int(np.nansum(labels))
-        return [present, int(np.isfinite(labels).sum()) - present]
-    return [int(count) for count in np.bincount(labels[:, 0].astype(int), minlength=len(cohort.target.classes))]
+        return [(int(np.nansum(one)), int((one == 0).sum())) for one in labels.T]
+    counts = np.bincount(labels[:, 0].astype(int), minlength=len(cohort.target.classes))
+    return [(int(count), int(counts.sum() - count)) for count in (counts[:1] if len(counts) == 2 else counts)]
 
 
 def held_out_auroc(predictions: pd.DataFrame, cohort: Cohort) -> float:
@@ -166,6 +171,12 @@ def _perturbed(
         made.append(artefact_hashes(place, short, cases, seen))
         progress.advance(1, "perturbed held-out cases")
     words = "the test cases" if given else "the held-out cases of one fold"
+    if made[0] != made[1]:
+        # Before the held-out cases are blamed: does training repeat at all?
+        again = retrain(cohort, facts, asked, folder / "again", Silent(), run / "machine.json")
+        if artefact_hashes(again, short, cohort, facts) != made[0]:
+            advice = "The same training twice did not give the same bytes on this machine, so nothing can be told."
+            return Audit("fit-on-test", "not_run", "full", {"perturbed_cases": int(held.sum())}, (), advice)
     return fit_on_test(made[0], made[1], words, int(held.sum()))
 
 
@@ -209,8 +220,8 @@ def perturbed_cases(
     table, seen = cohort.table.copy(), facts.copy()
     rows = np.flatnonzero(held)
     images = [name for name in table.columns if name == "image" or str(name).startswith("image.")]
-    # The hash of the pixels keeps copies in one group when folds are drawn, and the folds must stay.
-    keep = {"case_id", "pixel_hash"}
+    # Hashes and groups of copies decide how folds are drawn, and the folds must stay.
+    keep = {"case_id", "pixel_hash", "copy_group"}
     table.loc[table.index[rows], images] = table[images].iloc[rows[0]].to_numpy()
     for name in seen.columns:
         if name not in keep:
