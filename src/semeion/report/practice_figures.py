@@ -34,7 +34,7 @@ def smooth_calibration(name: str, curve: Mapping[str, Any], bins: Mapping[str, A
 
 def decision_curve(name: str, curve: Mapping[str, Any]) -> str:
     """Return net benefit against the threshold probability: the model with its band, treating all, treating none."""
-    with canvas() as (figure, axes):
+    with canvas(fitted=True) as (figure, axes):
         thresholds = curve["threshold"]
         _band(axes, thresholds, curve.get("low"), curve.get("high"))
         axes.plot(*_finite(thresholds, curve["model"]), color=COLOURS[0], linewidth=2, label="model")
@@ -58,7 +58,7 @@ def decision_curve(name: str, curve: Mapping[str, Any]) -> str:
 
 def risk_coverage(name: str, curve: Mapping[str, Any]) -> str:
     """Return the share of wrong calls against the share of cases that are answered, the surest first."""
-    with canvas() as (figure, axes):
+    with canvas(fitted=True) as (figure, axes):
         _band(axes, curve["coverage"], curve.get("low"), curve.get("high"))
         axes.plot(*_finite(curve["coverage"], curve["risk"]), color=COLOURS[0], linewidth=2)
         values = [value for value in (*curve["risk"], *(curve.get("high") or [])) if value is not None]
