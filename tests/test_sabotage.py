@@ -17,7 +17,7 @@ from benchmarks.sabotage.drafts import Draft, Kind
 from benchmarks.sabotage.faults import FAULTS, answered
 from benchmarks.sabotage.plans import make_plan
 from benchmarks.sabotage.running import Told, stream
-from benchmarks.sabotage.sources import Pool, distinct
+from benchmarks.sabotage.sources import Pool, distinct, without_parts
 from benchmarks.sabotage.writing import write
 
 OF_DATA = (*copies.KINDS, *confounders.KINDS, *records.KINDS, *findings.KINDS)
@@ -112,6 +112,14 @@ def test_copies_in_a_source_are_left_out_mirrored_ones_too() -> None:
     rng = np.random.default_rng(3)
     first, second = (rng.integers(0, 256, (48, 48)).astype(np.uint8) for _ in range(2))
     assert distinct([first, second, first // 2 + 40, second[:, ::-1]], 0.9).tolist() == [0, 1]
+
+
+def test_a_picture_that_was_cut_from_another_is_left_out() -> None:
+    rng = np.random.default_rng(4)
+    rough = [rng.integers(0, 256, (12, 12)).astype(np.uint8) for _ in range(2)]
+    first, second = (cv2.resize(one, (160, 160), interpolation=cv2.INTER_CUBIC) for one in rough)
+    moved = np.roll(first[:, ::-1], 16, axis=0)
+    assert without_parts([first, second, moved], 0.975).tolist() == [0, 1]
 
 
 def test_a_draft_is_written_as_its_formats_say(base: Draft, tmp_path: Path) -> None:

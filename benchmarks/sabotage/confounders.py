@@ -253,7 +253,7 @@ KINDS = (
         "tissue around the lesion brighter in 90% of the positive, 10% of the other pictures",
         "background-signal",
         lesion_cohort,
-        tuple(Strength(f"gain {gain:g}", gain) for gain in (1.5, 1.25, 1.1)),
+        tuple(Strength(f"gain {gain:g}", gain) for gain in (3.0, 2.0, 1.5)),
         _background,
     ),
     Kind(

@@ -24,8 +24,8 @@ ROAD = "semeion.study.road"
 
 
 def _test_rows(table: pd.DataFrame, size: float) -> Any:
-    """Return row numbers of the first test cases: a share of them, or as many as `size` where that is 1 or more."""
-    rows = np.flatnonzero((table["split"] == "test").to_numpy(dtype=bool))
+    """Return row numbers of some test cases: a share of them, or as many as `size` where that is 1 or more."""
+    rows = np.random.default_rng(3).permutation(np.flatnonzero((table["split"] == "test").to_numpy(dtype=bool)))
     return rows[: int(size) if size >= 1 else round(size * len(rows))]
 
 

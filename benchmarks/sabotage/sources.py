@@ -102,6 +102,7 @@ def breasts(half: Half, finding: str = "") -> Pool:
     pictures = [_square(read_grey(root / case["image"]), BREAST_SIDE) for case in cases]
     # Copies are looked for before the halves are drawn, so that none lies across them either.
     kept = distinct(pictures, 0.9)
+    kept = kept[without_parts([pictures[row] for row in kept], 0.975)]
     kept = np.random.default_rng(13).permutation(kept)[HALVES.index(half) :: 2]
     positive = np.array([cases[row]["finding"] == "malignant" for row in kept])
     return Pool(tuple(pictures[row] for row in kept), positive, ("benign", "malignant"))
@@ -157,6 +158,26 @@ def distinct(pictures: list[Picture], limit: float) -> npt.NDArray[np.int64]:
     kept: list[int] = []
     for row in range(len(pictures)):
         if not kept or alike[row, kept].max() < limit:
+            kept.append(row)
+    return np.array(kept, dtype=np.int64)
+
+
+def without_parts(pictures: list[Picture], limit: float) -> npt.NDArray[np.int64]:
+    """Return row numbers of pictures whose middle lies in no other kept before, nor the other way round.
+
+    Copies that were cut otherwise are not seen by :func:`distinct`. In breast ultrasound two pairs reach 0.99, and all
+    others stay below 0.965.
+    """
+    small = [cv2.resize(one, (40, 40), interpolation=cv2.INTER_AREA) for one in pictures]
+    middles = [one[7:33, 7:33] for one in small]
+
+    def holds(whole: Picture, part: Picture) -> bool:
+        ways = (part, np.ascontiguousarray(part[:, ::-1]))
+        return any(float(cv2.matchTemplate(whole, way, cv2.TM_CCOEFF_NORMED).max()) >= limit for way in ways)
+
+    kept: list[int] = []
+    for row in range(len(pictures)):
+        if not any(holds(small[row], middles[one]) or holds(small[one], middles[row]) for one in kept):
             kept.append(row)
     return np.array(kept, dtype=np.int64)
 
