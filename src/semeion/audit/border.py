@@ -60,10 +60,10 @@ def border_shortcut(cohort: Cohort, facts: pd.DataFrame, *, seed: int = 0) -> Au
     ``warn`` when
 
     - the AUROC of the border, or of the corners, lies above 0.6 and it tells clearly more than the centre: by more than
-      0.02 where it is not clearly worse than the whole, by more than 0.1 where it is; of one class of several against
-      the rest by more than 0.05. That the border is as good as the whole is not enough: in tight crops anatomy reaches
-      the border, and a linear model on a whole ultrasound is hardly better than on its rim. But where the lesion lies,
-      the centre should tell as much as the rim.
+      0.02 where it is not clearly worse than the whole, by more than 0.1 where it is; for one class of several against
+      the rest (the border alone) by more than 0.05 instead of 0.02. That the border is as good as the whole is not
+      enough: in tight crops anatomy reaches the border, and a linear model on a whole ultrasound is hardly better than
+      on its rim. But where the lesion lies, the centre should tell as much as the rim.
     - the border's AUROC lies above 0.95 and it is not clearly worse than the whole: it is an answer of its own.
     - the share of the picture that is black border, or burned-in text, as the scan measures them, tells the class with
       an AUROC above 0.7.
@@ -193,13 +193,16 @@ def _judged(
         shortcut = probes[name].low > MATTERS and more > (MORE if as_good else MUCH_MORE)
         if shortcut or (name == "border" and as_good and border.low > ENOUGH):
             warned.append(told[name] + compared)
-    if not warned and len(np.unique(y)) > 2 and border.low > 0.5:
+    if not warned and len(np.unique(y)) > 2:
         for code in (int(one) for one in np.unique(y)):
-            of_one = class_difference(border, probes["centre"], y, groups, code)
-            if of_one[1] > MORE_OF_ONE and class_difference(border, probes["whole"], y, groups, code)[2] >= 0:
+            to_whole = class_difference(border, probes["whole"], y, groups, code)
+            to_centre = class_difference(border, probes["centre"], y, groups, code)
+            above_chance = class_difference(border, None, y, groups, code)[1]
+            least = MORE_OF_ONE if to_whole[2] >= 0 else MUCH_MORE
+            if above_chance > MATTERS - 0.5 and to_centre[1] > least:
                 name = repr(names[code]) if code < len(names) else str(code)
                 warned.append(
-                    f"the border tells {name} from the rest better than the centre, by an AUROC of {spoken(of_one)}"
+                    f"the border tells {name} from the rest better than the centre, by an AUROC of {spoken(to_centre)}"
                 )
     return warned, told["border"] + compared if border.low > 0.5 and not warned else ""
 

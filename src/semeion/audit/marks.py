@@ -31,7 +31,7 @@ CLEARLY = 6
 """Grey levels by which half of those that stand out must do so: tails of anatomy go a little beyond."""
 FEWEST_BEARERS = 8
 """Patients (groups) that must bear it."""
-SURE = 0.001
+SURE = 0.01
 """Probability by chance (hypergeometric, times the number of places, signs and classes) below which it is believed."""
 MOST_CASES = 5_000
 _AROUND = 7

@@ -88,12 +88,15 @@ def cases_of(question: Question, shown: Pictures) -> tuple[Rows, Rows, str]:
     return places[kept], y[kept], ""
 
 
-def class_difference(a: Probe, b: Probe, y: Rows, groups: Rows, code: int) -> Interval:
-    """Return by how much the AUROC of one class against the rest differs between two probes, with its interval."""
+def class_difference(a: Probe, b: Probe | None, y: Rows, groups: Rows, code: int) -> Interval:
+    """Return by how much the AUROC of one class against the rest differs between two probes, with its interval.
 
-    def alone(one: Probe) -> Probe:
-        score: Floats = one.scores[:, code]
-        return replace(one, scores=np.column_stack([-score, score]))
+    Without a second probe, by how much it differs from chance.
+    """
+
+    def alone(one: Probe | None) -> Probe:
+        score: Floats = np.zeros(len(y)) if one is None else one.scores[:, code]
+        return replace(a if one is None else one, scores=np.column_stack([-score, score]))
 
     return difference(alone(a), alone(b), (y == code).astype(np.int64), groups)
 
