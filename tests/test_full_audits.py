@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from semeion.artefacts import read_json
@@ -14,6 +15,7 @@ from semeion.errors import InputError
 from semeion.progress import Silent
 from semeion.study import road
 from semeion.study.audit_run import audit_run
+from semeion.study.full_audits import perturbed_cases
 from support.tiny import TinyRun, make_cohort, save_plan, train_tiny
 
 
@@ -89,3 +91,18 @@ def test_an_unfinished_run_is_refused(tmp_path: Path) -> None:
     RunFolder(tmp_path / "run").begin(tmp_path, RunOptions(CohortOptions()))
     with pytest.raises(InputError, match="is not finished; finish it with `semeion resume"):
         audit_run(tmp_path / "run", None, full=False, seconds=None, jobs=1, progress=Silent())
+
+
+def test_every_held_out_image_is_perturbed_and_no_other(given: TinyRun) -> None:
+    from semeion.cohort.cohort import read_cohort
+
+    cohort, facts = read_cohort(given.path / "cohort.parquet"), pd.read_parquet(given.path / "scan.parquet")
+    held = (cohort.table["split"] == "test").to_numpy(dtype=bool)
+    other, seen = perturbed_cases(cohort, facts, held, labels_too=True)
+    assert ((other.table["image"] != cohort.table["image"]).to_numpy() == held).all()
+    assert sorted(other.table["y"][held]) == sorted(cohort.table["y"][held])
+    assert (other.table["y"][~held] == cohort.table["y"][~held]).all()
+    assert (seen["case_id"] == facts["case_id"]).all()
+    assert (seen["pixel_hash"] == facts["pixel_hash"]).all()
+    assert (seen["thumb"][held] != facts["thumb"][held]).all()
+    assert list(seen.dtypes) == list(facts.dtypes)

@@ -144,7 +144,7 @@ def test_rare_classes_are_left_out(make_cohort, make_facts):
     target = Target("kind", "multiclass", ("a", "b", "c"))
     y = np.array([0.0, 1.0] * 117 + [2.0] * 6)
     audit = look(make_cohort, make_facts, pictures(seed=15), target=target, y=y)
-    assert audit.figures["border_auroc"] is not None
+    assert 0.3 < audit.figures["border_auroc"] < 0.7
     assert audit.verdict in ("clear", "note")
 
 

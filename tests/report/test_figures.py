@@ -78,8 +78,13 @@ def test_math_and_markup_in_labels_stay_text() -> None:
 
 def test_empty_curves_do_not_break_pictures() -> None:
     empty: dict[str, list[float]] = {"x": [], "y": []}
-    assert ET.fromstring(figures.roc("roc", {"a": empty}, shipped=None)) is not None
-    assert ET.fromstring(figures.calibration("calibration", {"a": {**empty, "n": []}})) is not None
+    for name, svg in (
+        ("roc", figures.roc("roc", {"a": empty}, shipped=None)),
+        ("calibration", figures.calibration("calibration", {"a": {**empty, "n": []}})),
+    ):
+        root = ET.fromstring(svg)
+        assert (root.tag, root.attrib["role"]) == ("svg", "img")
+        assert root.find("title").attrib["id"] == f"{name}-title"  # type: ignore[union-attr]
 
 
 def test_four_counts_and_rules() -> None:

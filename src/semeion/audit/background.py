@@ -18,6 +18,7 @@ from semeion.cohort.cohort import Cohort
 from semeion.cohort.problems import listed
 from semeion.cohort.reading import read_image
 from semeion.cohort.roles import mask_columns, mask_references
+from semeion.errors import InputError
 from semeion.parallel import ordered_map
 from semeion.prepare.levels import Bytes
 from semeion.prepare.thumb import SIDE, grey_bytes, thumbnail, unpacked
@@ -190,7 +191,7 @@ def _read_masks(
             return b""
         try:
             inside = grey_bytes(read_image(named), (0, 1)) > 0
-        except Exception:  # a mask that cannot be read leaves its case out; which is said
+        except InputError:  # a mask that cannot be read leaves its case out; which is said
             return b""
         if sizes is not None and inside.shape != tuple(sizes[row]):
             return b""

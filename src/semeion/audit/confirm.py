@@ -200,6 +200,7 @@ def _aligned(first: Floats, second: Floats, place: Affine) -> Affine | None:
     side = len(first)
     stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 60 if side < 100 else 30, 1e-4)
     try:
+        # OpenCV takes None for no mask; its stub of this overload does not.
         rho, found = cv2.findTransformECC(  # type: ignore[call-overload]
             first, second, _in_pixels(place, side), cv2.MOTION_AFFINE, stop, None, 3
         )

@@ -16,6 +16,7 @@ from semeion.audit.lookalike import MOST_SEARCHED, Candidates, find_candidates
 from semeion.cohort.cohort import Cohort
 from semeion.cohort.reading import read_image
 from semeion.cohort.roles import image_columns
+from semeion.errors import InputError
 from semeion.parallel import ordered_map
 from semeion.prepare.thumb import grey_bytes, unpacked
 from semeion.progress import Progress, Silent
@@ -231,7 +232,7 @@ def _look(reference: str) -> Look | None:
     """Return a picture as it is compared; None when it cannot be read (it was moved since it was scanned)."""
     try:
         return look_at(grey_bytes(read_image(reference)))
-    except Exception:  # whatever a decoder makes of a bad file, the others must still be compared
+    except InputError:  # the pair is counted as not read again
         return None
 
 

@@ -132,3 +132,31 @@ def near_pairs(facts: pd.DataFrame) -> tuple[Rows, str]:
     pairs = np.concatenate(found)[:MOST_PAIRS] if found else np.empty((0, 2), dtype=np.int64)
     pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))] if len(pairs) else pairs.reshape(0, 2)
     return pairs, ("all" if everything else "equal hashes only") if len(rows) else "none"
+
+
+def drawn_groups(
+    groups: Rows, most: int, seed: int, known: npt.NDArray[np.bool_] | None = None
+) -> npt.NDArray[np.bool_]:
+    """Return which cases are looked at: all, or whole groups in random order until they are enough.
+
+    Parameters
+    ----------
+    groups
+        Codes from 0, ``(cases,)``.
+    most
+        Cases at most.
+    seed
+        Where the random stream begins.
+    known
+        Which cases count, ``(cases,)``; all when None.
+    """
+    counting = groups if known is None else groups[known]
+    if len(counting) <= most:
+        return np.ones(len(groups), dtype=np.bool_)
+    sizes = np.bincount(counting, minlength=int(groups.max()) + 1)
+    chosen = np.zeros(len(sizes), dtype=np.bool_)
+    room = most
+    for group in np.random.default_rng(seed).permutation(len(sizes)):
+        if sizes[group] <= room:  # one that does not fit is passed over, and those after it are not
+            chosen[group], room = True, room - int(sizes[group])
+    return np.asarray(chosen[groups])

@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from semeion.audit.groups import Rows, duplicate_groups
+from semeion.audit.groups import Rows, drawn_groups, duplicate_groups
 from semeion.audit.metadata import Question
 from semeion.audit.probe import FEWEST_CASES, FEWEST_GROUPS, Floats, Probe, difference
 from semeion.cohort.cohort import Cohort
@@ -63,7 +62,7 @@ def pictures(cohort: Cohort, facts: pd.DataFrame, seed: int = 0) -> Pictures | s
     if cohort.has_split:
         known &= (cohort.table["split"] != "test").to_numpy()
     groups = duplicate_groups(cohort, facts).to_numpy()
-    known &= _drawn(groups, known, seed)
+    known &= drawn_groups(groups, MOST_CASES, seed, known)
     rows = np.flatnonzero(known)
     if not len(rows):
         return "no image could be read"
@@ -125,17 +124,3 @@ def whole(one: Probe) -> Interval:
 def _three(name: str, values: Interval) -> dict[str, Any]:
     names = (name, f"{name}_low", f"{name}_high")
     return {key: round(value, 4) if np.isfinite(value) else None for key, value in zip(names, values, strict=True)}
-
-
-def _drawn(groups: Rows, known: npt.NDArray[np.bool_], seed: int) -> npt.NDArray[np.bool_]:
-    """Return which cases are looked at: all, or those of groups in random order until they are enough."""
-    if known.sum() <= MOST_CASES:
-        return np.ones(len(groups), dtype=np.bool_)
-    sizes = np.bincount(groups[known], minlength=int(groups.max()) + 1)
-    order = np.random.default_rng(seed).permutation(len(sizes))
-    chosen = np.zeros(len(sizes), dtype=np.bool_)
-    room = MOST_CASES
-    for group in order:  # one that does not fit is passed over, and those after it are not
-        if sizes[group] <= room:
-            chosen[group], room = True, room - int(sizes[group])
-    return np.asarray(chosen[groups])

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from semeion.audit.audit import Audit, Verdict, counted
-from semeion.audit.copies import duplicate_groups
+from semeion.audit.groups import drawn_groups, duplicate_groups
 from semeion.audit.metadata import CONTENT, Metadata, Question, columns_of, metadata, questions
 from semeion.audit.probe import FEWEST_CASES, Probe, probe
 from semeion.cohort.cohort import Cohort
@@ -92,7 +92,7 @@ def site_confounding(
     if reason:
         return Audit("site-confounding", "not_run", figures=figures, advice=reason + _unread(known))
     groups = duplicate_groups(cohort, facts).to_numpy()
-    rows = _drawn(groups, seed)
+    rows = drawn_groups(groups, MOST_CASES, seed)
     figures["cases_compared"] = int(rows.sum())
     found = _associated(asked, known, groups, rows, shuffles, resamples, seed)
     models = {question.about: _model(question, known, groups, rows, seed) for question in asked}
@@ -127,20 +127,6 @@ def _cannot(cohort: Cohort, asked: Sequence[Question], known: Metadata) -> str:
     if not asked:
         return f"No two classes have {FEWEST_CASES} cases, which are needed to compare them with anything."
     return ""
-
-
-def _drawn(groups: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.bool_]:
-    """Return which cases are compared: all, or whole groups in random order until they are enough."""
-    if len(groups) <= MOST_CASES:
-        return np.ones(len(groups), dtype=np.bool_)
-    sizes = np.bincount(groups)
-    order = np.random.default_rng(seed).permutation(len(sizes))
-    chosen = np.zeros(len(sizes), dtype=np.bool_)
-    room = MOST_CASES
-    for group in order:  # one that does not fit is passed over, and those after it are not
-        if sizes[group] <= room:
-            chosen[group], room = True, room - int(sizes[group])
-    return np.asarray(chosen[groups])
 
 
 def _associated(

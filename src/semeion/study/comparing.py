@@ -13,9 +13,9 @@ from semeion.evidence.foreign_columns import Named
 from semeion.evidence.pairing import Side
 from semeion.evidence.table import ENSEMBLE, SPLITS
 from semeion.report.compare_page import write_comparison
+from semeion.study.folder import refuse_taken
 from semeion.study.predictions_file import Loaded, load_predictions
 from semeion.study.statements import NO_PATIENTS, SCHEMA
-from semeion.study.weigh_file import refuse_taken
 
 _ORDER = ("test", "external", "oof", "val")
 """Which split is compared unasked: the most trustworthy that both have."""

@@ -25,6 +25,7 @@ from semeion.report.page import write_report
 from semeion.study.auditing import columns_of, prediction_audits
 from semeion.study.evaluating_masks import evaluate_masks, refuse_other_labels
 from semeion.study.external import NOT_RUN, external_evidence, failures, without_unread
+from semeion.study.folder import refuse_taken
 from semeion.study.inspect import labels
 from semeion.study.rows import prediction_rows
 from semeion.study.statements import EFFECT, strata_of
@@ -54,8 +55,7 @@ def evaluate_model(
     InputError
         When the table does not answer the model's question, or images cannot be read.
     """
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise InputError("is not empty", where=str(output), fix="choose another folder with -o")
+    refuse_taken(output)
     model = load_model(model_path)
     manifest = model.manifest
     if manifest.task == "segmentation":

@@ -136,6 +136,18 @@ def _lock(handle: int) -> bool:
     return True
 
 
+def refuse_taken(output: Path) -> None:
+    """Refuse a path that holds something.
+
+    Raises
+    ------
+    InputError
+        When it is a file or a folder that is not empty.
+    """
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise InputError("is not empty", where=str(output), fix="choose another folder with -o")
+
+
 def read_run_state(path: Path) -> dict[str, Any]:
     """Read ``run.json``.
 

@@ -206,7 +206,7 @@ def short_plan(plan: Plan) -> Plan:
 def perturbed_cases(
     cohort: Cohort, facts: pd.DataFrame, held: npt.NDArray[np.bool_], labels_too: bool
 ) -> tuple[Cohort, pd.DataFrame]:
-    """Return the cases with the images of `held` replaced by one of them, and their labels in reverse order.
+    """Return the cases with other images of `held`, all but one of them the same, and their labels in reverse order.
 
     Parameters
     ----------
@@ -219,17 +219,15 @@ def perturbed_cases(
     """
     table, seen = cohort.table.copy(), facts.copy()
     rows = np.flatnonzero(held)
+    # All become the first of them, and the first the last, so that every one of several changes.
+    source = np.arange(len(table))
+    source[rows], source[rows[:1]] = rows[0], rows[-1]
     images = [name for name in table.columns if name == "image" or str(name).startswith("image.")]
+    table[images] = cohort.table[images].iloc[source].set_axis(table.index)
     # Hashes and groups of copies decide how folds are drawn, and the folds must stay.
-    keep = {"case_id", "pixel_hash", "copy_group"}
-    table.loc[table.index[rows], images] = table[images].iloc[rows[0]].to_numpy()
-    for name in seen.columns:
-        if name not in keep:
-            seen[name] = (
-                np.where(held, seen[name].iloc[rows[0]], seen[name])
-                if seen[name].dtype == object
-                else (seen[name].mask(pd.Series(held, index=seen.index), seen[name].iloc[rows[0]]))
-            )
+    kept = {"case_id", "pixel_hash", "copy_group"}
+    others = [name for name in seen.columns if name not in kept]
+    seen[others] = facts[others].iloc[source].set_axis(seen.index)
     if labels_too:
         names = list(cohort.target.columns)
         table.loc[table.index[rows], names] = table[names].iloc[rows[::-1]].to_numpy()

@@ -12,13 +12,13 @@ from semeion import __version__
 from semeion.artefacts import whole_file, write_json
 from semeion.audit.audit import Audit, Verdict, counted
 from semeion.audit.checks import NAMES as AUDITS
-from semeion.errors import InputError
 from semeion.evidence.foreign_columns import Named
 from semeion.evidence.table import ENSEMBLE
 from semeion.evidence.weigh import weigh
 from semeion.report.page import write_report
 from semeion.study.adjusting import adjusted_figures
 from semeion.study.auditing import prediction_audits
+from semeion.study.folder import refuse_taken
 from semeion.study.predictions_file import Loaded, load_predictions
 from semeion.study.statements import EFFECT, NO_PATIENTS, SCHEMA
 
@@ -91,18 +91,6 @@ def weigh_file(
     write_json(output / "evidence.json", evidence)
     write_report(output, name="weigh")
     return evidence
-
-
-def refuse_taken(output: Path) -> None:
-    """Refuse a path that holds something.
-
-    Raises
-    ------
-    InputError
-        When it is a file or a folder that is not empty.
-    """
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise InputError("is not empty", where=str(output), fix="choose another folder with -o")
 
 
 def file_evidence(loaded: Loaded, *, seed: int = 0, resamples: int = 2000, jobs: int | None = None) -> dict[str, Any]:
