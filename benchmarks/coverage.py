@@ -17,9 +17,9 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.record import record
-from semeion.evidence.operating import OperatingPoints
-from semeion.evidence.proportions import clustered_wilson
+from semeion.evidence.intervals.proportions import clustered_wilson
 from semeion.evidence.question import Question
+from semeion.evidence.use.operating import OperatingPoints
 from semeion.evidence.weigh import weigh
 
 TRIALS, RESAMPLES, SEED = 2000, 2000, 20

@@ -31,10 +31,10 @@ def cases() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def ours() -> dict[str, Any]:
     """Weigh all cases, and return the figures of the first resamples as well."""
-    from semeion.evidence.bootstrap import case_weights, multiplicities
+    from semeion.evidence.intervals.bootstrap import case_weights, multiplicities
     from semeion.evidence.metrics import binary_figures
-    from semeion.evidence.operating import OperatingPoints
     from semeion.evidence.question import Question
+    from semeion.evidence.use.operating import OperatingPoints
     from semeion.evidence.weigh import weigh
 
     y, p, patient = cases()
@@ -67,7 +67,7 @@ def ours() -> dict[str, Any]:
 
 def loop() -> dict[str, Any]:
     """Compute the same figures on the same resamples, one after the other."""
-    from semeion.evidence.bootstrap import multiplicities
+    from semeion.evidence.intervals.bootstrap import multiplicities
 
     y, p, patient = cases()
     call = (p >= POINT).astype(np.int64)

@@ -14,7 +14,7 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 from semeion.artefacts import read_json
 from semeion.cohort.cohort import CohortOptions
 from semeion.errors import InputError, Interrupted, ModelRefused
-from semeion.evidence.calibrate import fit_temperature
+from semeion.evidence.calibration.temperature import fit_temperature
 from semeion.model.combine import calibrate
 from semeion.model.runtime import load_model
 from semeion.plan.crossfit import CrossFit

@@ -6,8 +6,8 @@ import pytest
 
 from semeion.audit.judged import judge
 from semeion.audit.luck import readings_of_test, seed_luck
-from semeion.evidence.operating import OperatingPoints
 from semeion.evidence.table import validate_predictions
+from semeion.evidence.use.operating import OperatingPoints
 from support.judged import QUESTION, judged, table
 
 

@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evidence import naive
+from semeion.evidence.calibration.slope import logistic, multinomial
+from semeion.evidence.intervals.weights import weighted_sums
 from semeion.evidence.metrics import binary_figures, figure_names, regression_figures, several_figures
 from semeion.evidence.question import Question
 from semeion.evidence.ranking import areas
-from semeion.evidence.recalibration import logistic, multinomial
-from semeion.evidence.weights import weighted_sums
 
 BINARY = Question("t", "binary", ("0", "1"), "1")
 ORDINAL = Question("t", "ordinal", ("0", "1", "2", "3"))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, roc_auc_score
 
-from semeion.evidence.delong import delong
+from semeion.evidence.intervals.delong import delong
 from semeion.evidence.parts import Verdict, weigh_parts
 from semeion.evidence.question import Question
 

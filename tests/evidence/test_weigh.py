@@ -13,10 +13,10 @@ from sklearn.metrics import roc_auc_score
 from evidence import naive
 from semeion.artefacts import finite
 from semeion.errors import InputError
-from semeion.evidence.bootstrap import multiplicities, outcome_strata
+from semeion.evidence.intervals.bootstrap import multiplicities, outcome_strata
 from semeion.evidence.metrics import figure_names
-from semeion.evidence.operating import OperatingPoints
 from semeion.evidence.question import Question
+from semeion.evidence.use.operating import OperatingPoints
 from semeion.evidence.weigh import weigh
 
 BINARY = Question("finding", "binary", ("0", "1"), "1")

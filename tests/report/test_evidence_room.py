@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 from semeion.artefacts import write_json
-from semeion.evidence.operating import OperatingPoints
 from semeion.evidence.question import Question
+from semeion.evidence.use.operating import OperatingPoints
 from semeion.evidence.weigh import weigh
 from semeion.naming import encode_class
 from semeion.report.page import write_report

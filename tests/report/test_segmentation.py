@@ -13,7 +13,7 @@ import pytest
 
 from semeion.artefacts import write_json
 from semeion.errors import InputError
-from semeion.evidence.segmentation import weigh_segmentation
+from semeion.evidence.masks.segmentation import weigh_segmentation
 from semeion.report.page import write_report
 from semeion.report.words import significant
 

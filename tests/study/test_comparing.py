@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 
 from semeion.artefacts import read_json
 from semeion.errors import InputError
-from semeion.evidence.foreign_columns import Named
+from semeion.evidence.foreign.columns import Named
 from semeion.report.compare_page import sentences
 from semeion.study.comparing import compare_files, comparison_of
 from semeion.study.weigh_file import weigh_file

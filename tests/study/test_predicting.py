@@ -13,8 +13,8 @@ import pytest
 
 from semeion.calibration import apply_temperature
 from semeion.cohort.cohort import Cohort, Target
-from semeion.evidence.calibrate import fit_temperature
-from semeion.evidence.operating import choose_point
+from semeion.evidence.calibration.temperature import fit_temperature
+from semeion.evidence.use.operating import choose_point
 from semeion.plan.schema import Plan
 from semeion.plan.splits import Sides, sides
 from semeion.study import predicting

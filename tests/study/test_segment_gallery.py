@@ -11,8 +11,8 @@ import pytest
 
 from semeion.cohort.roles import ImageRole
 from semeion.cohort.volume import Grid, Volume
-from semeion.evidence.overlap import measure_case
-from semeion.evidence.segmentation import weigh_segmentation
+from semeion.evidence.masks.overlap import measure_case
+from semeion.evidence.masks.segmentation import weigh_segmentation
 from semeion.model.masks import write_mask
 from semeion.study import segment_gallery
 from semeion.study.segment_gallery import PREDICTION, REFERENCE, overlay_png, write_segment_gallery

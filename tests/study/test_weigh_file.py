@@ -13,8 +13,8 @@ from sklearn.metrics import recall_score, roc_auc_score
 
 from semeion.artefacts import read_json
 from semeion.errors import InputError
-from semeion.evidence.foreign_columns import Named
-from semeion.evidence.operating import choose_point
+from semeion.evidence.foreign.columns import Named
+from semeion.evidence.use.operating import choose_point
 from semeion.study.predictions_file import load_predictions
 from semeion.study.weigh_file import file_evidence, weigh_file
 from support.tiny import PATIENT

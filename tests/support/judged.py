@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from semeion.audit.judged import Judged, judge
-from semeion.evidence.operating import OperatingPoints
 from semeion.evidence.question import Question
 from semeion.evidence.table import validate_predictions
+from semeion.evidence.use.operating import OperatingPoints
 
 QUESTION = Question("finding", "binary", ("benign", "malignant"), "malignant")
 POINTS = OperatingPoints("youden", 0.5, dict.fromkeys(range(5), 0.5))

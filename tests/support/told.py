@@ -12,8 +12,8 @@ import yaml
 from semeion.artefacts import write_json
 from semeion.audit.patients import patient_overlap
 from semeion.cohort.cohort import Cohort, Flow, Target, write_cohort
-from semeion.evidence.operating import OperatingPoints
 from semeion.evidence.question import Question
+from semeion.evidence.use.operating import OperatingPoints
 from semeion.evidence.weigh import weigh
 
 CLASSES = ("benign", "malignant")

@@ -12,7 +12,7 @@ import pandas as pd
 from semeion.audit.audit import Audit, Verdict
 from semeion.audit.judged import Floats, Judged
 from semeion.audit.probe import probe
-from semeion.evidence.bootstrap import case_weights, interval, resample
+from semeion.evidence.intervals.bootstrap import case_weights, interval, resample
 from semeion.evidence.ranking import areas
 
 NAME = "trivial-baseline"

@@ -11,9 +11,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from semeion.audit.audit import Audit, Verdict
-from semeion.evidence.operating import OperatingPoints
 from semeion.evidence.question import Question
 from semeion.evidence.table import ENSEMBLE, Cases, split_cases
+from semeion.evidence.use.operating import OperatingPoints
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]

@@ -17,9 +17,9 @@ from semeion.audit.sample import small_sample
 from semeion.audit.shift import calibration_shift
 from semeion.audit.strata import hidden_strata
 from semeion.audit.subgroups import subgroup_gap
-from semeion.evidence.operating import OperatingPoints
 from semeion.evidence.question import Question
 from semeion.evidence.table import validate_predictions
+from semeion.evidence.use.operating import OperatingPoints
 
 NAMES = (
     "small-sample",

@@ -9,7 +9,7 @@ import numpy as np
 from semeion.audit.audit import Audit
 from semeion.audit.judged import Floats, Judged
 from semeion.errors import InputError
-from semeion.evidence.prevalence import Prevalence, class_shares, estimate_prevalence
+from semeion.evidence.use.prevalence import Prevalence, class_shares, estimate_prevalence
 
 NAME = "prevalence-shift"
 GAP = 0.05

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from semeion.errors import InputError
-from semeion.evidence.bootstrap import case_weights, interval, resample
+from semeion.evidence.intervals.bootstrap import case_weights, interval, resample
 from semeion.evidence.ranking import areas
 
 Floats = npt.NDArray[np.float64]

@@ -15,7 +15,7 @@ from semeion.audit.columns import metadata_kind, tokens
 from semeion.audit.judged import Judged
 from semeion.audit.levels import FEWEST_CASES, FEWEST_OF_A_CLASS, Level, levels_of
 from semeion.evidence.association import holm
-from semeion.evidence.proportions import area_interval, clustered_wilson
+from semeion.evidence.intervals.proportions import area_interval, clustered_wilson
 from semeion.evidence.ranking import areas
 
 GAP = 0.05

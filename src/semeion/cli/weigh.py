@@ -66,7 +66,7 @@ def weigh(
 
     Example: semeion weigh predictions.csv --truth y --probability p --patient id -o runs/weighed
     """
-    from semeion.evidence.foreign_columns import Named
+    from semeion.evidence.foreign.columns import Named
     from semeion.study.weigh_file import weigh_file
 
     named = Named(

@@ -9,9 +9,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from semeion.evidence.bootstrap import case_weights, interval, resample
+from semeion.evidence.intervals.bootstrap import case_weights, interval, resample
+from semeion.evidence.intervals.weights import Array
 from semeion.evidence.ranking import areas
-from semeion.evidence.weights import Array
 
 Codes = npt.NDArray[np.int64]
 Measure = Literal["cramers_v", "auroc"]

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semeion.evidence.bootstrap import Spread, case_weights, draw, outcome_strata
-from semeion.evidence.intervals import entries
+from semeion.evidence.intervals.bootstrap import Spread, case_weights, draw, outcome_strata
+from semeion.evidence.intervals.entry import entries
+from semeion.evidence.intervals.weights import Array
 from semeion.evidence.metrics import Account, Figures, figure_names
 from semeion.evidence.question import Question
 from semeion.evidence.table import Cases
-from semeion.evidence.weights import Array
 
 Values = dict[str, Array]
 _Mean = Callable[[Sequence[Values], Collection[str]], Values]

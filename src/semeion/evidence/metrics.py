@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from semeion.evidence.calibration.slope import logistic, multinomial
+from semeion.evidence.intervals.weights import Array, Weights, weighted_sums
 from semeion.evidence.question import Question, figure_class
 from semeion.evidence.ranking import areas
-from semeion.evidence.recalibration import logistic, multinomial
-from semeion.evidence.weights import Array, Weights, weighted_sums
 
 BINS = 10
 """Equal-width bins of the calibration error."""

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from semeion.evidence.bootstrap import case_weights, draw, outcome_strata
-from semeion.evidence.delong import delong
-from semeion.evidence.intervals import entries
+from semeion.evidence.intervals.bootstrap import case_weights, draw, outcome_strata
+from semeion.evidence.intervals.delong import delong
+from semeion.evidence.intervals.entry import entries
+from semeion.evidence.intervals.weights import Array
 from semeion.evidence.metrics import Account, Share
 from semeion.evidence.question import Question
 from semeion.evidence.ranking import areas
-from semeion.evidence.weights import Array
 
 NAMES = ("accuracy", "auroc")
 

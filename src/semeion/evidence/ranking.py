@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from semeion.evidence.weights import Weights
+from semeion.evidence.intervals.weights import Weights
 
 
 def areas(y: NDArray[np.bool_], p: NDArray[np.float64]) -> Callable[[Weights], NDArray[np.float64]]:

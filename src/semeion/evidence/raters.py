@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from semeion.errors import InputError
-from semeion.evidence.bootstrap import case_weights, interval, resample
-from semeion.evidence.weights import Array, weighted_sums
+from semeion.evidence.intervals.bootstrap import case_weights, interval, resample
+from semeion.evidence.intervals.weights import Array, weighted_sums
 
 Kind = Literal["nominal", "ordinal", "measured"]
 

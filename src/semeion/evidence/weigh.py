@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 
 from semeion.errors import InputError
-from semeion.evidence.account import KEYS, account_of
-from semeion.evidence.curves import confusion, one_class_curves, scatter, threshold_table
 from semeion.evidence.measuring import Answer, Drawing, distinct, left_out, measured
 from semeion.evidence.metrics import binary_figures, figure_names, regression_figures, several_figures
-from semeion.evidence.operating import OperatingPoints
 from semeion.evidence.question import ABSENT, PRESENT, Question
 from semeion.evidence.table import Cases, split_cases, validate_predictions
+from semeion.evidence.use.account import KEYS, account_of
+from semeion.evidence.use.curves import confusion, one_class_curves, scatter, threshold_table
+from semeion.evidence.use.operating import OperatingPoints
 
 _SHOWN = ("confusion", "curves", *KEYS)
 MOST_LEVELS = 20
@@ -38,8 +38,8 @@ def weigh(
 
     Figures use the rows of the ensemble only, and no split ``train``: what a model says of the cases it learned from is
     no evidence. Intervals are those of a BCa bootstrap over patients, those of a split's labels from the same draws;
-    where too little was observed for it they are score intervals: see :mod:`semeion.evidence.intervals`. They do not
-    depend on the order of the rows.
+    where too little was observed for it they are score intervals: see :mod:`semeion.evidence.intervals.entry`. They do
+    not depend on the order of the rows.
 
     Parameters
     ----------

@@ -9,10 +9,10 @@ import pandas as pd
 from semeion.audit.judged import judge
 from semeion.audit.prevalence import correctable
 from semeion.errors import InputError
-from semeion.evidence.operating import OperatingPoints
-from semeion.evidence.prevalence import adjust_probabilities, moved_point
 from semeion.evidence.question import Question
 from semeion.evidence.table import ENSEMBLE, probability_columns, validate_predictions
+from semeion.evidence.use.operating import OperatingPoints
+from semeion.evidence.use.prevalence import adjust_probabilities, moved_point
 from semeion.evidence.weigh import weigh
 
 SPLIT = "test"

@@ -14,8 +14,8 @@ from semeion.audit.checks import NAMES as CHECKS
 from semeion.audit.checks import run_checks
 from semeion.cohort.cohort import read_cohort
 from semeion.errors import InputError
-from semeion.evidence.operating import OperatingPoints
 from semeion.evidence.question import Question
+from semeion.evidence.use.operating import OperatingPoints
 from semeion.progress import Progress
 from semeion.report.audit_page import write_audit
 from semeion.report.page import write_report

@@ -12,8 +12,8 @@ from semeion.audit.columns import tokens
 from semeion.audit.predictions import run_prediction_audits
 from semeion.audit.subgroups import PEOPLE
 from semeion.cohort.cohort import Cohort
-from semeion.evidence.operating import OperatingPoints
 from semeion.evidence.question import Question
+from semeion.evidence.use.operating import OperatingPoints
 from semeion.prepare.thumb import unpacked
 
 NOT_COLUMNS = frozenset(("case_id", "patient_id", "split", "mask", "image"))

@@ -8,9 +8,9 @@ from typing import Any
 
 from semeion import __version__
 from semeion.errors import InputError
-from semeion.evidence.compare import compare
-from semeion.evidence.foreign_columns import Named
-from semeion.evidence.pairing import Side
+from semeion.evidence.foreign.columns import Named
+from semeion.evidence.pairs.compare import compare
+from semeion.evidence.pairs.pairing import Side
 from semeion.evidence.table import ENSEMBLE, SPLITS
 from semeion.report.compare_page import write_comparison
 from semeion.study.folder import refuse_taken

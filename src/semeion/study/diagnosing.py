@@ -12,8 +12,8 @@ import pandas as pd
 
 from semeion.cohort.cohort import Cohort
 from semeion.errors import InputError
-from semeion.evidence.agreement import agreement
-from semeion.evidence.segmentation import weigh_segmentation
+from semeion.evidence.masks.agreement import agreement
+from semeion.evidence.masks.segmentation import weigh_segmentation
 from semeion.learn.tabular import Fitted, fit_measurements
 from semeion.measure.features import feature_definitions
 from semeion.measure.pattern import Definition

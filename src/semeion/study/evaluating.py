@@ -14,8 +14,8 @@ from semeion.cohort.cohort import Cohort, CohortOptions
 from semeion.cohort.gather import gather
 from semeion.cohort.roles import image_columns
 from semeion.errors import InputError
-from semeion.evidence.operating import OperatingPoints
 from semeion.evidence.question import Question
+from semeion.evidence.use.operating import OperatingPoints
 from semeion.evidence.weigh import weigh
 from semeion.model.findings import Finding
 from semeion.model.manifest import Manifest

@@ -15,7 +15,7 @@ from semeion.cohort.decathlon import is_dataset, read_dataset
 from semeion.cohort.roles import image_columns, mask_references
 from semeion.cohort.volumes.read import read_volume
 from semeion.errors import InputError
-from semeion.evidence.segmentation import weigh_segmentation
+from semeion.evidence.masks.segmentation import weigh_segmentation
 from semeion.model.findings import Finding
 from semeion.model.manifest import Manifest
 from semeion.model.runtime import Model

@@ -11,8 +11,8 @@ import pandas as pd
 
 from semeion.artefacts import write_bytes, write_json
 from semeion.cohort.cohort import Cohort
-from semeion.evidence.operating import OperatingPoints
 from semeion.evidence.question import Question
+from semeion.evidence.use.operating import OperatingPoints
 from semeion.naming import encode_class
 from semeion.prepare.store import Store
 from semeion.study.folder import RunFolder

@@ -18,7 +18,7 @@ from semeion.artefacts import write_json
 from semeion.cohort.cohort import Cohort
 from semeion.cohort.volume import knows_spacing
 from semeion.errors import InputError, Interrupted, nearest
-from semeion.evidence.operating import parse_rule
+from semeion.evidence.use.operating import parse_rule
 from semeion.measure import cardiac
 from semeion.measure.features import feature_definitions
 from semeion.measure.spec import Measurements

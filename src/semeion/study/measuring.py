@@ -16,7 +16,7 @@ from semeion.cohort.cohort import Cohort, Target
 from semeion.cohort.roles import ImageRole, image_references, mask_references
 from semeion.cohort.volume import Volume
 from semeion.errors import InputError
-from semeion.evidence.overlap import measure_case as compare_masks
+from semeion.evidence.masks.overlap import measure_case as compare_masks
 from semeion.measure.features import feature_definitions, measure_case
 from semeion.measure.spec import Measurements, infer_measurements
 from semeion.model.masks import write_mask

@@ -17,7 +17,7 @@ from semeion.cohort.roles import image_references, mask_references
 from semeion.cohort.volume import Volume, knows_spacing
 from semeion.cohort.volumes.read import read_volume
 from semeion.errors import ImageError, InputError
-from semeion.evidence.overlap import measure_case
+from semeion.evidence.masks.overlap import measure_case
 from semeion.model.masks import write_mask
 from semeion.model.segment import Segmenter, as_values
 from semeion.parallel import ordered_map

@@ -15,7 +15,7 @@ from semeion.artefacts import read_json, write_json
 from semeion.cohort.cohort import Cohort
 from semeion.cohort.roles import image_references
 from semeion.errors import InputError
-from semeion.evidence.operating import parse_rule
+from semeion.evidence.use.operating import parse_rule
 from semeion.parallel import usable_cores
 from semeion.plan.files import write_plan
 from semeion.plan.fingerprint import fingerprint, learning_rows

@@ -11,8 +11,8 @@ import pandas as pd
 
 from semeion.cohort.cohort import Cohort, Task
 from semeion.errors import InputError
-from semeion.evidence.calibrate import fit_temperature, fit_temperatures
-from semeion.evidence.operating import OperatingPoints, choose_point, parse_rule
+from semeion.evidence.calibration.temperature import fit_temperature, fit_temperatures
+from semeion.evidence.use.operating import OperatingPoints, choose_point, parse_rule
 from semeion.model.combine import calibrate, combine_members
 from semeion.plan.schema import MemberPlan
 from semeion.plan.splits import Sides

@@ -13,12 +13,12 @@ from semeion.artefacts import read_json
 from semeion.cohort.table import TABLES, read_table
 from semeion.cohort.words import MISSING, SPLIT_WORDS, presence, sense
 from semeion.errors import InputError, nearest
-from semeion.evidence.foreign import Foreign, understand
-from semeion.evidence.foreign_classes import Vocabulary
-from semeion.evidence.foreign_columns import Named
-from semeion.evidence.operating import OPTION, OperatingPoints, choose_point, parse_rule
+from semeion.evidence.foreign.classes import Vocabulary
+from semeion.evidence.foreign.columns import Named
+from semeion.evidence.foreign.reading import Foreign, understand
 from semeion.evidence.question import PRESENT, Question
 from semeion.evidence.table import ENSEMBLE, probability_columns
+from semeion.evidence.use.operating import OPTION, OperatingPoints, choose_point, parse_rule
 
 GIVEN = "given, not chosen on these cases"
 """The rule of an operating point that no validation case of the table chose."""

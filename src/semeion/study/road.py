@@ -14,7 +14,7 @@ from semeion.artefacts import machine_errors, read_json, whole_file, write_json
 from semeion.audit.checks import affected_cases, duplicate_groups
 from semeion.cohort.cohort import Cohort, read_cohort, write_cohort
 from semeion.errors import InputError, Interrupted, MachineError
-from semeion.evidence.operating import parse_rule
+from semeion.evidence.use.operating import parse_rule
 from semeion.plan.files import plan_task, plans_measurements, read_plan, read_plan_as, write_plan
 from semeion.plan.measure_schema import MeasuredPlan
 from semeion.plan.rules import plan_reserve

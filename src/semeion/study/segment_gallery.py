@@ -16,7 +16,7 @@ from semeion.cohort.cohort import Cohort
 from semeion.cohort.roles import image_references, mask_references
 from semeion.cohort.volume import Volume
 from semeion.cohort.volumes.read import read_volume
-from semeion.evidence.segmentation import case_dice
+from semeion.evidence.masks.segmentation import case_dice
 from semeion.prepare.volume import turned_back, whole_labels
 from semeion.study.folder import RunFolder
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from semeion import __version__
 from semeion.cohort.cohort import Cohort
-from semeion.evidence.segmentation import weigh_segmentation
+from semeion.evidence.masks.segmentation import weigh_segmentation
 from semeion.plan.segment_schema import SegmentationPlan
 from semeion.study.statements import NO_PATIENTS, SCHEMA, strata_of
 from semeion.study.weighing import Audited

@@ -12,7 +12,7 @@ from semeion import __version__
 from semeion.artefacts import whole_file, write_json
 from semeion.audit.audit import Audit, Verdict, counted
 from semeion.audit.checks import NAMES as AUDITS
-from semeion.evidence.foreign_columns import Named
+from semeion.evidence.foreign.columns import Named
 from semeion.evidence.table import ENSEMBLE
 from semeion.evidence.weigh import weigh
 from semeion.report.page import write_report

@@ -10,8 +10,8 @@ import pandas as pd
 
 from semeion import __version__
 from semeion.cohort.cohort import Cohort
-from semeion.evidence.operating import OperatingPoints
 from semeion.evidence.question import Question
+from semeion.evidence.use.operating import OperatingPoints
 from semeion.evidence.weigh import weigh
 from semeion.plan.fingerprint import known_counts, label_counts
 from semeion.plan.schema import Plan

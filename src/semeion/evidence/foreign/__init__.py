@@ -1,0 +1,1 @@
+"""Other tools' tables of predictions, read as the canonical one or refused."""

@@ -1,0 +1,1 @@
+"""Masks and measured values against a reference: overlap, distance, volume, agreement."""

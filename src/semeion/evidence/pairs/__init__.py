@@ -1,0 +1,1 @@
+"""Two models' predictions of the same cases, paired case by case."""

@@ -1,0 +1,144 @@
+"""What is gained by leaving the least sure cases to a person: error over the share of cases that is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from semeion.calibration import logit
+from semeion.errors import InputError
+from semeion.evidence.intervals.drawing import Checked, Drawn, Piece, checked_cases, draw_together, listed
+from semeion.evidence.intervals.weights import Array, Weights
+
+GRID = np.arange(1, 101) / 100
+COVERAGES = (0.5, 0.8, 0.9, 1.0)
+_WHERE = "abstaining"
+
+
+def weigh_abstaining(
+    y: ArrayLike,
+    p: ArrayLike,
+    patient: ArrayLike,
+    call: ArrayLike,
+    *,
+    confidence: ArrayLike | None = None,
+    coverages: Sequence[float] = COVERAGES,
+    resamples: int = 2000,
+    seed: int = 0,
+    jobs: int | None = None,
+) -> dict[str, Any]:
+    """Return the risk-coverage curve, the area under it and the error at stated coverages.
+
+    Parameters
+    ----------
+    y
+        0 or 1, or the class index, ``(cases,)``.
+    p
+        Probability of the positive class ``(cases,)``, or of every class ``(cases, classes)``.
+    patient
+        Whose each case is; all cases of a patient are drawn together.
+    call
+        Class index of the call, ``(cases,)``.
+    confidence
+        How sure each case is, ``(cases,)``; by default :func:`confidence_of` of `p`, which for a binary target called
+        elsewhere than at 0.5 must be given the point.
+    coverages
+        Shares of the cases, above 0 and up to 1.
+    resamples, seed, jobs
+        Of the bootstrap.
+
+    Returns
+    -------
+    dict
+        ``curve = {coverage, risk, low, high, confidence, method}`` at 0.01, 0.02, ..., 1, where a case at least as sure
+        as ``confidence`` is answered; ``area`` and ``at``, a list of ``{coverage, error}``; figures are ``{value, low,
+        high, n, n_patients, method}``.
+
+    Raises
+    ------
+    InputError
+        See :func:`semeion.evidence.drawing.checked_cases`; and for a call or a confidence that is none, and a coverage
+        outside 0 to 1.
+    """
+    cases = checked_cases(y, p, patient, where=_WHERE)
+    piece = abstaining_piece(cases, call, confidence=confidence, coverages=coverages)
+    [found] = draw_together([piece], cases, resamples=resamples, seed=seed, jobs=jobs)
+    return found
+
+
+def confidence_of(p: ArrayLike, point: ArrayLike = 0.5) -> Array:
+    """Return how sure a call is: the largest probability, or for ``(cases,)`` the distance from the operating point.
+
+    That distance is ``|logit p - logit point|``: at a point of 0.5 it ranks as ``max(p, 1 - p)`` does; at another the
+    cases next to the point are the unsure ones, wherever it lies. `point` is one number, or one a case. The distance is
+    rounded to six decimals, so that 0.3 and 0.7, or 0 and 1, are equally sure.
+    """
+    values = np.asarray(p, dtype=np.float64)
+    return np.asarray(values.max(axis=1) if values.ndim == 2 else np.round(np.abs(logit(values) - logit(point)), 6))
+
+
+def abstaining_piece(
+    cases: Checked, call: ArrayLike, *, confidence: ArrayLike | None = None, coverages: Sequence[float] = COVERAGES
+) -> Piece:
+    """Return the account of :func:`weigh_abstaining`, to be drawn with others.
+
+    Notes
+    -----
+    Risk is the share of wrong calls among those answered, coverage the share answered, the surest first (El-Yaniv and
+    Wiener, JMLR 11:1605, 2010). Cases equally sure are answered together, so at a coverage of c the fewest cases are
+    answered that make up at least c; a resample ranks anew. The area is the mean over cases of the risk down to each,
+    equally sure ones counting alike (without ties: Geifman, Uziel and El-Yaniv, ICLR 2019); 0 is best, and a confidence
+    that says nothing has the error over all cases.
+    """
+    called = np.asarray(call, dtype=np.float64)
+    classes = 2 if cases.p.ndim == 1 else cases.p.shape[1]
+    if called.shape != (len(cases),) or not np.isin(called, np.arange(classes)).all():
+        raise InputError("not one call, a class index, a case", where=_WHERE, fix="call every case")
+    sure = confidence_of(cases.p) if confidence is None else np.asarray(confidence, dtype=np.float64)
+    if sure.shape != (len(cases),) or not np.isfinite(sure).all():
+        raise InputError("not one finite confidence a case", where=_WHERE, fix="say how sure each case is")
+    stated = np.asarray(coverages, dtype=np.float64)
+    if stated.ndim != 1 or not ((stated > 0) & (stated <= 1)).all():
+        raise InputError("a coverage is not above 0 and up to 1", where=_WHERE, fix="give shares, for example 0.8")
+    order = np.argsort(-sure, kind="stable")
+    wrong = (called != cases.y)[order].astype(np.float64)
+    ends = np.flatnonzero(np.append(np.diff(sure[order]) < 0, True))
+    starts = np.append(0, ends[:-1] + 1)
+    wanted = np.append(GRID, stated)
+
+    def compute(weights: Weights) -> Array:
+        ordered = np.take(weights, order, axis=1)
+        errors = ordered * wrong
+        if len(ends) < len(order):
+            ordered, errors = np.add.reduceat(ordered, starts, axis=1), np.add.reduceat(errors, starts, axis=1)
+        answered = np.cumsum(ordered, axis=1)
+        # Where nothing has been answered yet there is nothing wrong, and no coverage asks for it.
+        risk = np.cumsum(errors, axis=1) / np.maximum(answered, 1e-300)
+        total = answered[:, -1:]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            area = np.einsum("ij,ij->i", ordered, risk)[:, None] / total
+        at = np.full((len(weights), len(wanted)), np.nan)
+        for row in np.flatnonzero(total[:, 0] > 0):
+            first = np.searchsorted(answered[row], wanted * total[row] * (1 - 1e-12), side="left")
+            at[row] = risk[row, first]
+        return np.hstack([at, area])
+
+    def tell(drawn: Drawn) -> dict[str, Any]:
+        k = len(GRID)
+        first = np.searchsorted(ends + 1, wanted * len(order) * (1 - 1e-12), side="left")
+        curve: dict[str, Any] = {"coverage": GRID.tolist(), "risk": listed(drawn.values[:k])}
+        curve |= drawn.band(0, k, least=0, most=1)
+        curve["confidence"] = sure[order][ends][first[:k]].tolist()
+        curve["method"] = "surest cases first, equally sure ones together; percentile bootstrap over patients"
+        told = []
+        for place, coverage in enumerate(stated):
+            answered = np.zeros(len(order), dtype=np.bool_)
+            answered[order[: ends[first[k + place]] + 1]] = True
+            told.append({"coverage": float(coverage), "error": drawn.share(k + place, called != cases.y, answered)})
+        area = drawn.entry(len(wanted), how="mean over cases of the error down to each")
+        return {"curve": curve, "area": area, "at": told}
+
+    return Piece(compute, tell)
