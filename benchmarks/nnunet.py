@@ -107,7 +107,7 @@ def prediction_row() -> None:
         plan, run, masks = folder / "plan.yaml", folder / "run", folder / "masks"
         _semeion(["plan", str(table), *labels, "--budget", "45m", "-o", str(plan), "--quiet"])
         short = ["--plan", str(plan), "--budget", SHORT, "--quiet", "-o", str(run)]
-        _semeion(["train", str(table), "--target", "mask", "--task", "segmentation", "--split", "split", *short])
+        _semeion(["train", str(table), *labels, *short])
         began, before = perf_counter(), _cpu()
         findings = folder / "findings.csv"
         _semeion(["predict", str(run / "model"), *held_out, "--masks", str(masks), "--quiet", "-o", str(findings)])
