@@ -159,7 +159,7 @@ def test_what_ships_is_the_best_and_not_the_last(tmp_path, monkeypatch):
 
     def evaluate(self):
         real(self)
-        seen.append({name: value.clone() for name, value in self.averaged.state_dict().items()})
+        seen.append({name: value.clone() for name, value in self.averaged.named_parameters()})
 
     monkeypatch.setattr(module, "validation_loss", lambda *_: next(told))
     monkeypatch.setattr(module._Loop, "_evaluate", evaluate)

@@ -322,3 +322,8 @@ def test_it_keeps_what_registration_said_of_each_case(tmp_path):
 def test_pictures_have_no_notes(files, tmp_path):
     store = build_store(ids(files), files, SPEC, tmp_path / "store", progress=Silent())
     assert store.notes() == [()] * len(files)
+
+
+@pytest.mark.parametrize(("shape", "many"), [((1, 28, 28), 128), ((1, 96, 96, 96), 18), ((1, 512, 512, 512), 1)])
+def test_a_network_looks_at_fewer_volumes_than_pictures_together(shape: tuple[int, ...], many: int) -> None:
+    assert Store(Path("a"), 3, shape, 2).at_once(128) == many

@@ -22,6 +22,7 @@ from semeion.learn.batches import batches_ahead
 from semeion.learn.network import Scales, ShippedNetwork, outputs_of, planes_view
 from semeion.learn.network3d import layout_of, make_network
 from semeion.learn.objective import loss, to_values, validation_loss
+from semeion.learn.settle import settle, settling_batches
 from semeion.plan.schema import MemberPlan, Plan, Shortened
 from semeion.plan.splits import Sides
 from semeion.prepare.store import Store
@@ -136,7 +137,7 @@ def predict_values(
     """Return float32 predictions of `rows`, ``(len(rows), outputs)``: probabilities, or measured values."""
     shipped.eval()
     with torch.inference_mode():
-        batches = store.batches(rows, 128)
+        batches = store.batches(rows, store.at_once(128))
         out = [to_values(shipped(torch.from_numpy(pixels).to(device)), shipped.task) for pixels in batches]
     return np.concatenate(out)
 
@@ -302,11 +303,19 @@ class _Loop:
     def _shipped(self, network: torch.nn.Module) -> ShippedNetwork:
         return ShippedNetwork(network, self.scales, self.settings.class_weights, self.task).to(self.device)
 
+    def _settled(self) -> ShippedNetwork:
+        """Return the averaged weights with batch statistics of their own, which is what is validated and ships.
+
+        It is a copy: learning goes on from the averages, so that a look changes nothing.
+        """
+        shipped = self._shipped(copy.deepcopy(self.averaged))
+        settle(shipped, settling_batches(self.store, self.sides.learn, self.member.seed, self.device))
+        return shipped
+
     def _evaluate(self) -> None:
         at, rows = self.at, self.sides.validate
-        value = validation_loss(
-            predict_values(self._shipped(self.averaged), self.store, rows, self.device), self.y[rows], self.task
-        )
+        settled = self._settled()
+        value = validation_loss(predict_values(settled, self.store, rows, self.device), self.y[rows], self.task)
         if not math.isfinite(value):
             # No look would ever be the best one, and the weights of the beginning would ship.
             raise TrainingFailed(
@@ -319,7 +328,7 @@ class _Loop:
         smoothed = self._smoothed()
         if smoothed <= at.best:
             at.best, at.best_step, at.since_best = smoothed, at.step, 0
-            self.best = copy.deepcopy(self.averaged.state_dict())
+            self.best = settled.network.state_dict()
         else:
             at.since_best += 1
         self.hooks.log(

@@ -21,6 +21,7 @@ from semeion.plan.schema import (
     ValidationPlan,
     VolumePreparationPlan,
 )
+from semeion.plan.sets import plan_sets
 from semeion.plan.volume_rules import plan_augmentation, plan_images, plan_network, plan_volume_preparation
 from semeion.prepare.spec import Cleaning
 
@@ -31,6 +32,10 @@ REFERENCE_CASES = 546
 GROWTH = 0.35
 """Presentations grow with this power of the number of cases: more cases need fewer epochs."""
 MOST_MEMBERS = 20
+SETTLED = 512
+"""Learning cases that batch statistics are taken from, at most, at every validation."""
+WORSE = 0.05
+"""Share of a budget for reading test images made worse, where there are test cases."""
 SAFE_SHARE = 0.8
 """Share of the free memory that a network may need."""
 MIRRORED_MODALITIES = {"US", "GM", "SM", "ES", "OP", "DMS", "XC"}
@@ -85,6 +90,8 @@ class Wishes:
     """Seconds that preparing the store should take."""
     seed: int = 0
     operating_point: str = "youden"
+    sets: float | None = None
+    """Stated coverage of sets of classes; 0 makes none, None takes the usual one."""
     cleaning: dict[str, tuple[bool, str]] = field(default_factory=dict)
     """Per cleaning step, whether the fingerprint asks for it, and why."""
 
@@ -163,6 +170,7 @@ def make_plan(
         validation=validation,
         members=members,
         operating_point=plan_operating_point(facts["task"], wishes.operating_point),
+        sets=plan_sets(facts, validation, wishes.sets),
         budget=BudgetPlan(
             seconds=budget,
             reserve=round(reserve, 1),
@@ -179,9 +187,10 @@ def make_plan(
 
 
 def plan_reserve(facts: dict[str, Any], budget: float) -> float:
-    """Return seconds kept for export, prediction, evidence and report."""
+    """Return seconds kept for export, prediction, evidence and report, and for test images made worse."""
     weighed = sum(facts["cases"].values()) - (facts["cases"].get("train", 0) if facts["has_split"] else 0)
-    return float(8.0 + 0.02 * budget + weighed * 0.001)
+    worse = WORSE * budget if facts["has_split"] and facts["cases"].get("test", 0) else 0.0
+    return float(8.0 + 0.02 * budget + weighed * 0.001 + worse)
 
 
 def plan_validation(facts: dict[str, Any]) -> ValidationPlan:
@@ -324,11 +333,13 @@ def _intensity(training: dict[str, Any]) -> tuple[str, tuple[float, float] | Non
 def plan_evaluations(facts: dict[str, Any], validation: ValidationPlan, wanted: float) -> int:
     """Return how often a member is validated: 20 times, fewer where that would take more than a tenth of its time.
 
-    Validating an image costs about a third of learning from it.
+    Validating an image costs about a third of learning from it, and so does taking batch statistics from one.
     """
-    cases = facts["cases"].get("val", 0)
+    cases, learned = facts["cases"].get("val", 0), float(facts["training"]["cases"])
     if validation.scheme == "folds":
-        cases = facts["training"]["cases"] * (1 - 1 / validation.folds) * validation.inner_share
+        learned *= 1 - 1 / validation.folds
+        cases = learned * validation.inner_share
+    cases += min(SETTLED, learned)
     return int(min(20, max(5, 0.3 * wanted / max(cases, 1))))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ from semeion.prepare.case import Spec, case_shape, prepare_case_noted, read_case
 from semeion.progress import Progress
 
 SHARD_BYTES = 256 << 20
+TOGETHER = 1 << 24
+"""Values of the images that a network looks at together when it does not learn: of a volume the first layers alone
+need some hundred bytes for each."""
 STEPS_VERSION = 2
 """Raised whenever preparation gives other pixels for the same settings, or the store holds other files."""
 Pixels = npt.NDArray[np.uint8]
@@ -65,6 +69,10 @@ class Store:
         count = min(self.per_shard, self.n - number * self.per_shard)
         path = self.folder / f"shard-{number:04d}.bin"
         return np.memmap(path, dtype=np.uint8, mode="r", shape=(count, *self.shape))
+
+    def at_once(self, most: int) -> int:
+        """Return how many images a network should look at together: `most`, fewer volumes than pictures."""
+        return max(1, min(most, TOGETHER // math.prod(self.shape)))
 
     def batches(self, rows: npt.NDArray[np.int64], size: int = 64) -> Iterator[Pixels]:
         """Yield the images of `rows` in order, at most `size` at a time."""
