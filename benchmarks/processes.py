@@ -28,8 +28,8 @@ class Measured:
     max_rss_mib: float
 
 
-def run(command: list[str], *, every: float = 0.02) -> Measured:
-    """Run `command` to its end, looking at its memory every `every` seconds."""
+def run(command: list[str], *, every: float = 0.02, limit: float = float("inf")) -> Measured:
+    """Run `command` to its end, looking at its memory every `every` seconds; it is killed after `limit` seconds."""
     peak = 0.0
     over = threading.Event()
     began = perf_counter()
@@ -40,6 +40,8 @@ def run(command: list[str], *, every: float = 0.02) -> Measured:
             nonlocal peak
             while not over.wait(every):
                 peak = max(peak, tree_mib(process.pid))
+                if perf_counter() - began > limit:
+                    process.kill()
 
         watcher = threading.Thread(target=watch)
         watcher.start()

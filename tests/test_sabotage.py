@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,12 +10,13 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from benchmarks.sabotage import confounders, copies, findings, pipelines, records
+from benchmarks.processes import run
+from benchmarks.sabotage import confounders, copies, corpus, findings, pipelines, records, running
 from benchmarks.sabotage.account import figures, markdown, weakest
 from benchmarks.sabotage.bases import draw, in_pairs
 from benchmarks.sabotage.corpus import KINDS
-from benchmarks.sabotage.drafts import Draft, Kind
-from benchmarks.sabotage.faults import FAULTS, answered
+from benchmarks.sabotage.drafts import Draft, Half, Kind, Strength
+from benchmarks.sabotage.faults import FAULTS, answered, ask_only
 from benchmarks.sabotage.plans import make_plan
 from benchmarks.sabotage.running import Told, stream
 from benchmarks.sabotage.sources import Pool, distinct, without_parts
@@ -226,3 +228,88 @@ def test_what_is_recorded_says_what_was_missed_and_the_tables_show_it() -> None:
         in text
     )
     assert "| b is done | `check` | none | class-counts, target-leak |" in text
+
+
+@pytest.fixture
+def kinds(base: Draft, monkeypatch: pytest.MonkeyPatch) -> tuple[Kind, ...]:
+    """Three kinds, of which the second cannot be made; every command is said to be void of copies."""
+
+    def broken(_half: Half, _rng: np.random.Generator) -> Draft:
+        raise ValueError("the pool has 3 cases, 4 are asked for")
+
+    def read(*_: object) -> dict[str, dict[str, object]]:
+        return {"near-duplicates": {"verdict": "void", "cases": [["c0001", "c0002"]], "advice": "Copies."}}
+
+    made = tuple(
+        Kind(name, name, "near-duplicates", make, (Strength("all", None, "void"), Strength("some", None, "void")))
+        for name, make in (("a", lambda *_: base), ("b", broken), ("c", lambda *_: base))
+    )
+    monkeypatch.setattr(corpus, "KINDS", made)
+    monkeypatch.setattr(corpus, "data", lambda: None)
+    monkeypatch.setattr(running, "_read", read)
+    return made
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_cohort_that_cannot_be_made_is_missed_and_costs_no_other(
+    kinds: tuple[Kind, ...], tmp_path: Path, jobs: int
+) -> None:
+    looked = corpus.read_half("set", tmp_path, jobs=jobs)
+    assert [(one.kind, one.level) for one in looked] == [(k, level) for k in "abc" for level in ("strong", "middle")]
+    assert [one.caught for one in looked] == [True, True, False, False, True, True]
+    recorded = figures(looked, "set")
+    assert recorded["caught_by_level"] == {"strong": [2, 3], "middle": [2, 3], "weak": [0, 0]}
+    assert recorded["refused"][0] == "b, all: ValueError: the pool has 3 cases, 4 are asked for"
+    text = markdown(recorded)
+    assert "4 of 6 spoiled cohorts were caught by the audit named: 2 of 3 strong, 2 of 3 middle ones." in text
+    assert "Missed: b, all: near-duplicates is refused; b, some: near-duplicates is refused." in text
+    assert "Not read: b, all: ValueError" in text
+    assert not list((tmp_path / "set").glob("*/cohorts/*"))
+
+
+def test_what_was_read_is_not_read_again_and_what_failed_is(
+    kinds: tuple[Kind, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = corpus.read_half("set", tmp_path, jobs=1)
+    asked: list[str] = []
+
+    def read(kind: Kind, *_: object) -> dict[str, dict[str, object]]:
+        asked.append(kind.name)
+        return {}
+
+    monkeypatch.setattr(running, "_read", read)
+    assert corpus.read_half("set", tmp_path, jobs=1) == first
+    assert asked == []
+    mended = replace(kinds[1], base=kinds[0].base)
+    monkeypatch.setattr(corpus, "KINDS", (kinds[0], mended, kinds[2]))
+    again = corpus.read_half("set", tmp_path, jobs=1)
+    assert asked == ["b", "b"]
+    assert [one.verdict for one in again] == ["void", "void", "absent", "absent", "void", "void"]
+    monkeypatch.setattr(corpus, "program", lambda: "another")
+    corpus.read_half("set", tmp_path, ["a"], [0], jobs=1)
+    assert [place.name for place in (tmp_path / "set").iterdir()] == ["another"]
+
+
+def test_a_command_that_takes_too_long_is_given_up() -> None:
+    done = run([sys.executable, "-c", "import time; time.sleep(60)"], every=0.05, limit=0.2)
+    assert done.status != 0
+    assert done.seconds < 30
+
+
+@pytest.mark.parametrize(
+    ("asked", "left", "function"),
+    [("fit-on-test", "label-permutation", "_permuted"), ("label-permutation", "fit-on-test", "_perturbed")],
+)
+def test_the_audit_that_is_not_asked_for_is_not_run(
+    asked: str, left: str, function: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from semeion.study import full_audits
+
+    for name in ("_permuted", "_perturbed"):
+        monkeypatch.setattr(full_audits, name, getattr(full_audits, name))
+    kept = "_perturbed" if function == "_permuted" else "_permuted"
+    before = getattr(full_audits, kept)
+    ask_only(asked)
+    audit = getattr(full_audits, function)("run", "cohort", "facts")
+    assert (audit.name, audit.verdict) == (left, "not_run")
+    assert getattr(full_audits, kept) is before

@@ -23,6 +23,7 @@ def main() -> None:
     words.add_argument("--level", nargs="*", choices=LEVELS, default=LEVELS, help="strengths; all without one")
     words.add_argument("--list", action="store_true", help="list the kinds")
     words.add_argument("--write", type=Path, metavar="FOLDER", help="write the cohorts there and have nothing read")
+    words.add_argument("--jobs", type=int, help="cohorts read at a time; by default one a core, two at most")
     words.add_argument("--advice", action="store_true", help="print what the audits say, too")
     words.add_argument("--table", action="store_true", help="print the table of the newest recorded reading")
     words.add_argument("--record", action="store_true", help="read and record the published half, whole")
@@ -47,7 +48,7 @@ def main() -> None:
     elif asked.record:
         publish()
     else:
-        told = read_half(asked.half, asked.keep, asked.kind, levels, advice=asked.advice)
+        told = read_half(asked.half, asked.keep, asked.kind, levels, advice=asked.advice, jobs=asked.jobs)
         print(markdown(figures(told, asked.half)))
 
 

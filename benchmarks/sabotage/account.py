@@ -28,6 +28,8 @@ def figures(told: Sequence[Told], half: Half) -> dict[str, Any]:
         "spoiled": len(spoiled),
         "caught": sum(one.caught for one in spoiled),
         "audits_asked": sorted({one.audit for one in spoiled if one.audit}),
+        "caught_by_level": {level: _counted(spoiled, level) for level in LEVELS},
+        "refused": [f"{one.kind}, {one.strength}: {one.message[-300:]}" for one in told if one.message],
         "missed": [f"{one.kind}, {one.strength}: {one.audit} is {one.verdict}" for one in spoiled if not one.caught],
         "clean_cohorts": len(clean),
         "clean_with_void": sum(bool(one.void) for one in clean),
@@ -40,6 +42,12 @@ def figures(told: Sequence[Told], half: Half) -> dict[str, Any]:
         "cohorts": [_plain(one) for one in spoiled],
         "clean": [_plain(one) for one in clean],
     }
+
+
+def _counted(spoiled: Sequence[Told], level: str) -> list[int]:
+    """Return how many cohorts of a strength were caught, and how many there are."""
+    asked = [one for one in spoiled if one.level == level]
+    return [sum(one.caught for one in asked), len(asked)]
 
 
 def _plain(one: Told) -> dict[str, Any]:
@@ -75,8 +83,9 @@ def markdown(recorded: dict[str, Any]) -> str:
     """
     spoiled, clean = f"{recorded['caught']} of {recorded['spoiled']}", recorded["clean_cohorts"]
     most = recorded["most_warnings_of_a_clean_one"]
+    by_level = ", ".join(f"{caught} of {n} {level}" for level, (caught, n) in recorded["caught_by_level"].items() if n)
     lines = [
-        f"{spoiled} spoiled cohorts were caught by the audit named.",
+        f"{spoiled} spoiled cohorts were caught by the audit named: {by_level} ones.",
         f"Of {clean} clean ones, {recorded['clean_with_void']} had a void verdict; most warnings of one: {most}.",
         "",
         "| audit | what was done | strong | middle | weak | weakest caught | others, strong | warns of clean |",
@@ -99,6 +108,9 @@ def markdown(recorded: dict[str, Any]) -> str:
         void = "refused" if "message" in one else ", ".join(one["void"]) or "none"
         named = [one["how"], f"`{one['road']}`", void, ", ".join(one["warn"]) or "none"]
         lines.append(f"| {' | '.join(named)} |")
+    missed = recorded["missed"]
+    lines += ["", f"Missed: {'; '.join(missed) or 'none'}."]
+    lines += [f"Not read: {one}" for one in recorded["refused"]]
     return "\n".join(lines)
 
 

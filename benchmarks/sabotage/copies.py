@@ -23,7 +23,7 @@ def counts(things: str, many: int = COPIES) -> tuple[Strength, ...]:
     return (
         Strength(f"{many} {things}", many, "void"),
         Strength(f"3 {things}", 3),
-        Strength(f"1 {things.removesuffix('s')}", 1),
+        Strength(f"1 {things.removesuffix('ies')}y", 1),
     )
 
 

@@ -117,6 +117,18 @@ def read_again(size: float, run: Path) -> None:
             sys.exit(status or 4)
 
 
+def ask_only(audit: str) -> None:
+    """Leave the other audit of the tier ``full`` out, as not run: it trains for minutes, and nobody asks for it."""
+    from semeion.audit.audit import Audit
+
+    full: Any = import_module("semeion.study.full_audits")
+    for name, function in (("label-permutation", "_permuted"), ("fit-on-test", "_perturbed")):
+        if name != audit:
+            left = Audit(name, "not_run", "full", advice="Left out: this cohort is of another audit.")
+            getattr(full, function)  # a name that is gone must be told
+            setattr(full, function, lambda *_, left=left: left)
+
+
 FAULTS: dict[str, Callable[[float], None]] = {
     "learn-from-test": learn_from_test,
     "decide-on-test": decide_on_test,
@@ -133,6 +145,7 @@ def main(words: list[str]) -> None:
         return
     if fault != "none":
         FAULTS[fault](float(size))
+        ask_only("label-permutation" if fault == "look-up" else "fit-on-test")
     from semeion.cli.app import run
     from semeion.study.clock import process_start
 

@@ -9,6 +9,7 @@ import sys
 import zlib
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from threading import Lock
 from time import perf_counter
 from typing import Any
 
@@ -23,6 +24,9 @@ from benchmarks.sabotage.writing import write
 WORSE = {"void": 2, "warn": 1}
 SEMEION = ("-m", "semeion")
 FAULTS = ("-m", "benchmarks.sabotage.faults")
+LIMIT = 1200.0
+"""Seconds after which a command is given up: nobody may be watching."""
+_TRAINING = Lock()
 
 
 @dataclass(frozen=True)
@@ -113,24 +117,30 @@ def look(kind: Kind, half: Half, level: int, home: Path) -> Told:
     if kept.exists():
         return Told(**json.loads(kept.read_text()))
     folder = home / "cohorts" / name
-    draft = build(kind, half, level)
-    table = write(draft, folder)
     began = perf_counter()
+    draft: Draft | None = None
     audits: dict[str, dict[str, Any]] = {}
     message = ""
     try:
+        draft = build(kind, half, level)
+        table = write(draft, folder)
+        began = perf_counter()
         audits = _read(kind, draft, level, table, half, home)
     except Refused as refusal:
         message = str(refusal)
+    except Exception as error:  # one cohort that cannot be made must not cost the others: it is counted as missed
+        message = f"{type(error).__name__}: {error}"
     told = _told(kind, draft, level, audits, message, round(perf_counter() - began, 1))
     if not message:  # what failed may have failed for the machine: it is tried again
-        kept.write_text(json.dumps(asdict(told), indent=1))
+        part = kept.with_suffix(".part")
+        part.write_text(json.dumps(asdict(told), indent=1))
+        part.replace(kept)
     shutil.rmtree(folder, ignore_errors=True)
     return told
 
 
 def _told(
-    kind: Kind, draft: Draft, level: int, audits: dict[str, dict[str, Any]], message: str, seconds: float
+    kind: Kind, draft: Draft | None, level: int, audits: dict[str, dict[str, Any]], message: str, seconds: float
 ) -> Told:
     strength = kind.strengths[level]
     own = audits.get(kind.audit or "", {})
@@ -148,10 +158,10 @@ def _told(
         caught=WORSE.get(verdict, 0) >= WORSE[strength.must],
         void=sorted(name for name, one in audits.items() if one["verdict"] == "void"),
         warn=sorted(name for name, one in audits.items() if one["verdict"] == "warn"),
-        planted=len(draft.planted),
-        found=len(draft.planted & listed),
+        planted=len(draft.planted) if draft else 0,
+        found=len(draft.planted & listed) if draft else 0,
         listed=len(listed),
-        cases=len(draft),
+        cases=len(draft) if draft else 0,
         seconds=seconds,
         message=message,
         said={
@@ -193,11 +203,16 @@ def reference(half: Half, home: Path) -> Path:
     """Return a run on clean chest radiographs, trained once: its model evaluates, and its test cases are read again."""
     place = home / "reference"
     out = place / "run"
-    if not (out / "model" / "model.json").exists():
+    # Two cohorts may be read at a time, and whatever was interrupted is begun anew.
+    with _TRAINING:
+        if (place / "trained").exists():
+            return out
+        shutil.rmtree(place, ignore_errors=True)
         table = write(learning_cohort(half, stream(half, "reference")), place)
         plan = save_plan(place / "plan.yaml", members=2, steps=300)
         words = ("train", table, "--target", "finding", "--positive", "pneumonia", "--plan", plan, "--quiet", "-o", out)
         _command(SEMEION, *words, written=out / "evidence.json")
+        (place / "trained").touch()
     return out
 
 
@@ -209,7 +224,7 @@ def _command(program: tuple[str, ...], *words: Any, written: Path) -> dict[str, 
     Refused
         When it was refused or failed; 1 is the status of what was done and is void.
     """
-    done = run([sys.executable, *program, *(str(word) for word in words)], every=1.0)
+    done = run([sys.executable, *program, *(str(word) for word in words)], every=1.0, limit=LIMIT)
     if done.status not in (0, 1) or not written.exists():
         raise Refused(f"status {done.status}: {done.output.strip()[-1500:]}")
     found: dict[str, dict[str, Any]] = json.loads(written.read_text())["audits"]

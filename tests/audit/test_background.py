@@ -37,8 +37,10 @@ def cases(folder, *, signal, empty=(), n=N, seed=0):
         elif signal == "size":
             size = size * (1.7 if y[case] else 1)
             inside = (rows - at[0]) ** 2 + (cols - at[1]) ** 2 < size**2
-        elif signal == "beside":
+        elif signal in ("beside", "both"):
             picture += 12 * y[case] * (cols < 12)
+        if signal == "both":
+            picture += 30 * y[case] * inside
         table["image"].append(str(save(folder / f"{case}.png", np.clip(picture, 0, 255).astype(np.uint8))))
         drawn = np.zeros((64, 64), np.uint8) if case in empty else inside.astype(np.uint8) * 255
         table["mask"].append(str(save(folder / f"{case}-mask.png", drawn)))
@@ -133,9 +135,21 @@ def test_what_is_outlined_is_cut_out_with_its_size_and_place():
     assert np.isnan(features[1]).all()
 
 
-def test_real_lesions_tell_more_than_what_lies_around(data):
+def test_a_background_that_tells_is_warned_of_though_the_finding_tells_more(tmp_path):
+    cohort = cases(tmp_path, signal="both")
+    facts = scan(cohort)
+    audit = background_signal(cohort, facts)
+    assert audit.verdict == "warn"
+    assert audit.figures["background_less_outlined_high"] < 0.02
+    assert "A model needs not see the finding: either the disease shows around it, or markers" in audit.advice
+    # Where levels are of a window of the image's own, what was outlined moves those beside it.
+    assert background_signal(cohort, facts.assign(maximum=4000.0)).verdict == "note"
+
+
+def test_what_lies_around_real_lesions_tells_too(data):
     cohort = gather(data / "busi" / "cases.csv", CohortOptions(target="finding"))
     audit = background_signal(cohort, scan(cohort))
-    assert audit.verdict == "note"
+    assert audit.verdict == "warn"
+    assert "A model needs not see the finding" in audit.advice
     assert audit.figures["masks_empty_in_what_is_shown"] == 133
     assert audit.figures["background_less_outlined_high"] < 0

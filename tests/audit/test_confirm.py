@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from semeion.audit.confirm import LEAST_SIDE, compare, detail_needed, look_at, same_levels, turned
+from semeion.audit.confirm import compare, detail_needed, look_at, same_levels, turned
 from support.altered import altered, texture
 
 SAME = np.eye(3)
@@ -99,12 +99,65 @@ def test_a_small_crop_is_found_within():
     assert not same_levels(picture, texture(50, 20, 0)).confirmed
 
 
-def test_small_and_large_do_not_compare():
-    picture = texture(200, 200, 12)
-    small = cv2.resize(picture, (LEAST_SIDE - 20, LEAST_SIDE - 20), interpolation=cv2.INTER_AREA)
-    assert not same(picture, small).confirmed
-    assert look_at(small).pixels is not None
-    assert look_at(picture).pixels is None
+WAYS_TO_SHRINK = (cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC)
+
+
+@pytest.mark.parametrize("sides", [((200, 240), 0.36), ((120, 120), 0.6), ((96, 96), 0.8), ((80, 70), 0.5)])
+@pytest.mark.parametrize("how", WAYS_TO_SHRINK)
+def test_a_picture_made_smaller_is_one_with_it_in_whatever_way(sides, how):
+    (rows, cols), factor = sides
+    picture = texture(rows, cols, 12)
+    small = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=how)
+    assert look_at(small).small
+    for first, second in ((picture, small), (small, picture)):
+        match = same(first, second)
+        assert (match.confirmed, match.how) == (True, "levels")
+        assert match.overlap > 0.9
+
+
+def test_a_picture_made_smaller_and_brighter_or_turned_is_one_with_it():
+    picture = texture(150, 180, 13)
+    small = cv2.resize(picture, (72, 60), interpolation=cv2.INTER_AREA)
+    assert same(picture, np.clip(small * 0.7 + 30, 0, 255).astype(np.uint8)).confirmed
+    assert same(turned(small, 5), picture, 5).confirmed
+    assert not same(turned(small, 5), picture).confirmed
+
+
+@pytest.mark.parametrize("quality", [8, 13, 20, 30])
+def test_a_picture_that_was_coarsely_encoded_is_one_with_it(quality):
+    picture = texture(150, 160, 17)
+    _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    lossy = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
+    assert same(picture, lossy).confirmed
+    assert same(lossy, picture).confirmed
+
+
+def test_look_alikes_that_were_coarsely_encoded_are_two():
+    large = cv2.GaussianBlur(texture(150, 160, 18), (0, 0), 4).astype(float)
+    pictures = [(0.85 * large + 0.15 * texture(150, 160, k)).clip(0, 255).astype(np.uint8) for k in range(19, 23)]
+    for one, other in itertools.pairwise(pictures):
+        _, data = cv2.imencode(".jpg", other, [cv2.IMWRITE_JPEG_QUALITY, 10])
+        assert not same(one, cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)).confirmed
+
+
+def test_a_crop_made_smaller_is_laid_where_it_was():
+    picture = texture(160, 160, 14)
+    part = cv2.resize(picture[:136, 24:], (60, 60), interpolation=cv2.INTER_AREA)
+    at = np.array([[0.85, 0, 0.075], [0, 0.85, -0.075], [0, 0, 1]])
+    match = same(part, picture, 0, at)
+    assert match.confirmed
+    assert match.overlap == pytest.approx(0.85**2, abs=0.05)
+    assert same(picture, part, 0, np.linalg.inv(at)).confirmed
+
+
+def test_other_pictures_made_smaller_are_two():
+    large = cv2.GaussianBlur(texture(160, 160, 15), (0, 0), 6).astype(float)
+    for seed in range(16, 20):
+        first, second = ((0.9 * large + 0.1 * texture(160, 160, k)).clip(0, 255).astype(np.uint8) for k in (seed, 99))
+        small = cv2.resize(second, (64, 64), interpolation=cv2.INTER_AREA)
+        assert np.corrcoef(cv2.resize(first, (64, 64)).ravel(), small.ravel())[0, 1] > 0.8
+        assert not same(first, small).confirmed
+    assert not same(np.full((100, 100), 7, np.uint8), texture(50, 50, 1)).confirmed
 
 
 def test_fewer_pixels_must_agree_better():

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -144,6 +145,19 @@ def test_small_pictures_are_compared_pixel_for_pixel(tmp_path):
     assert len(copies.groups) == 4
     assert copies.figures["pairs_registered"] == 0
     assert "pixel for pixel up to a change of grey levels" in str(copies.confirmed[0])
+
+
+@pytest.mark.parametrize("factor", [0.8, 0.5, 0.3])
+def test_copies_made_smaller_across_the_test_set_are_void(tmp_path, factor):
+    files = pictures(tmp_path, 20, 96)
+    for k in range(10):
+        small = cv2.resize(texture(96, 106, k), None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+        files.append(save(tmp_path / f"copy{k}.png", small))
+    cohort = cohort_of(files, split=["train"] * 20 + ["test"] * 10)
+    audit = near_duplicates(cohort, scan(cohort))
+    assert audit.verdict == "void"
+    assert audit.figures["test_cases_with_a_copy_elsewhere"] == 10
+    assert audit.figures["pairs_left_unchecked"] == 0
 
 
 def test_facts_without_thumbnails_and_volumes_are_compared_by_exact_pixels(make_cohort, make_facts):

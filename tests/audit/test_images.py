@@ -43,12 +43,35 @@ def test_an_unreadable_image_is_not_blank(make_cohort, make_facts):
     assert blank_images(cohort, facts).verdict == "clear"
 
 
-def test_files_that_no_row_names_are_a_note(make_cohort, folder):
+def test_many_files_that_no_row_names_are_a_warning(make_cohort, folder):
     audit = unmatched_files(make_cohort(2, image=[str(folder / "a.png"), str(folder / "b.png")]))
-    assert audit.verdict == "note"
+    assert audit.verdict == "warn"
     assert audit.cases == (f"{folder.name}/c.jpg", f"{folder.name}/d.dcm")
     assert audit.figures["files_unmatched"] == 2
     assert "2 image files beside the cohort's images are named by no row" in audit.advice
+
+
+@pytest.mark.parametrize(
+    ("extra", "verdict", "like", "companions"),
+    [
+        (["scan_0200.png"], "note", 1, 0),
+        (["scan_0200.png", "scan_0201.png"], "warn", 2, 0),
+        (["logo.png"] + [f"plan{sign}.png" for sign in "abcdefgh"], "note", 0, 0),
+        ([f"picture-{sign}.png" for sign in "abcdefghijk"], "warn", 0, 0),
+        ([f"scan_{k:04d}_mask.png" for k in range(150)], "note", 0, 150),
+        ([f"scan_{k:04d}.jpg" for k in range(150)], "note", 0, 150),
+    ],
+)
+def test_how_many_files_of_which_names_are_a_warning(make_cohort, tmp_path, extra, verdict, like, companions):
+    names = [f"scan_{k:04d}.png" for k in range(200)]
+    for name in [*names, *extra]:
+        (tmp_path / name).write_bytes(b"x")
+    audit = unmatched_files(make_cohort(200, image=[str(tmp_path / name) for name in names]))
+    assert audit.verdict == verdict
+    assert audit.figures["files_unmatched"] == len(extra)
+    assert audit.figures["files_unmatched_named_alike"] == like
+    assert audit.figures["files_unmatched_companions"] == companions
+    assert "say why they were left out" in audit.advice
 
 
 def test_every_file_named_is_clear(make_cohort, folder):

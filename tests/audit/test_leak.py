@@ -87,13 +87,57 @@ def test_the_target_column_itself(make_cohort):
     assert target_leak(make_cohort(N, finding=Y, unused=("finding",))).verdict == "clear"
 
 
-def test_names_that_tell_are_noted_at_most(make_cohort):
+def test_names_that_tell_are_warned_of(make_cohort):
     images = [f"/data/{'malignant' if y else 'benign'} ({k}).png" for k, y in enumerate(Y)]
     audit = target_leak(make_cohort(N, image=images))
-    assert audit.verdict == "note"
+    assert audit.verdict == "warn"
     assert "The file names tell the target" in audit.advice
+    assert "No name enters the model" in audit.advice
+    assert "--covariates" not in audit.advice
+    assert audit.figures["share_told_by_file_names"] == 1
     ids = [f"{'m' if y else 'b'}_{k}" for k, y in enumerate(Y)]
     assert "The case ids tell the target" in target_leak(make_cohort(N, case_id=ids)).advice
+
+
+@pytest.mark.parametrize(("share", "verdict"), [(0.8, "warn"), (0.5, "warn"), (0.25, "warn"), (0.05, "clear")])
+def test_names_that_give_some_classes_away(make_cohort, share, verdict):
+    n = 400
+    y = np.arange(n) % 2
+    shown = np.random.default_rng(0).random(n) < share
+    names = [
+        f"/data/{('ill' if one else 'well') if told else 'scan'}_{k}.png"
+        for k, (one, told) in enumerate(zip(y, shown, strict=True))
+    ]
+    audit = target_leak(make_cohort(n, y=y * 1.0, image=names))
+    assert audit.verdict == verdict
+    if verdict == "warn":
+        assert f"The file names of {audit.figures['share_told_by_file_names']:.0%} of the cases" in audit.advice
+
+
+def test_names_of_sites_and_of_patients_give_nothing_away(make_cohort):
+    n = 400
+    y = np.arange(n) % 2
+    sites = np.where(np.random.default_rng(1).random(n) < 0.3 + 0.4 * y, "north", "south")
+    by_site = make_cohort(n, y=y * 1.0, image=[f"/data/{site}_{k}.png" for k, site in enumerate(sites)])
+    assert target_leak(by_site).verdict == "clear"
+    # A patient's cases are of one class, whoever is named: 20 of each.
+    patient = np.arange(n) // 20
+    named = [f"/data/{'abcdefghijklmnopqrstuvwxyz'[who]}_{k}.png" for k, who in enumerate(patient)]
+    of_patients = make_cohort(
+        n, y=patient % 2.0, image=named, patient_id=[f"p{who}" for who in patient], has_patients=True
+    )
+    assert target_leak(of_patients).figures["share_told_by_file_names"] == 0
+
+
+@pytest.mark.parametrize(("wrong", "verdict"), [(0.0, "void"), (0.007, "warn"), (0.03, "warn"), (0.1, "clear")])
+def test_a_recoding_with_some_cells_wrong(make_cohort, wrong, verdict):
+    n = 300
+    y = np.arange(n) % 2
+    code = y.copy()
+    rows = np.random.default_rng(2).permutation(n)[: round(wrong * n)]
+    code[rows] = 1 - code[rows]
+    audit = target_leak(make_cohort(n, y=y * 1.0, pathway=np.where(code, "B2", "A1"), covariates=("pathway",)))
+    assert audit.verdict == verdict
 
 
 def test_rows_of_an_archive_have_no_names(make_cohort):
@@ -149,7 +193,7 @@ def test_any_renaming_of_classes_is_a_recoding(order, seed):
     assert link_of(texts, y, measured=False).kind == "recoding"
 
 
-def test_real_file_names_tell_and_are_noted(data):
+def test_real_file_names_tell_and_are_warned_of(data):
     audit = target_leak(gather(data / "busi" / "cases.csv", CohortOptions(target="finding")))
-    assert audit.verdict == "note"
+    assert audit.verdict == "warn"
     assert "file names" in audit.advice

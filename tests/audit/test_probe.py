@@ -4,12 +4,10 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from sklearn.linear_model import Ridge
 from sklearn.metrics import roc_auc_score
 
-from semeion.audit.probe import _PENALTIES, _ridge, difference, grouped_folds, probe
+from semeion.audit.probe import _PENALTIES, _ridge, difference, probe
 from semeion.errors import InputError
 
 
@@ -148,24 +146,3 @@ def test_the_same_cases_give_the_same_figures():
     first, again = probe(x, y, groups), probe(x, y, groups.astype(str))
     assert (first.auroc, first.low, first.high) == (again.auroc, again.low, again.high)
     assert probe(x, y, groups, seed=1).auroc != first.auroc
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 25), st.integers(0, 2)), min_size=1, max_size=80), st.integers(2, 6))
-def test_folds_keep_groups_whole(rows, folds):
-    group = np.unique([one for one, _ in rows], return_inverse=True)[1]
-    y = np.array([code for _, code in rows])
-    side = grouped_folds(y, group, folds)
-    assert side.shape == y.shape
-    assert set(side) <= set(range(folds))
-    for one in set(group):
-        assert len(set(side[group == one])) == 1
-
-
-def test_folds_are_balanced_in_every_class():
-    y = np.random.default_rng(0).permutation([0] * 83 + [1] * 17)
-    side = grouped_folds(y, np.arange(100), 5)
-    for code, most in ((0, 17), (1, 4)):
-        counts = np.bincount(side[y == code], minlength=5)
-        assert counts.max() == most
-        assert counts.max() - counts.min() <= 1

@@ -65,7 +65,7 @@ def test_a_target_that_is_one_reader_counts_as_one(make_cohort):
 
 
 @pytest.mark.parametrize(
-    ("right", "verdict"), [(0.98, "clear"), (0.85, "clear"), (0.7, "note"), (0.5, "warn"), (0.1, "warn")]
+    ("right", "verdict"), [(0.98, "clear"), (0.85, "clear"), (0.7, "warn"), (0.5, "warn"), (0.1, "warn")]
 )
 def test_two_readers_by_cohens_kappa(make_cohort, right, verdict):
     n = 2000
@@ -138,6 +138,19 @@ def test_grades_are_weighed_by_their_distance(make_cohort):
     assert audit.figures["agreement"]["value"] == pytest.approx(cohen_kappa_score(one, two, weights="quadratic"))
     far = np.abs(one - two)
     assert far[int(audit.cases[0][1:])] == far.max()
+
+
+@pytest.mark.parametrize(("n", "verdict"), [(40, "note"), (2000, "warn")])
+def test_kappa_that_is_surely_inadequate_is_warned_of(make_cohort, n, verdict):
+    """Of readers that agree moderately a few cases say little."""
+    y = np.arange(n) % 2
+    one, two = y.copy(), y.copy()
+    two[: n // 4] = 1 - two[: n // 4]
+    cohort = make_cohort(n, finding_rater1=one, finding_rater2=two, unused=("finding_rater1", "finding_rater2"))
+    audit = rater_agreement(cohort, resamples=200)
+    assert audit.figures["agreement"]["value"] == pytest.approx(0.5, abs=0.02)
+    assert audit.verdict == verdict
+    assert "agree moderately" in audit.advice
 
 
 @pytest.mark.parametrize(("noise", "verdict"), [(0.1, "clear"), (0.8, "note"), (2.0, "warn")])

@@ -33,6 +33,29 @@ def test_few_cases_of_a_class_are_named() -> None:
     assert "Class 'malignant' has 4 cases, and 10 are the least" in audit.advice
 
 
+@pytest.mark.parametrize(("n", "verdict"), [(30, "warn"), (400, "clear")])
+def test_few_cases_of_a_model_that_is_nearly_always_right_are_few(n: int, verdict: str) -> None:
+    """Resampling finds no width where no case is called wrongly, or one."""
+    found = table(n)
+    truth = np.arange(n) % 2
+    p = np.where(truth == 1, 0.9, 0.1)
+    p[0] = 0.9
+    found = found.assign(y_true=np.where(truth == 1, "malignant", "benign"), p_malignant=p, p_benign=1 - p)
+    audit = small_sample(judged(found), {"auroc": entry(0.99, 0.97, 1.0)})
+    assert audit.verdict == verdict
+    low, high = wilson_by_hand(n // 2 - 1, n // 2)
+    assert audit.figures["recall_width_benign"] == pytest.approx(high - low)
+    if verdict == "warn":
+        assert f"How many of 'benign' are recognised is known to within {high - low:.2f} (15 cases)" in audit.advice
+
+
+def wilson_by_hand(k: int, n: int) -> tuple[float, float]:
+    from scipy.stats import binomtest
+
+    interval = binomtest(k, n).proportion_ci(method="wilson")
+    return interval.low, interval.high
+
+
 def test_a_wide_slope_says_how_many_cases_it_takes() -> None:
     figures = {"auroc": entry(0.9, 0.88, 0.92), "calibration_slope": entry(1.0, 0.6, 1.4)}
     audit = small_sample(judged(table(200)), figures)

@@ -44,6 +44,21 @@ def test_a_scanner_tied_to_the_label_is_warned_of(make_cohort, make_facts, stren
     json.dumps(audit.to_json(), allow_nan=False)
 
 
+@pytest.mark.parametrize(("share", "verdict"), [(0.67, "warn"), (0.57, "clear")])
+def test_a_weak_tie_is_warned_of_where_it_matters_and_chance_does_not_explain_it(
+    make_cohort, make_facts, share, verdict
+):
+    """So many of one class, and so many less of the other, come from one scanner."""
+    n = 300
+    place = np.arange(n // 2) < round(share * n / 2)
+    scanner = np.where(np.stack([place, ~place], axis=1).ravel(), "GE", "Siemens")
+    audit = audit_of(make_cohort, make_facts, n=n, y=np.arange(n) % 2.0, scanner=scanner)
+    assert audit.verdict == verdict
+    if verdict == "warn":
+        assert audit.figures["model_auroc"] >= 0.6
+        assert 0.5 < audit.figures["model_auroc_low"] < 0.62
+
+
 @pytest.mark.parametrize("shift", [20, 40, 80])
 def test_image_size_that_differs_by_class_is_warned_of(make_cohort, make_facts, shift):
     rng = np.random.default_rng(1)

@@ -25,9 +25,11 @@ from semeion.prepare.thumb import SIDE, grey_bytes, thumbnail, unpacked
 
 NAME = "background-signal"
 MATTERS = 0.6
-"""AUROC of the background alone above which, with its whole interval, it can be warned of..."""
+"""AUROC of the background alone above which, with its whole interval, it can be warned of."""
+MUCH = 0.75
+"""Of what the whole picture tells over chance: so much of it makes the finding unneeded, surely less or not."""
 MORE = 0.02
-"""...when with its whole interval it tells by more than this more than what was outlined."""
+"""By so much, with its whole interval, the background must tell more than what was outlined to be clearly better."""
 MOST_MASKS = 5_000
 """Masks of pictures that are read; of more cases so many are drawn."""
 _COVERED = 5
@@ -47,9 +49,13 @@ def background_signal(cohort: Cohort, facts: pd.DataFrame, *, seed: int = 0, job
     cases, which a linear classifier does not see as a hole; and on what was outlined, cut out to one size, with its
     shape, size and place. Cases whose mask is empty, fills the picture or is not of the image's size take no part.
 
-    ``warn`` when the background's AUROC lies above 0.6, it is not clearly worse than the whole and tells more than what
-    was outlined by more than 0.02, each by the whole 95 % interval; ``note`` when it is better than chance alone;
-    ``not_run`` without masks or classes, or with too few cases.
+    ``warn`` when the background's AUROC lies above 0.6, and it is not clearly worse than the whole picture (both by the
+    whole 95 % interval) or is over chance by three quarters as much: a model needs not see the finding then. That what
+    was outlined tells more does not mend this, since a network learns what it likes of both; the advice says where the
+    background tells more, by more than 0.02. Where grey levels are those of a window of the image's own (volumes,
+    deeper pictures), what was outlined moves the levels beside it, and there the background must tell so much more to
+    be warned of.
+    ``note`` when it is better than chance alone; ``not_run`` without masks or classes, or with too few cases.
 
     Parameters
     ----------
@@ -67,7 +73,8 @@ def background_signal(cohort: Cohort, facts: pd.DataFrame, *, seed: int = 0, job
         return Audit(NAME, "not_run", advice=f"Not looked at: {shown}.")
     shown, masks, figures = _with_masks(cohort, facts, shown, seed, jobs)
     warned, noted, reasons = [], [], []
-    looked = 0
+    looked, better = 0, False
+    windowed = cohort.images.kind == "volume" or bool((facts["maximum"].iloc[shown.rows] > 255).any())
     for question in questions(cohort)[:MOST_QUESTIONS]:
         about = f"{question.about!r}: " if question.about else ""
         prefix = f"{question.about}_" if question.about else ""
@@ -94,14 +101,18 @@ def background_signal(cohort: Cohort, facts: pd.DataFrame, *, seed: int = 0, job
             f"was outlined with {probes['outlined'].auroc:.2f}"
         )
         low = probes["background"].low
-        if low > MATTERS and beside["background_less_whole"][2] >= 0 and beside["background_less_outlined"][1] > MORE:
+        more = beside["background_less_outlined"][1] > MORE
+        over_chance = max(probes["whole"].auroc - 0.5, 1e-9)
+        much = beside["background_less_whole"][2] >= 0 or probes["background"].auroc - 0.5 >= MUCH * over_chance
+        if low > MATTERS and much and (more or not windowed):
             warned.append(told)
+            better = better or more
         elif low > 0.5:
             noted.append(told)
     if not looked:
         return Audit(NAME, "not_run", figures=figures, advice=f"Not looked at: {listed(dict.fromkeys(reasons))}.")
     verdict: Verdict = "warn" if warned else "note" if noted else "clear"
-    return Audit(NAME, verdict, figures=figures, advice=_advice(verdict, warned, noted))
+    return Audit(NAME, verdict, figures=figures, advice=_advice(verdict, warned, noted, better))
 
 
 def holes_of(masks: Bytes) -> npt.NDArray[np.bool_]:
@@ -205,7 +216,7 @@ def _read_masks(
     return masks, known
 
 
-def _advice(verdict: Verdict, warned: list[str], noted: list[str]) -> str:
+def _advice(verdict: Verdict, warned: list[str], noted: list[str], better: bool) -> str:
     """Return what was found and what to do."""
     if verdict == "clear":
         return "With what was outlined masked out the class is told no better than by chance."
@@ -213,7 +224,13 @@ def _advice(verdict: Verdict, warned: list[str], noted: list[str]) -> str:
     text = f"{text[:1].upper()}{text[1:]}."
     if verdict == "note":
         return f"{text} What lies around it may change with the disease: look at what the network looks at."
+    if better:
+        return (
+            f"{text} The class is told by what is beside the finding: markers, the scanner, how it was framed. Compare "
+            "pictures of the classes, and crop to what was outlined or bring pictures from one source."
+        )
     return (
-        f"{text} The class is told by what is beside the finding: markers, the scanner, how it was framed. Compare "
-        "pictures of the classes, and crop to what was outlined or bring pictures from one source."
+        f"{text} A model needs not see the finding: either the disease shows around it, or markers, the scanner or how "
+        "it was framed do. Compare pictures of the classes, look at what the network looks at, and try pictures that "
+        "are cropped to what was outlined."
     )

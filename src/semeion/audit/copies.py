@@ -27,7 +27,7 @@ VOID_SHARE = 0.05
 """Verified copies of more than this share of the test cases on the other side void the result..."""
 VOID_COUNT = 10
 """...and so do verified copies of this many test cases."""
-_UNSEEN = ("pairs_not_read_again", "pairs_too_small_to_register", "pairs_left_unchecked")
+_UNSEEN = ("pairs_not_read_again", "pairs_left_unchecked")
 """Figures that count pairs of which nothing can be said."""
 MOST_TOLD = 50
 """Pairs of which it is written out how they were verified."""

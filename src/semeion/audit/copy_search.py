@@ -24,14 +24,14 @@ from semeion.progress import Progress, Silent
 MOST_REGISTERED = 4_000
 """Pairs that are read again and registered, the likeliest first and those across the test set before others..."""
 MOST_SMALL = 50_000
-"""...and pairs of pictures too small for that, which are compared pixel for pixel."""
+"""...and pairs with a picture too small for that, which are compared pixel for pixel."""
 _BONUS = 0.1
 """Likeness by which a pair across the test set comes before others."""
 _BY_HASH = 0.9
 """Likeness of a pair that only its perceptual hashes name."""
 _TOGETHER = 256
 _KEPT = 3_000
-"""Pictures kept for comparison at a time: 37 kB each."""
+"""Pictures kept for comparison at a time: 74 kB each at most."""
 
 _TURNS = (
     "",
@@ -118,7 +118,7 @@ def find_copies(
             searched = "all pictures, whole in eight orientations and cropped"
             found = find_candidates(thumbs[rows, 0], rows)
     wanted = _wanted(_with_hashed(found, near), cohort)
-    small, large, mixed = _by_size(wanted, facts)
+    small, large = _by_size(wanted, facts)
     chosen = [small[:MOST_SMALL], large[:MOST_REGISTERED]]
     checked = wanted.at(np.sort(np.concatenate(chosen)))
     matches = _compared(checked, cohort, jobs, progress or Silent())
@@ -134,8 +134,7 @@ def find_copies(
         "candidate_pairs": len(wanted.pairs),
         "pairs_registered": len(chosen[1]),
         "pairs_compared_pixel_for_pixel": len(chosen[0]),
-        "pairs_left_unchecked": len(wanted.pairs) - len(checked.pairs) - len(mixed),
-        "pairs_too_small_to_register": len(mixed),
+        "pairs_left_unchecked": len(wanted.pairs) - len(checked.pairs),
         "pairs_not_read_again": sum(match is None for match in matches),
         "pairs_confirmed": len(confirmed),
     }
@@ -176,19 +175,15 @@ def _wanted(found: Candidates, cohort: Cohort) -> Candidates:
     return found.at(order[keep[order]])
 
 
-def _by_size(found: Candidates, facts: pd.DataFrame) -> tuple[Rows, Rows, Rows]:
-    """Return the places of pairs of small pictures, of large ones, and of one of each; unknown sizes count as large."""
+def _by_size(found: Candidates, facts: pd.DataFrame) -> tuple[Rows, Rows]:
+    """Return the places of pairs with a small picture, and of large ones; unknown sizes count as large."""
     if "rows" in facts.columns and "cols" in facts.columns:
         area = facts["rows"].to_numpy(dtype=np.float64, na_value=np.inf)
         area = area * facts["cols"].to_numpy(dtype=np.float64, na_value=np.inf)
     else:
         area = np.full(len(facts), np.inf)
     tiny = (area < LEAST_SIDE**2)[found.pairs]
-    return (
-        np.flatnonzero(tiny.all(axis=1)),
-        np.flatnonzero(~tiny.any(axis=1)),
-        np.flatnonzero(tiny.any(axis=1) & ~tiny.all(axis=1)),
-    )
+    return np.flatnonzero(tiny.any(axis=1)), np.flatnonzero(~tiny.any(axis=1))
 
 
 def _compared(checked: Candidates, cohort: Cohort, jobs: int | None, progress: Progress) -> list[Match | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,6 +17,10 @@ IMAGE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".dcm", ".dicom", ".npy"}
 )
 """Endings that make a file beside the cohort's images count as an image."""
+SHARE_ALIKE = 0.01
+"""Unmatched files called like the cohort's, as a share of these, from which on so many cases may be missing..."""
+SHARE_OTHERS = 0.05
+"""...and of unmatched files of other names."""
 MOST_LISTED = 200_000
 """Files looked at beside the cohort's images; beyond, the audit says so."""
 
@@ -57,6 +62,11 @@ def blank_images(cohort: Cohort, facts: pd.DataFrame) -> Audit:
 def unmatched_files(cohort: Cohort, source_files: Iterable[Path] | None = None) -> Audit:
     """List image files beside the cohort's images that no row names, and files that several rows name.
 
+    ``warn`` when a file stands in several rows; when files that are called as the cohort's are but for their digits are
+    1 % or more of these, as where a part of the table was lost or cases were left out without a word; and when other
+    files are 5 % or more. Files whose name begins with that of a named image (``17_mask.png`` beside ``17.png``) are
+    its companions and no cases. Anything less is a ``note``.
+
     Parameters
     ----------
     cohort
@@ -76,9 +86,12 @@ def unmatched_files(cohort: Cohort, source_files: Iterable[Path] | None = None) 
     real = {folder: folder.resolve() for folder in {file.parent for file in (*named, *files)}}
     known = {(real[file.parent], file.name) for file in named}
     unmatched = sorted(file for file in files if (real[file.parent], file.name) not in known)
+    like, others, companions = _likeness(unmatched, loose)
     figures = {
         "files_named": len(loose),
         "files_unmatched": len(unmatched),
+        "files_unmatched_named_alike": len(like),
+        "files_unmatched_companions": len(companions),
         "folders": len(folders),
         "files_used_twice": len(twice),
         "listing_complete": int(complete),
@@ -94,16 +107,38 @@ def unmatched_files(cohort: Cohort, source_files: Iterable[Path] | None = None) 
     if unmatched:
         parts.append(
             f"{counted(len(unmatched), 'image file')} beside the cohort's images "
-            f"{'is' if len(unmatched) == 1 else 'are'} named by no row: add rows for them, or check that the "
-            "table is the whole one."
+            f"{'is' if len(unmatched) == 1 else 'are'} named by no row"
+            + (f", {len(like)} of them called like the cohort's" if like and len(like) < len(unmatched) else "")
+            + ": add rows for them, check that the table is the whole one, or say why they were left out."
         )
     if not parts:
         inside = " (the images are rows of an array file)" if not loose else ""
         advice = f"Files and rows match one to one{inside}."
         return Audit("unmatched-files", "clear", figures=figures, advice=advice)
     names = tuple(f"{file.parent.name}/{file.name}" for file in unmatched)
-    verdict: Verdict = "warn" if twice else "note"
+    many = len(like) >= max(1, SHARE_ALIKE * len(loose)) or len(others) >= max(1, SHARE_OTHERS * len(loose))
+    verdict: Verdict = "warn" if twice or many else "note"
     return Audit("unmatched-files", verdict, figures=figures, cases=(*used_twice, *names), advice=" ".join(parts))
+
+
+def _likeness(unmatched: list[Path], named: list[Path]) -> tuple[list[Path], list[Path], list[Path]]:
+    """Return the unmatched files that are called as named ones are but for digits, others, and companions of images."""
+
+    def pattern(file: Path) -> tuple[str, str]:
+        return re.sub(r"\d+", "#", file.stem), file.suffix.lower()
+
+    patterns, stems = {pattern(file) for file in named}, {file.stem for file in named}
+    like: list[Path] = []
+    others: list[Path] = []
+    companions: list[Path] = []
+    for file in unmatched:
+        if pattern(file) in patterns:
+            like.append(file)
+            continue
+        # What is added must begin with another sign than a letter or a digit: 170.png is no companion of 17.png.
+        cuts = [at for at, sign in enumerate(file.stem) if at and not sign.isalnum()]
+        (companions if file.stem in stems or any(file.stem[:at] in stems for at in cuts) else others).append(file)
+    return like, others, companions
 
 
 def _masks(cohort: Cohort) -> set[Path]:

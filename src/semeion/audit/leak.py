@@ -15,12 +15,24 @@ import pandas as pd
 from semeion.audit.audit import Audit, Verdict
 from semeion.cohort.cohort import Cohort
 
-NEAR_PERFECT = 0.98
-"""Association (normalised mutual information, or rank correlation for measured values) that is too good to be true."""
+NEAR_PERFECT = 0.75
+"""Share of the target's entropy that is too good to be true: of two equal classes 96 of 100 cases are told."""
+NEAR_MEASURED = 0.98
+"""The same of measured values, as a rank correlation."""
+NAMED = 0.1
+"""Share of the cases whose file name, or case id, gives their class away from which on it is warned of."""
+SURE = 0.001
+"""Probability by chance, times the number of names, below which a name of one class alone gives that away."""
 FEWEST_CASES = 10
 """With fewer cases chance makes recodings, and nothing is said."""
 CASES_A_LEVEL = 5
 """A text column tells the target only if its levels have this many cases on average: an identifier tells everything."""
+
+_ASK = "Ask whether the value is known before the diagnosis; if not, leave it out of --covariates."
+_RENAME = (
+    "No name enters the model; but show such names to no reader or other program, give the files names that say "
+    "nothing, and ask whether the classes come from the same place."
+)
 
 Kind = Literal["recoding", "determines", "near", "none"]
 
@@ -37,8 +49,11 @@ def target_leak(cohort: Cohort) -> Audit:
     """Compare every column with the target.
 
     A covariate that is the target, a one-to-one recoding of it (other names, other order, other numbers, missing in
-    exactly one class) or a finer coding that leaves no doubt about it voids the result. One that nearly does
-    (association of 0.98 or more) is warned of. Columns that are no inputs, case ids and file names are noted at most.
+    exactly one class) or a finer coding that leaves no doubt about it voids the result. One that nearly does (three
+    quarters of the target's entropy; of a measured value a rank correlation of 0.98) is warned of, and so are case ids
+    and file names of which a tenth or more give the class away: nothing of a name enters a model, but readers and other
+    programs see it, and files that were named by class often come from different places. Columns that are no inputs are
+    noted.
     """
     table, target = cohort.table, cohort.target
     truths = {name: table[name].to_numpy(dtype=np.float64) for name in target.columns}
@@ -70,7 +85,10 @@ def target_leak(cohort: Cohort) -> Audit:
             warns.append(f"covariate {about} nearly determines the target (association {link.association:.3f})")
         elif link.kind in ("recoding", "determines"):
             notes.append(f"column {about}, which is not an input, tells the target")
-    notes += _telling_names(cohort, truths)
+    told, shares = _telling_names(cohort, truths)
+    figures |= shares
+    inputs_warned = bool(warns)
+    warns += told
     verdict: Verdict = "void" if voids else "warn" if warns else "note" if notes else "clear"
     figures |= {"void": len(voids), "warn": len(warns), "note": len(notes)}
     if verdict == "clear":
@@ -79,7 +97,7 @@ def target_leak(cohort: Cohort) -> Audit:
     text = "; ".join(voids + warns + notes)
     todo = {
         "void": "Leave such columns out of --covariates.",
-        "warn": "Ask whether the value is known before the diagnosis; if not, leave it out of --covariates.",
+        "warn": " ".join([_ASK] * inputs_warned + [_RENAME] * bool(told)),
         "note": "Nothing of this enters the model; never name such a column in --covariates.",
     }[verdict]
     return Audit("target-leak", verdict, figures=figures, advice=f"{text[0].upper()}{text[1:]}. {todo}")
@@ -140,7 +158,7 @@ def _measured_link(numbers: npt.NDArray[np.float64] | None, y: npt.NDArray[np.fl
     rho = float(abs(np.corrcoef(x, y)[0, 1]))
     if rho >= 1 - 1e-9:
         return Link("recoding", rho)
-    return Link("near" if rho >= NEAR_PERFECT else "none", rho)
+    return Link("near" if rho >= NEAR_MEASURED else "none", rho)
 
 
 def _as_numbers(column: pd.Series) -> npt.NDArray[np.float64] | None:
@@ -192,18 +210,52 @@ def _threshold_association(numbers: npt.NDArray[np.float64], truth: npt.NDArray[
     return _explained(parts.astype(np.int64), truth)
 
 
-def _telling_names(cohort: Cohort, truths: dict[str, npt.NDArray[np.float64]]) -> list[str]:
-    """Return notes on case ids and file names that tell the target once their digits are left out."""
+def _telling_names(cohort: Cohort, truths: dict[str, npt.NDArray[np.float64]]) -> tuple[list[str], dict[str, float]]:
+    """Return what to warn of case ids and file names that tell the target once their digits are left out.
+
+    And the share of the cases that are told, as figures.
+    """
     if cohort.target.task in ("regression", "multilabel") or len(cohort.table) < FEWEST_CASES:
-        return []
-    y = truths["y"]
-    notes = []
+        return [], {}
+    warns, figures = [], {}
     files = cohort.table["image"].astype(str).map(lambda name: Path(name).stem)
     is_array = cohort.table["image"].astype(str).str.lower().str.contains(".npz#", regex=False)
+    owners = cohort.table["patient_id"] if cohort.has_patients else cohort.table["case_id"]
     for what, names in (("case ids", cohort.table["case_id"].astype(str)), ("file names", files)):
         if what == "file names" and bool(is_array.any()):
             continue
         stems = names.map(lambda name: re.sub(r"[\W\d_]+", " ", name).strip())
-        if stems.nunique() > 1 and link_of(stems, y, measured=False).kind in ("recoding", "determines"):
-            notes.append(f"the {what} tell the target (their text without digits is enough)")
-    return notes
+        if stems.nunique() < 2:
+            continue
+        share = given_away(stems, truths["y"], owners)
+        figures[f"share_told_by_{what.replace(' ', '_')}"] = share
+        if link_of(stems, truths["y"], measured=False).kind in ("recoding", "determines"):
+            warns.append(f"the {what} tell the target (their text without digits is enough)")
+        elif share >= NAMED:
+            warns.append(f"the {what} of {share:.0%} of the cases give their class away (by their text without digits)")
+    return warns, figures
+
+
+def given_away(levels: pd.Series, y: npt.NDArray[np.float64], owners: pd.Series) -> float:
+    """Return the share of the cases that are of a level which has one class alone, more surely than by chance.
+
+    Parameters
+    ----------
+    levels
+        Level of each case.
+    y
+        Class of each case; NaN is unknown.
+    owners
+        Whose each case is: a patient's cases count once.
+    """
+    known = np.isfinite(y)
+    table = pd.DataFrame({"level": levels.to_numpy()[known], "y": y[known], "owner": owners.to_numpy()[known]})
+    if not len(table) or table["level"].nunique() * CASES_A_LEVEL > len(table):
+        return 0.0
+    common = table.drop_duplicates(["owner", "y"])["y"].value_counts(normalize=True)
+    told = 0
+    for _, cases in table.groupby("level"):
+        if cases["y"].nunique() == 1:
+            chance = float(common[cases["y"].iloc[0]]) ** cases["owner"].nunique()
+            told += len(cases) if chance * table["level"].nunique() < SURE else 0
+    return told / len(table)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from semeion.errors import InputError
 from semeion.evidence.intervals.bootstrap import case_weights, interval, resample
 from semeion.evidence.ranking import areas
+from semeion.folds import grouped_folds
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
@@ -149,33 +150,6 @@ def difference(a: Probe, b: Probe, y: Codes, groups: npt.NDArray[Any]) -> tuple[
     value = float(compute(np.ones((1, n_groups)))[0, 0])
     spread = interval(resample(compute, n_groups, len(y), resamples=RESAMPLES)[:, 0], n_groups)
     return value, spread.low, spread.high
-
-
-def grouped_folds(y: Codes, groups: Codes, folds: int, seed: int = 0) -> Codes:
-    """Return a fold a case: whole groups, each class spread as evenly as that allows.
-
-    Groups are taken in random order, the largest first, and each goes where its classes are scarcest.
-
-    Parameters
-    ----------
-    y, groups
-        Codes from 0, ``(cases,)``.
-    folds, seed
-        Number of folds, and where the random stream begins.
-    """
-    counts = np.zeros((int(groups.max(initial=-1)) + 1, int(y.max(initial=-1)) + 1))
-    np.add.at(counts, (groups, y), 1)
-    order = np.random.default_rng(seed).permutation(len(counts))
-    order = order[np.argsort(-counts[order].sum(axis=1), kind="stable")]
-    shares = counts / np.maximum(counts.sum(axis=0), 1)
-    held = np.zeros((folds, counts.shape[1]))
-    place = np.zeros(len(counts), dtype=np.int64)
-    for one in order:
-        # The small second term settles ties by the number of cases.
-        cost = held @ shares[one] + 1e-6 * held.sum(axis=1)
-        place[one] = int(np.argmin(cost))
-        held[place[one]] += shares[one]
-    return place[groups]
 
 
 def _too_few(y: Codes, group: Codes) -> str:

@@ -19,9 +19,10 @@ from semeion.evidence.raters import Kind, Statistic, agreement_of, majority, pai
 FEWEST_CASES = 10
 """With fewer cases read twice nothing can be said of agreement."""
 LIMITS = {"kappa": (0.6, 0.4), "icc": (0.75, 0.5)}
-"""Agreement below the first is noted, below the second warned of. Kappa and alpha: "substantial" begins above 0.6,
-"moderate" above 0.4 (Landis and Koch, Biometrics 33:159, 1977); ICC: "good" from 0.75, "moderate" from 0.5 (Koo and Li,
-J Chiropr Med 15:155, 2016)."""
+"""Agreement below the first is noted, below the second warned of; kappa and alpha also when their whole interval lies
+below the first, where agreement is inadequate (McHugh, Biochem Med 22:276, 2012). Kappa and alpha: "substantial" begins
+above 0.6, "moderate" above 0.4 (Landis and Koch, Biometrics 33:159, 1977); ICC: "good" from 0.75, "moderate" from 0.5
+(Koo and Li, J Chiropr Med 15:155, 2016)."""
 MOST_PAIRS = 15
 """Pairs of readers whose agreement is written out, the worst first."""
 READERS = frozenset(
@@ -136,10 +137,12 @@ def _weighed(readings: _Readings, cohort: Cohort, resamples: int, seed: int) -> 
         return figures, f"The readers' agreement is not known: {why}.", "not_run"
     note, warn = LIMITS["icc" if readings.kind == "measured" else "kappa"]
     value = whole["value"]
-    verdict: Verdict = "warn" if value < warn else "note" if value < note else "clear"
+    surely = readings.kind != "measured" and whole["high"] is not None and whole["high"] < note
+    verdict: Verdict = "warn" if value < warn or surely else "note" if value < note else "clear"
+    how = "poorly" if value < warn else "moderately" if value < note else "well"
     span = f" (95 % interval {whole['low']:.2f} to {whole['high']:.2f})" if whole["low"] is not None else ""
     sentence = (
-        f"{len(readings.columns)} readers agree {_HOW[verdict]} on {whole['n']} cases: {_NAMES[whole['measure']]} "
+        f"{len(readings.columns)} readers agree {how} on {whole['n']} cases: {_NAMES[whole['measure']]} "
         f"{value:.2f}{span}."
     )
     share = figures.get("target_is_majority_share")
@@ -148,7 +151,6 @@ def _weighed(readings: _Readings, cohort: Cohort, resamples: int, seed: int) -> 
     return figures, sentence, verdict
 
 
-_HOW = {"warn": "poorly", "note": "moderately", "clear": "well"}
 _NAMES = {
     "kappa": "Cohen's kappa",
     "kappa_quadratic": "quadratic kappa",

@@ -10,12 +10,15 @@ import numpy as np
 
 from semeion.audit.audit import Audit, Verdict, counted
 from semeion.audit.judged import Judged
+from semeion.evidence.intervals.proportions import wilson
 
 NAME = "small-sample"
 FEWEST_EVENTS = 10
 """Of a class; with fewer, intervals themselves cannot be trusted."""
 WIDE, AIM = 0.2, 0.1
 """Width of the 95 % interval of an AUROC that means nothing, and to aim for (Riley et al., Stat Med 40:4230, 2021)."""
+WIDE_RECALL = 0.25
+"""Width of the interval of a class's recall from which on nothing can be said of how often the class is missed."""
 SLOPE_AIM = 0.4
 """Width of the calibration slope's interval to aim for (same source: a standard error of 0.1)."""
 _Z = 1.959963984540054
@@ -46,6 +49,11 @@ def small_sample(judged: Judged, figures: Mapping[str, Mapping[str, Any]]) -> Au
     elif seen.min() < FEWEST_EVENTS:
         name = judged.question.classes[int(np.flatnonzero(counts == seen.min())[0])]
         problems.append(f"class {name!r} has {counted(int(seen.min()), 'case')}, and {FEWEST_EVENTS} are the least")
+    for code, span in _recall_widths(judged).items():
+        name, n = judged.question.classes[code], counted(int(counts[code]), "case")
+        found[f"recall_width_{name}"] = span
+        if span > WIDE_RECALL and counts[code] >= FEWEST_EVENTS:
+            problems.append(f"how many of {name!r} are recognised is known to within {span:.2f} ({n})")
     width = _width(figures.get("auroc"))
     if width is not None:
         found["auroc_width"] = width
@@ -73,6 +81,21 @@ def small_sample(judged: Judged, figures: Mapping[str, Mapping[str, Any]]) -> Au
         else "Read the intervals, not the figures alone."
     )
     return Audit(NAME, verdict, "train", found, (), f"{text[0].upper()}{text[1:]}. {todo}")
+
+
+def _recall_widths(judged: Judged) -> dict[int, float]:
+    """Return the width of the 95 % interval of each class's recall, by its code.
+
+    Wilson's (J Am Stat Assoc 22:209, 1927), which has a width where every case is called rightly, as the AUROC's by
+    resampling has not; with as many cases as patients.
+    """
+    widths = {}
+    for code in (int(one) for one in np.unique(judged.y)):
+        mine = judged.y == code
+        n = float(len(np.unique(judged.cases.patient[mine])))
+        low, high = wilson(np.array([n * (judged.call[mine] == code).mean()]), np.array([n]))
+        widths[code] = float(high[0] - low[0])
+    return widths
 
 
 def cases_for_auroc(auroc: float, share: float, width: float = AIM) -> int:

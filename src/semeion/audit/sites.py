@@ -21,7 +21,9 @@ from semeion.evidence.association import Association, associations, holm
 SIGNIFICANT = 0.01
 """Adjusted p-values below are taken for more than chance."""
 MATTERS = 0.6
-"""AUROC that must lie below the whole interval of a model on metadata alone for it to be warned of..."""
+"""AUROC of a model on metadata alone from which on it can be warned of..."""
+AT_LEAST = 0.5
+"""...when its whole interval lies above chance..."""
 MATTERS_V = 0.3
 """...and Cramér's V, where there are too few cases for a model."""
 MOST_CASES = 10_000
@@ -70,8 +72,8 @@ def site_confounding(
     for their number (Holm). A linear model on all of them together is weighed on patients left out. The file's size a
     pixel is compared but enters neither the model nor a warning: pictures of other structure pack otherwise.
 
-    ``warn`` when an adjusted p-value is below 0.01 and the model's AUROC lies above 0.6 with its whole interval (where
-    there are too few cases for a model: a fact's own AUROC above 0.6, or Cramér's V above 0.3, with the whole
+    ``warn`` when an adjusted p-value is below 0.01 and the model's AUROC is 0.6 or more, its whole interval above 0.5
+    (where there are too few cases for a model: a fact's own AUROC above 0.6, or Cramér's V above 0.3, with the whole
     interval); ``note`` for any other association with such a p-value; ``not_run`` when nothing varies, there are no
     classes or too few cases of them. Of a measured value it is asked whether it lies above its median, of several
     labels each one.
@@ -167,7 +169,9 @@ def _matters(model: Probe | None, sure: Sequence[_Found]) -> bool:
     telling = [one for one in sure if one.one.name != CONTENT]
     if not telling:
         return False
-    return model.low > MATTERS if model is not None and model.usable else any(one.large for one in telling)
+    if model is not None and model.usable:
+        return model.auroc >= MATTERS and model.low > AT_LEAST
+    return any(one.large for one in telling)
 
 
 def _model_figures(prefix: str, model: Probe | None) -> dict[str, Any]:
