@@ -11,12 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from benchmarks.record import record
+from semeion.evidence.intervals.delong import delong
 from semeion.evidence.intervals.proportions import clustered_wilson
 from semeion.evidence.measuring import Drawing, measured
 from semeion.evidence.question import Question
@@ -127,8 +129,6 @@ def ends(design: Design, trial: int, resamples: int) -> dict[str, tuple[float | 
         entry = metrics[name]
         warned = "unreliable" if "unreliable" in entry.get("reason", "") else ""
         found[name] = (entry["low"], entry["high"], warned or ("bca" if "BCa" in entry["method"] else "score"))
-    area = metrics["auroc"]["delong"]
-    found["auroc by DeLong"] = (area["low"], area["high"], "")
     y, patient = table["y_true"].to_numpy() == "1", pd.factorize(table["patient_id"])[0]
     called = table["p_1"].to_numpy() >= design.share
     everyone = np.ones(len(y), dtype=bool)
@@ -176,6 +176,31 @@ def simulate(design: Design, trials: int = TRIALS, resamples: int = RESAMPLES) -
     }
 
 
+def delong_row() -> None:
+    """Simulate DeLong's interval alone, which needs no draws: about the logit, as reported, and about the area."""
+    designs = []
+    for design in DESIGNS:
+        true, hits = truth(design.share)["auroc"], []
+        for trial in range(TRIALS):
+            table = cohort(design, np.random.default_rng([SEED, trial, design.cases, design.events, design.clustered]))
+            patient = pd.factorize(table["patient_id"])[0]
+            area = delong(table["y_true"].to_numpy() == "1", table["p_1"].to_numpy()[None], patient)
+            reported = area.interval()
+            if reported is not None:
+                half = NormalDist().inv_cdf(0.975) * float(np.sqrt(area.covariance[0, 0]))
+                plain = (area.values[0] - half, area.values[0] + half)
+                hits.append([low <= true <= high for low, high in (reported, plain)])
+        logit, straight = (round(float(share), 4) for share in np.mean(hits, axis=0))
+        designs.append(
+            {
+                "row": design.row,
+                "coverage": {"about_the_logit": logit, "about_the_area": straight},
+                "without_interval": TRIALS - len(hits),
+            }
+        )
+    record("coverage-delong", "python -m benchmarks coverage-delong", {"trials": TRIALS, "designs": designs}, seed=SEED)
+
+
 def row(design: Design) -> None:
     """Simulate and record one design."""
     record(design.row, f"python -m benchmarks {design.row}", simulate(design), seed=SEED)
@@ -190,3 +215,4 @@ DESIGNS = tuple(
     for patients, events in sizes
 )
 ROWS: dict[str, Callable[[], None]] = {design.row: partial(row, design) for design in DESIGNS}
+ROWS["coverage-delong"] = delong_row

@@ -190,14 +190,18 @@ def test_a_draw_within_strata_keeps_the_patients_of_each(seed: int, n: int, most
 
 
 def test_strata_are_the_sets_of_classes_of_a_patient_and_rare_ones_are_pooled() -> None:
-    # 20 patients with 0, 15 with 0 and 1, 4 with 1, 3 with 2.
-    patient = np.concatenate([np.arange(20), np.repeat(np.arange(20, 35), 2), np.arange(35, 42)])
-    outcome = np.concatenate([np.zeros(20), np.tile([0, 1], 15), np.ones(4), np.full(3, 2)]).astype(np.int64)
-    strata = outcome_strata(patient, outcome, 42)
+    # 30 patients with 0, 15 with 0 and 1, 9 with 1, 9 with 2, 9 with 3: those of rare patterns are 27.
+    patient = np.concatenate([np.arange(30), np.repeat(np.arange(30, 45), 2), np.arange(45, 72)])
+    outcome = np.concatenate([np.zeros(30), np.tile([0, 1], 15), np.repeat([1, 2, 3], 9)]).astype(np.int64)
+    strata = outcome_strata(patient, outcome, 72)
     assert [members.tolist() for members in strata] == [
-        list(range(20)), list(range(20, 35)), list(range(35, 42))
+        list(range(30)), list(range(30, 45)), list(range(45, 72))
     ]  # fmt: skip
-    # One patient is no stratum: it joins the smallest.
+    # Fewer than 20 are no stratum: they join the smallest.
+    few = patient < 63
+    strata = outcome_strata(patient[few], outcome[few], 63)
+    assert [members.tolist() for members in strata] == [list(range(30)), list(range(30, 63))]
+    # Nor is one patient.
     strata = outcome_strata(np.arange(25), np.array([0] * 24 + [1]), 25)
     assert [members.tolist() for members in strata] == [list(range(25))]
     assert len(outcome_strata(np.arange(900), np.arange(900) % 45, 900)) == 21

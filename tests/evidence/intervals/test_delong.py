@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import math
+from statistics import NormalDist
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -92,11 +95,13 @@ def test_the_paired_difference() -> None:
     assert same.difference() == (0, None)
 
 
-def test_the_interval_is_cut_at_the_ends_and_missing_where_nothing_varies() -> None:
+def test_the_interval_is_normal_about_the_logit_and_missing_where_nothing_varies() -> None:
     positive = np.array([True] * 4 + [False] * 4)
     score = np.array([0.9, 0.8, 0.7, 0.35, 0.4, 0.3, 0.2, 0.1])
-    low, high = delong(positive, score[None], np.arange(8)).interval() or (0, 0)
-    assert 0.5 < low < 15 / 16 < high == 1
+    found = delong(positive, score[None], np.arange(8))
+    half = NormalDist().inv_cdf(0.975) * math.sqrt(found.covariance[0, 0]) / (15 / 16 / 16)
+    ends = [1 / (1 + math.exp(-(math.log(15) + side * half))) for side in (-1, 1)]
+    assert found.interval() == pytest.approx(tuple(ends), rel=1e-12)
     assert delong(positive, positive[None] * 1.0, np.arange(8)).interval() is None
     assert delong(positive, score[None], np.array([0] * 4 + [1] * 4)).interval() is None
     one_class = delong(np.ones(3, dtype=bool), score[None, :3], np.arange(3))

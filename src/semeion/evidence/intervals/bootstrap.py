@@ -21,6 +21,9 @@ CELLS = 1 << 18
 MOST_THREADS = 4
 FEWEST_IN_STRATUM = 10
 """Patterns of fewer patients are drawn together: a stratum of m patients takes 1 / m off the variance it gives."""
+FEWEST_LEFT_OVER = 20
+"""So few patients of rare patterns are drawn with the smallest stratum: how many there are is chance, and holding it
+fixed made intervals of clustered cases too narrow (simulated coverage of an AUROC 0.910, drawn together 0.925)."""
 MOST_STRATA = 20
 EXACT_JACKKNIFE = 500
 """Patients up to which each is left out alone."""
@@ -115,7 +118,7 @@ def outcome_strata(patient: NDArray[np.int64], outcome: NDArray[np.int64], n_pat
     -------
     tuple
         The patients of each stratum, rising, the largest stratum first. Patterns of fewer than 10 patients, and those
-        beyond the 20 most frequent, are one stratum, which joins the smallest other one when it is a single patient.
+        beyond the 20 most frequent, are one stratum, which joins the smallest other one when it is fewer than 20.
         Every stratum therefore has at least 2 patients, unless there is only one patient at all.
     """
     found, code = np.unique(outcome, return_inverse=True)
@@ -128,7 +131,7 @@ def outcome_strata(patient: NDArray[np.int64], outcome: NDArray[np.int64], n_pat
     kept = largest[size[largest] >= FEWEST_IN_STRATUM]
     strata = [np.flatnonzero(pattern == number) for number in kept]
     rest = np.flatnonzero(~np.isin(pattern, kept))
-    if len(rest) == 1 and strata:
+    if len(rest) < FEWEST_LEFT_OVER and strata:
         strata[-1] = np.sort(np.append(strata[-1], rest))
     elif len(rest):
         strata.append(rest)
@@ -197,6 +200,7 @@ def draw(
     With fewer than 2 patients the one resample has no figure.
     """
     whole = compute(np.ones((1, n_patients)))[0]
+    strata = strata if len(strata) > 1 else ()  # one stratum is a draw from all, and says so
     if n_patients < 2:
         return [Spread(float(value), np.full(1, np.nan), 0.0, bool(strata)) for value in whole]
     drawn = resample(compute, n_patients, n_cases, resamples=resamples, seed=seed, jobs=jobs, strata=strata)

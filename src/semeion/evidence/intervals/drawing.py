@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from semeion.evidence.intervals.entry import bootstrapped
 from semeion.evidence.intervals.proportions import FEW, carriers, clustered_wilson
 from semeion.evidence.intervals.reliance import unreliable
 from semeion.evidence.intervals.sizes import Size, size_interval
-from semeion.evidence.intervals.weights import Array, Weights
+from semeion.evidence.intervals.weights import Array, Weights, distinct_codes
 
 SUM_TOLERANCE = 1e-6
 """How far from 1 the probabilities of a case may sum."""
@@ -46,10 +47,10 @@ class Checked:
     def __len__(self) -> int:
         return len(self.y)
 
-    @property
+    @cached_property
     def events(self) -> int:
         """Patients with a case of the rarest class among the cases."""
-        return min(len(np.unique(self.patient[self.y == k])) for k in np.unique(self.y))
+        return min(distinct_codes(self.patient[self.y == k]) for k in np.unique(self.y))
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ class Drawn:
         patient, hits = self.cases.patient[among], np.asarray(hit, dtype=np.bool_)[among]
         entry = self.entry(column, how=how, undefined=undefined) | {
             "n": len(hits),
-            "n_patients": len(np.unique(patient)),
+            "n_patients": distinct_codes(patient),
         }
         if entry["value"] is None or self.cases.n_patients < 2 or carriers(hits, patient) >= FEW:
             return entry

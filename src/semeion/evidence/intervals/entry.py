@@ -12,6 +12,7 @@ from semeion.evidence.intervals.bootstrap import Spread
 from semeion.evidence.intervals.delong import delong
 from semeion.evidence.intervals.proportions import FEW, area_interval, carriers, clustered_wilson
 from semeion.evidence.intervals.reliance import unreliable
+from semeion.evidence.intervals.weights import distinct_codes
 from semeion.evidence.metrics import Account
 
 
@@ -41,7 +42,8 @@ def entries(
     """
     events = None
     if account.classes is not None and patient is not None:
-        events = min((len(np.unique(patient[account.classes == j])) for j in np.unique(account.classes)), default=0)
+        seen = np.unique(account.classes)
+        events = min((distinct_codes(patient[account.classes == j]) for j in seen), default=0)
     found = {}
     for name in account.names:
         spread, defined = spreads[name], account.methods.get(name)
@@ -95,7 +97,7 @@ def score(
     if name != "auroc" or account.ranked is None:
         return None
     positive = account.ranked[0]
-    m, n = len(np.unique(patient[positive])), len(np.unique(patient[~positive]))
+    m, n = distinct_codes(patient[positive]), distinct_codes(patient[~positive])
     if min(m, n) >= FEW and 0 < value < 1:
         return None
     low, high = area_interval(value, m, n)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from semeion.evidence.intervals.weights import distinct_codes
+
 Array = NDArray[np.float64]
 FEW = 10
 """Patients with a hit, and with a miss, that a bootstrap of a share needs; of each class for an area."""
@@ -55,7 +57,7 @@ def wilson(hits: Array, n: Array) -> tuple[Array, Array]:
 
 def carriers(hit: NDArray[np.bool_], patient: NDArray[np.int64]) -> int:
     """Return how many patients have a hit, or how many have a miss, whichever are fewer."""
-    return min(len(np.unique(patient[hit])), len(np.unique(patient[~hit])))
+    return min(distinct_codes(patient[hit]), distinct_codes(patient[~hit]))
 
 
 def clustered_wilson(hit: NDArray[np.bool_], patient: NDArray[np.int64]) -> ScoreInterval:
