@@ -12,9 +12,10 @@ import pytest
 from sklearn.metrics import accuracy_score, roc_auc_score
 
 from semeion.artefacts import read_json
+from semeion.calibration.maps import map_from_json
 from semeion.cohort.cohort import CohortOptions
 from semeion.errors import InputError, Interrupted, ModelRefused
-from semeion.evidence.calibration.temperature import fit_temperature
+from semeion.evidence.calibration.choice import choose_by_size
 from semeion.model.combine import calibrate
 from semeion.model.runtime import load_model
 from semeion.plan.crossfit import CrossFit
@@ -135,12 +136,13 @@ def test_image_networks_are_held_out_and_calibrated_on_the_same_folds(run: Path,
         graph = run / "images" / "members" / f"fold{fold}-seed0" / "graph.onnx"
         raw = run_graph(graph, "binary", store, rows, 1)
         pooled[rows] = raw
-        p = calibrate(raw, "binary", stated["by_fold"][str(fold)])
+        p = calibrate(raw, "binary", map_from_json(stated["by_fold"][str(fold)]["map"]))
         found = seen.loc[[case_of[row] for row in rows]]
         assert (found["fold"] == fold).all()
         np.testing.assert_allclose(found[P], p[:, 1], atol=1e-9)
     y = np.array([row % 2 for row in range(PATIENTS)], dtype=float)
-    assert stated["value"] == pytest.approx(fit_temperature(y, pooled).value)
+    chosen = choose_by_size(y, pooled[:, 1], np.arange(PATIENTS)).chosen
+    assert stated["map"] == chosen.to_json()
 
 
 def test_the_model_repeats_what_was_weighed_without_the_training_stack(run: Path, table: Path, tmp_path: Path) -> None:

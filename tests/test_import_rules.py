@@ -13,7 +13,7 @@ from support.imports import Module, eager_closure, read_package
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "semeion"
 
-COMMON = {"errors", "artefacts", "progress", "parallel", "naming", "calibration"}
+COMMON = {"errors", "artefacts", "progress", "parallel", "naming", "calibration", "folds"}
 """Modules that any room may import; they import only one another."""
 
 ROOMS: dict[str, set[str]] = {

@@ -65,9 +65,23 @@ def test_evaluate_prints_figures_and_the_page(command: Command, tiny_run: TinyRu
     out = tmp_path / "external"
     done = command("evaluate", tiny_run.model, tiny_run.cohort.table, "--target", "finding", "-o", out, "-q")
     assert done.status == 0, done.err
-    assert done.out.startswith("finding (binary, positive class 'malignant') on 20 external cases, 10 patients:\n")
+    assert done.out.startswith("finding (binary, positive class 'malignant') on 20 cases, 10 patients:\n")
+    assert "Stated as external, not verified. The model folder holds nothing of the cases" in done.out
     page = done.out.rstrip().rsplit(" ", 1)[-1]
     assert Path(page).is_file()
+
+
+def test_evaluate_beside_the_run_says_whether_cases_are_external(
+    command: Command, tiny_run: TinyRun, tmp_path: Path
+) -> None:
+    asked = ("evaluate", tiny_run.model, tiny_run.cohort.table, "--target", "finding", "--run", tiny_run.path)
+    done = command(*asked, "-o", tmp_path / "own", "-q")
+    assert done.status == 0, done.err
+    assert "on 20 cases, 10 patients" in done.out
+    assert "No external validation. 20 of the images are among those of the run" in done.out
+    refused = command(*asked[:-1], tmp_path, "-o", tmp_path / "none", "-q")
+    assert refused.status == 2
+    assert not (tmp_path / "none").exists()
 
 
 def test_predict_reads_folders_and_tables(command: Command, tiny_run: TinyRun, tmp_path: Path) -> None:

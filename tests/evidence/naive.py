@@ -52,6 +52,8 @@ def several(y: np.ndarray, p: np.ndarray, call: np.ndarray, w: np.ndarray) -> di
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         out["kappa_quadratic"] = sk.cohen_kappa_score(y, call, weights="quadratic", sample_weight=w, labels=range(k))
+    out["grade_distance"] = sk.mean_absolute_error(y, call, sample_weight=w)
+    out |= {f"off_by_{d}": w[np.abs(y - call) == d].sum() / w.sum() for d in range(1, k)}
     return out
 
 
@@ -74,7 +76,14 @@ def per_class(y: np.ndarray, call: np.ndarray, w: np.ndarray, k: int) -> dict[st
 
 def regression(y: np.ndarray, p: np.ndarray, w: np.ndarray) -> dict[str, float]:
     drawn = w > 0
+    bias = np.average(p - y, weights=w)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        # Weights count cases, and the standard deviation is that of a sample.
+        sd = np.sqrt(np.average((p - y - bias) ** 2, weights=w) * w.sum() / (w.sum() - 1)) if w.sum() > 1 else np.nan
     return {
+        "bias": bias,
+        "limit_low": bias - 1.96 * sd,
+        "limit_high": bias + 1.96 * sd,
         "mae": sk.mean_absolute_error(y, p, sample_weight=w),
         "rmse": sk.root_mean_squared_error(y, p, sample_weight=w),
         "r2": sk.r2_score(y, p, sample_weight=w) if np.ptp(y[drawn]) > 0 else np.nan,

@@ -194,7 +194,8 @@ def test_names_are_those_of_the_interface() -> None:
     assert "precision_normal%20or%20benign" in names
     assert "kappa_quadratic" in figure_names(ORDINAL)
     assert "kappa_quadratic" not in figure_names(Question("t", "multiclass", ("a", "b")))
-    assert figure_names(Question("t", "regression")) == ("mae", "rmse", "r2")
+    assert figure_names(ORDINAL)[-5:] == ("kappa_quadratic", "grade_distance", "off_by_1", "off_by_2", "off_by_3")
+    assert figure_names(Question("t", "regression")) == ("mae", "rmse", "r2", "bias", "limit_low", "limit_high")
 
 
 def test_sums_in_blocks_are_the_whole_product() -> None:

@@ -35,6 +35,25 @@ EVIDENCE = {
 }
 
 
+@pytest.mark.parametrize(
+    ("calibration", "sentence"),
+    [
+        ({"value": 1.3}, "Probabilities are scaled by a temperature fitted on validation cases."),
+        ({"value": 1.0}, "Probabilities are as the networks give them: no map made them better."),
+        (
+            {"method": "map", "map": {"kind": "platt", "slope": 1.0, "intercept": 0.2}},
+            "Probabilities are calibrated by Platt's slope and intercept fitted on validation cases.",
+        ),
+        (
+            {"method": "map", "maps": {"a": {"kind": "identity"}, "b|": {"kind": "isotonic", "x": [0.0], "y": [0.1]}}},
+            "label by label fitted on validation cases: a unchanged, b\\| isotonic regression.",
+        ),
+    ],
+)
+def test_it_says_how_probabilities_are_calibrated(parts, calibration, sentence):
+    assert sentence in render_card(parts() | {"calibration": calibration}, EVIDENCE)
+
+
 def test_it_says_what_a_reader_needs(parts):
     card = render_card(parts() | {"inputs": {"photometry": "grey", "modality": ["US"]}}, EVIDENCE)
     assert card.startswith("# finding: a diagnosis model\n")

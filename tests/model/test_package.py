@@ -5,10 +5,15 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from semeion.calibration.maps import Platt
 from semeion.errors import InputError, ModelRefused
 from semeion.model.package import open_folder, read_listed, verify, write_model
+from semeion.model.runtime import load_model
+
+PLATT = Platt(0.6, -0.4).to_json()
 
 
 def rewrite(folder: Path, change) -> None:
@@ -73,6 +78,25 @@ def test_the_same_parts_give_the_same_hash(tmp_path, parts, tiny_graph):
         ({"calibration": {"by_target": {"x": 1.0}}}, "the calibration is one temperature"),
         ({"calibration": {"value": 0.0}}, "calibration.value"),
         ({"calibration": {"value": float("nan")}}, "calibration.value"),
+        ({"calibration": {"value": 1e-300}}, "calibration.value"),
+        ({"calibration": {"value": 1.0, "map": PLATT}}, "by temperature and holds something else"),
+        ({"calibration": {"method": "map", "value": 1.0}}, "by map and holds something else"),
+        ({"calibration": {"method": "map"}}, "the calibration is one temperature or one map"),
+        ({"calibration": {"method": "map", "maps": {"x": PLATT}}}, "the calibration is one temperature or one map"),
+        ({"calibration": {"method": "platt", "map": PLATT}}, "calibration.method"),
+        ({"calibration": {"method": "map", "map": PLATT | {"slope": -1.0}}}, "calibration.map: slope is -1.0"),
+        ({"calibration": {"method": "map", "map": PLATT | {"slope": 1e9}}}, "calibration.map: slope is 1000000000"),
+        ({"calibration": {"method": "map", "map": PLATT | {"slope": "1"}}}, "calibration.map: a value is not a number"),
+        ({"calibration": {"method": "map", "map": {"kind": "spline"}}}, "calibration.map: unknown map 'spline'"),
+        ({"calibration": {"method": "map", "map": PLATT | {"code": "x"}}}, "calibration.map: missing or unknown: code"),
+        (
+            {"calibration": {"method": "map", "map": {"kind": "isotonic", "x": [0.0] * 10_001, "y": [0.0]}}},
+            "at most 10000 items",
+        ),
+        (
+            {"calibration": {"method": "map", "map": {"kind": "isotonic", "x": [0.5, 0.1], "y": [0.1, 0.2]}}},
+            "calibration.map: the points are not rising",
+        ),
         ({"patients": ["p1"]}, "patients: Extra inputs are not permitted"),
         ({"preparation": {"size": (8, 5000)}}, "outside 8 to 1024"),
         ({"preparation": {"intensity": "window"}}, "window does not fit"),
@@ -82,6 +106,28 @@ def test_parts_that_are_no_model_are_refused_and_nothing_is_written(tmp_path, pa
     with pytest.raises(InputError, match=message):
         write_model(tmp_path / "model", parts() | change, {"m": tiny_graph()}, "card")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("task", ["multiclass", "ordinal"])
+def test_a_map_of_one_class_does_not_calibrate_several(tmp_path, parts, tiny_graph, task):
+    fields = parts(task) | {"calibration": {"method": "map", "map": PLATT}}
+    with pytest.raises(InputError, match="the map platt takes the probability of one class, and there are 3"):
+        write_model(tmp_path / "model", fields, {"m": tiny_graph(task)}, "card")
+
+
+def test_a_manifest_names_maps_only_where_they_are_needed(tmp_path, parts, tiny_graph):
+    """A temperature is written as ever, so that earlier versions read it; another map they refuse."""
+    for name, calibration in (
+        ("warm", {"value": 1.5}),
+        ("mapped", {"method": "map", "map": PLATT}),
+    ):
+        write_model(tmp_path / name, parts() | {"calibration": calibration}, {"m": tiny_graph()}, "card")
+    warm, mapped = (json.loads((tmp_path / name / "model.json").read_text()) for name in ("warm", "mapped"))
+    assert warm["calibration"] == {"method": "temperature", "value": 1.5, "by_target": None}
+    assert mapped["calibration"]["map"] == PLATT
+    assert (warm["schema"], mapped["schema"]) == (1, 1)
+    model = load_model(tmp_path / "mapped")
+    np.testing.assert_allclose(model.calibrated([[0.3, 0.7]])[:, 1], Platt(0.6, -0.4).apply([0.7]))
 
 
 def test_a_graph_that_does_not_fit_the_manifest_is_not_shipped(tmp_path, parts, tiny_graph):
@@ -97,6 +143,12 @@ def test_a_member_name_cannot_leave_the_folder(tmp_path, parts, tiny_graph, name
     with pytest.raises(InputError, match=r"could lead out of the model folder|at least 1 character"):
         write_model(tmp_path / "model", parts(), {name: tiny_graph()}, "card")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_hostile_map_is_refused_on_opening(make_model):
+    folder = make_model()
+    rewrite(folder, lambda value: value.update(calibration={"method": "map", "map": {**PLATT, "slope": -2}}))
+    assert "calibration.map: slope is -2.0" in refusal(folder)
 
 
 def test_a_changed_file_is_named(make_model):

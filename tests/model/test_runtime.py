@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from semeion.calibration.maps import Temperature
 from semeion.errors import InputError, ModelRefused
 from semeion.model import classifier
 from semeion.model.combine import calibrate, combine_members, from_logits
@@ -22,7 +23,13 @@ from semeion.model.runtime import load_model
 
 TASKS = ("binary", "multiclass", "ordinal", "multilabel", "regression")
 AFTER = ["mask", "explanation", "reasons", "model"]
-TEMPERATURE = {"binary": 1.5, "multiclass": 0.8, "ordinal": 0.8, "multilabel": [2.0, 0.5], "regression": None}
+TEMPERATURE = {
+    "binary": Temperature(1.5),
+    "multiclass": Temperature(0.8),
+    "ordinal": Temperature(0.8),
+    "multilabel": [Temperature(2.0), Temperature(0.5)],
+    "regression": None,
+}
 
 
 def pixels(paths: list[str]) -> np.ndarray:
@@ -74,7 +81,7 @@ def test_findings_of_several_labels(make_model, reference, pictures):
     assert table["case_id"].tolist() == [str(k) for k in range(1, 6) for _ in range(2)]
     assert table["target"].tolist() == ["effusion", "nodule"] * 5
     combined = from_logits(reference("multilabel", pixels(paths)), "multilabel").mean(axis=0)
-    p = calibrate(combined, "multilabel", [2.0, 0.5]).ravel()
+    p = calibrate(combined, "multilabel", TEMPERATURE["multilabel"]).ravel()
     np.testing.assert_allclose(table["p_present"], p, atol=1e-6)
     np.testing.assert_allclose(table["p_absent"], 1 - p, atol=1e-6)
     limits = np.tile([0.3, 0.6], 5)
@@ -96,7 +103,7 @@ def test_findings_of_a_measured_value(make_model, reference, pictures):
 def test_raw_is_kept_beside_the_calibrated(make_model, pictures):
     model = load_model(make_model())
     for finding in model.findings(pictures()):
-        np.testing.assert_allclose(calibrate([finding.raw], "binary", 1.5)[0], finding.p)
+        np.testing.assert_allclose(calibrate([finding.raw], "binary", Temperature(1.5))[0], finding.p)
 
 
 def test_a_failed_picture_keeps_its_row(make_model, pictures, tmp_path):
@@ -268,7 +275,7 @@ def test_real_ultrasound_pictures(make_model, data, reference):
     images = np.concatenate(stacks)[:, None]
     assert len(table) == len(images) == 780
     combined = from_logits(reference("binary", images), "binary").mean(axis=0)
-    np.testing.assert_allclose(table["p_malignant"], calibrate(combined, "binary", 1.5)[:, 1], atol=1e-5)
+    np.testing.assert_allclose(table["p_malignant"], calibrate(combined, "binary", Temperature(1.5))[:, 1], atol=1e-5)
 
 
 COLD = """

@@ -233,3 +233,52 @@ def test_rare_labels_are_spread():
     fold = grouped_folds(strata(y, "multilabel"), np.arange(100), 5, 0)
     held = [int(y[fold == number, 1].sum()) for number in range(5)]
     assert max(held) - min(held) <= 1
+
+
+# Set aside
+
+
+@given(
+    st.integers(0, 2**31 - 10),
+    st.sampled_from(TASKS),
+    st.lists(st.integers(0, 50), min_size=60, max_size=120),
+)
+@settings(max_examples=25, deadline=None)
+def test_cases_set_aside_are_val_cases_that_do_not_validate_and_of_other_patients(seed, task, groups):
+    groups = np.array([*range(51, 81), *groups], dtype=np.int64)
+    split = np.array([("train", "val", "val", "test")[group % 4] for group in groups], dtype=object)
+    y = drawn(task, len(groups), seed)
+    how = {"scheme": "given", "folds": 0, "inner_share": 0.15, "seed": seed}
+    (plain,) = sides(split, y, task, groups, **how)
+    (found,) = sides(split, y, task, groups, **how, aside=0.333)
+    assert len(plain.calibrate) == 0
+    np.testing.assert_array_equal(np.sort(np.concatenate([found.validate, found.calibrate])), plain.validate)
+    assert not set(groups[found.validate]) & set(groups[found.calibrate])
+    np.testing.assert_array_equal(found.learn, plain.learn)
+    share = len(np.unique(groups[found.calibrate])) / len(np.unique(groups[plain.validate]))
+    assert 0.15 < share < 0.55
+    flipped = np.where(split[:, None] == "test", 1, y.reshape(len(y), -1)).reshape(y.shape)
+    (other,) = sides(split, flipped, task, groups, **how, aside=0.333)
+    np.testing.assert_array_equal(other.calibrate, found.calibrate)
+
+
+def test_each_class_is_set_aside_by_the_same_share():
+    y = np.array([1.0] * 60 + [0.0] * 240)
+    how = {"scheme": "given", "folds": 0, "inner_share": 0.15, "seed": 4, "aside": 0.333}
+    (found,) = sides(np.array(["val"] * 300, dtype=object), y, "binary", np.arange(300), **how)
+    assert (len(found.calibrate), int(y[found.calibrate].sum())) == (100, 20)
+
+
+def test_val_patients_that_were_learned_from_never_calibrate():
+    # Such a split is void, and can be accepted.
+    split = np.array(["train"] * 60 + ["val"] * 150, dtype=object)
+    groups = np.array([*range(60), *range(30), *range(60, 180)], dtype=np.int64)
+    y = (groups % 2).astype(float)
+    how = {"scheme": "given", "folds": 0, "inner_share": 0.15, "seed": 0, "aside": 0.333}
+    (found,) = sides(split, y, "binary", groups, **how)
+    assert len(found.calibrate) == 40
+    assert not set(groups[found.calibrate]) & set(groups[found.learn])
+    assert not set(groups[found.calibrate]) & set(groups[found.validate])
+    assert sorted([*found.validate, *found.calibrate]) == list(range(60, 210))
+    (none,) = sides(split[:90], y[:90], "binary", groups[:90], **how)
+    assert (len(none.validate), len(none.calibrate)) == (30, 0)

@@ -70,6 +70,16 @@ def test_weighed_evidence_makes_a_page(task: str, build: ModuleType, tmp_path: P
         assert [set(row["figures"]) for row in report["performance"]["per_class"]] == [
             {"recall", "precision", "f1"}
         ] * 3
+    if task == "ordinal":
+        rows = report["performance"]["distances"]
+        assert [row["key"] for row in rows] == ["accuracy", "off_by_1", "off_by_2"]
+        assert sum(row["figure"]["value"] for row in rows) == pytest.approx(1)
+        assert "How far off the calls are" in text and "2 grades off" in text
+        assert report["headline"]["figures"][1]["key"] == "grade_distance"
+    if task == "regression":
+        assert set(report["performance"]["agreement"]) == {"bias", "limit_low", "limit_high"}
+        assert "Differences (Bland and Altman)" in text and "Lower limit of agreement" in text
+        assert "upper limit" in text, "the lines are named in the picture"
     if task in ("binary", "multilabel"):
         part = report["performance"]["parts"][0]
         start = part["operating"]["start"]

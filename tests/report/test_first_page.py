@@ -201,8 +201,11 @@ def test_internal_and_external_are_never_confused(given: Path, folds: Path, buil
     assert "out-of-fold cases of the model's own cohort" in external(folds)
     evidence = build.binary("external") | {"members": [], "audits": {}}
     build.write_run(tmp_path, evidence, plan=False, gallery=0)
-    assert external(tmp_path).startswith("External validation: the shipped model read 156 cases of breastmnist,")
-    assert external(tmp_path).endswith("was not looked for.")
+    assert external(tmp_path) == (
+        "Stated as external by the user, not verified: the shipped model read 156 cases of breastmnist. No check of it "
+        "is on record."
+    )
+    assert account_of(read_artefacts(tmp_path), tmp_path).first["external"]["value"] is None
     evidence["weighed"] = {"own": False, "roles": {}, "split_words": {}}
     build.write_run(tmp_path, evidence, plan=False, gallery=0)
     assert external(tmp_path).startswith("Not shown: nothing in a table of predictions says")

@@ -107,6 +107,25 @@ def test_each_task_shows_its_pictures(
         assert each in page.text
 
 
+@pytest.mark.parametrize(("counts", "said"), [([200, 110, 110], ""), ([300, 60, 60], "71\u00a0%")])
+def test_accuracy_does_not_lead_and_the_page_says_why(counts: list[int], said: str, build: Any, tmp_path: Path) -> None:
+    evidence = build.multiclass(k=3)
+    names = evidence["classes"]
+    evidence["splits"]["test"]["class_counts"] = dict(zip(names, counts, strict=True))
+    run = build.write_run(tmp_path, evidence, gallery=0)
+    page = write_report(run).read_text()
+    told = json.loads((run / "report.json").read_text())["headline"]
+    assert [row["key"] for row in told["figures"]] == ["auroc", "balanced_accuracy", "f1_macro"]
+    if not said:
+        assert told["balance"] == ""
+        return
+    assert told["balance"] == (
+        f"{said} of these cases are {names[0]}: calling every case so would be right as often, so accuracy is not "
+        "among these figures."
+    )
+    assert told["balance"] in page
+
+
 def test_first_page_speaks_in_cases_and_intervals(written: Callable[[str], Path]) -> None:
     page, evidence = read(written("binary")), json.loads((written("binary") / "evidence.json").read_text())
     (tn, fp), (fn, tp) = evidence["confusion"]["test"]["counts"]
@@ -243,8 +262,10 @@ def test_external_folder_needs_no_plan(build: ModuleType, tmp_path: Path) -> Non
         evidence.pop(key)
     write_report(build.write_run(tmp_path, evidence, plan=False, gallery=0))
     page = read(tmp_path)
-    assert "Semeion report, external validation" in page.text
-    assert "On 156 cases of the external validation" in page.text
+    # No check is on record: then an evaluation is not called external.
+    assert "Semeion report, stated as external, not verified" in page.text
+    assert "On 156 cases stated as external" in page.text
+    assert "external validation: yes" not in page.text.lower()
     assert not {"plan", "gallery"} & {attrs.get("id") for _, attrs in page.tags}
 
 

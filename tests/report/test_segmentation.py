@@ -166,7 +166,7 @@ def test_an_evaluation_has_no_plan_and_no_choices(tmp_path: Path) -> None:
     pd.read_parquet(folder / "predictions.parquet").assign(split="external").to_parquet(folder / "predictions.parquet")
     (folder / "plan.yaml").unlink()
     assert write_report(folder, name="evaluate").name == "evaluate.html"
-    assert "external validation" in (folder / "evaluate.html").read_text()
+    assert "stated as external, not verified" in (folder / "evaluate.html").read_text()
 
 
 def test_a_run_without_figures_says_so(tmp_path: Path) -> None:

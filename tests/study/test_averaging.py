@@ -15,7 +15,7 @@ from semeion.study.averaging import averaged
 from semeion.study.diagnosing import Diagnosed, diagnose
 from semeion.study.learning import Trained
 from semeion.study.measure_images import Seen
-from semeion.study.predicting import decide
+from semeion.study.predicting import Decision, decide
 from study.test_diagnosing import N, cohort_of, measured_of, setting
 from support.hearts import FAILING, FEATURES, HEALTHY, image_networks, measured_plan
 
@@ -30,15 +30,19 @@ def seen_of(y: np.ndarray, groups: np.ndarray, fit: CrossFit, p: np.ndarray) -> 
     """Return what image networks say when they say `p` of the positive class, wherever a case stands."""
     raw = np.stack([1 - p, p], axis=1)
     sides = fold_sides(fit, (groups * 0).astype(np.int64), groups, inner_share=0.2, seed=1)
-    decisions = {s.fold: decide(y[s.validate], raw[s.validate], "binary", CLASSES, "youden", "inner") for s in sides}
+    decisions = {s.fold: decided(y, raw, groups, s.validate, "inner") for s in sides}
     pool = np.flatnonzero(fit.fold >= 0)
     return Seen(
         Trained(plan_of().images.networks),
         raw,
         decisions,
-        decide(y[pool], raw[pool], "binary", CLASSES, "youden", "oof"),
+        decided(y, raw, groups, pool, "oof"),
         {side.fold: (side.validate, raw[side.validate]) for side in sides},
     )
+
+
+def decided(y: np.ndarray, raw: np.ndarray, groups: np.ndarray, rows: np.ndarray, on: str) -> Decision:
+    return decide(y[rows], raw[rows], groups[rows], "binary", CLASSES, "youden", on, seed=0)
 
 
 def case(seed: int = 0, test: int = 10) -> tuple[np.ndarray, np.ndarray, CrossFit, Diagnosed, np.ndarray]:
@@ -63,7 +67,7 @@ def test_both_parts_are_calibrated_and_weigh_the_same() -> None:
     np.testing.assert_allclose(of(both.table, "measurements")[column], alone[column])
     np.testing.assert_allclose(ensemble[column], (alone[column] + images[column]) / 2)
     for fold, rows in enumerate([fit.rows(fold) for fold in range(3)]):
-        said = calibrate(seen.raw[rows], "binary", seen.by_fold[fold].temperature)[:, 1]
+        said = calibrate(seen.raw[rows], "binary", seen.by_fold[fold].maps)[:, 1]
         np.testing.assert_allclose(images.loc[[f"c{row}" for row in rows], column], said)
     assert set(ensemble["split"]) == {"oof", "test"}
 

@@ -136,3 +136,50 @@ def test_a_run_is_compared_with_itself(tiny_run: Any, tmp_path: Path) -> None:
     folds = compared(tiny_run.path, tiny_run.path, "oof")
     value = tiny_run.evidence["metrics"]["oof"]["accuracy"]["value"]
     assert folds["figures"]["accuracy"]["a"]["value"] == pytest.approx(value), "each fold keeps its own point"
+
+
+# Cases that leave little to say
+
+
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [
+        ({"p": 1.5}, "p is 1.5, outside 0 to 1"),
+        ({"p": np.nan}, "no probability (p)"),
+        ({"p": "high"}, "p 'high' is no number"),
+        ({"case_id": "c000"}, "case 'c000' (case_id) stands in rows"),
+        ({"y": None}, "no truth (y) in row"),
+    ],
+)
+def test_a_table_that_cannot_be_used_is_named(
+    column: dict[str, Any], words: str, two: tuple[Path, Path], tmp_path: Path
+) -> None:
+    wrong = pd.read_csv(two[1]).astype(object)
+    for name, value in column.items():
+        wrong.loc[5, name] = value
+    message = refused(two[0], saved(tmp_path / "wrong.csv", wrong))
+    assert message.startswith("wrong.csv: ") and words in message
+    assert PATIENT not in message
+
+
+def test_one_class_constant_and_tied_probabilities_are_compared_with_reasons(
+    two: tuple[Path, Path], tmp_path: Path
+) -> None:
+    a, b = (pd.read_csv(path) for path in two)
+    same = compared(two[0], saved(tmp_path / "constant.csv", b.assign(p=0.3)))["figures"]
+    assert same["auroc"]["b"]["value"] == 0.5
+    assert same["calibration_slope"]["difference"]["value"] is None
+    assert same["calibration_slope"]["verdict"] == "unknown"
+    tied = compared(two[0], saved(tmp_path / "tied.csv", b.assign(p=b["p"].round(1))))["figures"]
+    assert tied["auroc"]["b"]["value"] == pytest.approx(roc_auc_score(b["y"], b["p"].round(1)))
+    yes = [saved(tmp_path / f"{name}.csv", table.assign(y=1)) for name, table in (("one", a), ("other", b))]
+    none = compared(*yes)["figures"]["auroc"]
+    assert none["verdict"] == "unknown"
+    assert none["difference"]["reason"] == "only one class among the cases"
+
+
+def test_three_cases_are_compared_without_a_claim(two: tuple[Path, Path], tmp_path: Path) -> None:
+    few = [saved(tmp_path / path.name, pd.read_csv(path).iloc[:3]) for path in two]
+    found = compared(*few)
+    assert found["n"] == 3
+    assert {figure["verdict"] for figure in found["figures"].values()} <= {"unknown", "none"}

@@ -19,8 +19,11 @@ from semeion.study.evaluating import evaluate_model
 from support.tiny import PATIENT, Tiny, TinyRun, make_cohort, save_plan, train_tiny
 
 
-def evaluate(model: Path, table: Path, output: Path, *, skip_bad: bool = False, **options: Any) -> dict[str, Any]:
-    return evaluate_model(model, table, output, CohortOptions(**options), skip_bad=skip_bad, jobs=1, progress=Silent())
+def evaluate(
+    model: Path, table: Path, output: Path, *, skip_bad: bool = False, run: Path | None = None, **options: Any
+) -> dict[str, Any]:
+    asked = CohortOptions(**options)
+    return evaluate_model(model, table, output, asked, skip_bad=skip_bad, jobs=1, progress=Silent(), run=run)
 
 
 @pytest.fixture
@@ -166,3 +169,159 @@ def test_a_measured_value_of_exactly_zero_is_a_value(tmp_path: Path, monkeypatch
     monkeypatch.setattr(Model, "findings", zero)
     evidence = evaluate(run.model, cohort.table, tmp_path / "out")
     assert evidence["metrics"]["external"]["mae"]["value"] == pytest.approx(cohort.rows["diameter"].mean())
+
+
+@pytest.fixture(scope="module")
+def compared(tiny_run: TinyRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An evaluation on other patients of other sites, compared with the run that made the model."""
+    folder = tmp_path_factory.mktemp("compared")
+    other = make_cohort(folder / "cohort", n=60, seed=33, prefix="y")
+    other = other.rewrite(
+        site=["west", "far west"] * 30, patient_id=[f"W{row}" for row in range(60)], age=[40 + row for row in range(60)]
+    )
+    evaluate(tiny_run.model, other.table, folder / "out", run=tiny_run.path)
+    return folder / "out"
+
+
+def test_other_patients_of_other_sites_are_external_and_the_first_page_says_yes(compared: Path) -> None:
+    evidence = read_json(compared / "evidence.json")
+    assert evidence["external"]["status"] == "external"
+    assert evidence["external"]["checked"] == {"sites": 0, "patients": 0, "images": 0}
+    first = read_json(compared / "evaluate.json")["first"]["external"]
+    assert first["value"] is True
+    assert first["sentence"].startswith("External validation: yes, 60 patients of 2 sites not used in training.")
+    page = (compared / "evaluate.html").read_text()
+    assert "Semeion report, external validation" in page
+    assert "No external validation" not in page
+
+
+def test_both_cohorts_stand_side_by_side(compared: Path, tiny_run: TinyRun) -> None:
+    mix = read_json(compared / "evidence.json")["case_mix"]
+    assert mix["source"] == "run"
+    rows = {row["title"]: row for part in ("people", "cases") for row in mix[part]["rows"]}
+    assert rows["Site"]["reason"] == "no level in common"
+    assert rows["Age"]["internal"] is None
+    assert rows["Age"]["external"]["median"] == 69.5
+    assert rows["Class (finding)"]["internal"]["n"] == 60, "test cases of the run are not what it was built on"
+    assert rows["Rows"]["difference"] == 0
+    assert (mix["people"]["internal"], mix["people"]["external"]) == (30, 60)
+
+
+def test_what_was_lost_is_the_difference_of_both_figures(compared: Path, tiny_run: TinyRun) -> None:
+    evidence = read_json(compared / "evidence.json")
+    assert (evidence["drop"]["source"], evidence["drop"]["split"]) == ("run", "test")
+    lost = evidence["drop"]["targets"]["finding"]
+    for name in ("auroc", "recall", "specificity", "brier", "calibration_slope", "calibration_intercept"):
+        here = evidence["metrics"]["external"][name]["value"]
+        own = tiny_run.evidence["metrics"]["test"][name]["value"]
+        if None in (here, own):  # classes that are separated have no finite slope
+            assert lost[name]["difference"]["value"] is None
+            assert "no finite slope" in lost[name]["difference"]["reason"]
+            continue
+        assert lost[name]["internal"] == pytest.approx(own, abs=1e-9)
+        assert lost[name]["difference"]["value"] == pytest.approx(here - own, abs=1e-9)
+    here = evidence["reliability"]["external"]["figures"]["ici"]["value"]
+    assert lost["ici"]["external"] == pytest.approx(here, abs=1e-9)
+
+
+def test_recalibration_is_shown_and_not_applied(compared: Path, tiny_run: TinyRun) -> None:
+    evidence = read_json(compared / "evidence.json")
+    assert evidence["recalibration"]["applied"] is False
+    found = evidence["recalibration"]["targets"]["finding"]
+    assert {"intercept", "temperature", "platt"} <= set(found["maps"])
+    before = found["before"]["brier"]["value"]
+    assert before == pytest.approx(evidence["metrics"]["external"]["brier"]["value"], abs=1e-9)
+    table = pd.read_parquet(compared / "predictions.parquet")
+    assert len(table) == 60
+    assert "<b>Nothing was changed.</b>" in (compared / "evaluate.html").read_text()
+
+
+def test_the_same_site_or_the_same_images_are_never_called_external(
+    tiny_run: TinyRun, elsewhere: Tiny, tmp_path: Path
+) -> None:
+    evidence = evaluate(tiny_run.model, elsewhere.table, tmp_path / "site", run=tiny_run.path)
+    assert evidence["external"]["status"] == "not_external"
+    assert evidence["external"]["shared_sites"] == ["north", "south"]
+    first = read_json(tmp_path / "site" / "evaluate.json")["first"]["external"]
+    assert first["value"] is False
+    assert first["sentence"].startswith("No external validation: same site: this is not external.")
+    page = (tmp_path / "site" / "evaluate.html").read_text()
+    assert "External validation: yes" not in page
+    assert "Semeion report, evaluation of a finished model, not external" in page
+    copied = tiny_run.cohort.rows.assign(site="elsewhere", patient_id=[f"N{row}" for row in range(80)]).drop(
+        columns=["split"], errors="ignore"
+    )
+    copied["image"] = [str(tiny_run.cohort.image(row)) for row in range(80)]
+    copied.to_csv(tmp_path / "copied.csv", index=False)
+    evidence = evaluate(tiny_run.model, tmp_path / "copied.csv", tmp_path / "copies", run=tiny_run.path)
+    assert evidence["external"]["status"] == "not_external"
+    assert evidence["external"]["checked"] == {"sites": 0, "patients": 0, "images": 80}
+    # The same images on both sides are no two sets of patients, and training cases would flatter.
+    assert evidence["drop"]["targets"] == {}
+    assert "80 of these images are among those of the run" in evidence["drop"]["reason"]
+
+
+def test_what_cannot_be_looked_at_is_stated_and_not_verified(
+    tiny_run: TinyRun, elsewhere: Tiny, tmp_path: Path
+) -> None:
+    alone = evaluate(tiny_run.model, elsewhere.table, tmp_path / "alone")
+    assert alone["external"]["status"] == "not_verified"
+    assert alone["case_mix"]["source"] == "model"
+    [rows] = [row for row in alone["case_mix"]["cases"]["rows"] if row["title"] == "Rows"]
+    assert rows["internal"] == {"range": [24, 24]}
+    assert alone["drop"]["source"] == "model"
+    assert "Zou and Donner" in alone["drop"]["targets"]["finding"]["auroc"]["difference"]["method"]
+    first = read_json(tmp_path / "alone" / "evaluate.json")["first"]["external"]
+    assert first["value"] is None
+    assert first["sentence"].startswith("Stated as external by the user, not verified: ")
+    page = (tmp_path / "alone" / "evaluate.html").read_text()
+    assert "External validation: yes" not in page
+    assert "not known" in page
+    unnamed = elsewhere.rewrite(site=None, patient_id=[f"V{row}" for row in range(40)])
+    without = evaluate(tiny_run.model, unnamed.table, tmp_path / "unnamed", run=tiny_run.path)
+    assert without["external"]["status"] == "not_verified"
+    assert "Not every case of this table has a site" in without["external"]["reason"]
+    doubled = elsewhere.rewrite(site=["west"] * 40, patient_id=[f"{PATIENT}{row // 2:03d}" for row in range(40)])
+    ids = evaluate(tiny_run.model, doubled.table, tmp_path / "ids", run=tiny_run.path)
+    assert ids["external"]["status"] == "not_verified"
+    assert "20 patient ids are in the run, too" in ids["external"]["reason"]
+
+
+def test_a_page_of_a_run_says_no_external_validation(tiny_run: TinyRun) -> None:
+    first = read_json(tiny_run.path / "report.json")["first"]["external"]
+    assert first["value"] is False
+    assert first["sentence"].startswith("No external validation: ")
+    assert "External validation: yes" not in (tiny_run.path / "report.html").read_text()
+
+
+def test_the_run_of_another_model_is_refused(tiny_run: TinyRun, elsewhere: Tiny, tmp_path: Path) -> None:
+    import shutil
+
+    from semeion.artefacts import write_json
+
+    other = tmp_path / "other"
+    shutil.copytree(tiny_run.path, other, ignore=shutil.ignore_patterns("store", "members"))
+    write_json(other / "evidence.json", {**read_json(other / "evidence.json"), "model": "ab" * 32})
+    with pytest.raises(InputError, match="is the run of another model"):
+        evaluate(tiny_run.model, elsewhere.table, tmp_path / "out", run=other)
+    assert not (tmp_path / "out").exists()
+
+
+def test_another_class_balance_is_corrected_beside_the_measured_figures(tiny_run: TinyRun, tmp_path: Path) -> None:
+    big = make_cohort(tmp_path / "cohort", n=240, seed=50, prefix="z")
+    kept = big.rows[(big.rows["finding"] == "benign") | (big.rows.groupby("finding").cumcount() < 20)]
+    kept = kept.assign(image=[str(tmp_path / "cohort" / name) for name in kept["image"]], site="west")
+    kept = kept.assign(patient_id=[f"Z{row}" for row in range(len(kept))])
+    kept.to_csv(tmp_path / "rare.csv", index=False)
+    evidence = evaluate(tiny_run.model, tmp_path / "rare.csv", tmp_path / "out", run=tiny_run.path)
+    known = evidence["adjusted"]["by_labels"]
+    share = (kept["finding"] == "malignant").mean()
+    assert known["shares"]["malignant"]["here"] == pytest.approx(share)
+    assert known["shares"]["malignant"]["chosen"] > share
+    assert known["operating_point"]["value"] < known["operating_point"]["unadjusted"]
+    measured = evidence["metrics"]["external"]
+    # Youden's cut looks at each class by itself: moved with the odds, no call changes.
+    assert known["external"]["recall"]["value"] == measured["recall"]["value"]
+    assert known["external"]["brier"]["value"] != measured["brier"]["value"]
+    assert evidence["audits"]["prevalence-shift"]["verdict"] == "warn"
+    assert "With another class balance" in (tmp_path / "out" / "evaluate.html").read_text()

@@ -179,3 +179,11 @@ def test_what_has_no_masks_is_refused(outlined: OutlinedRun, tmp_path: Path, kin
         (source / "benign").mkdir(parents=True)
     with pytest.raises(InputError, match=r"holds no masks, and the model outlines; give a table with columns image"):
         evaluate(outlined.model, source, tmp_path / "out")
+
+
+def test_a_run_beside_masks_is_refused() -> None:
+    from semeion.study.evaluating import refuse_run
+
+    refuse_run(None)
+    with pytest.raises(InputError, match="--run: masks are not yet compared"):
+        refuse_run(Path("runs/lesions"))

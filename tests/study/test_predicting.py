@@ -11,9 +11,9 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from semeion.calibration import apply_temperature
+from semeion.calibration.maps import apply_to_classes
 from semeion.cohort.cohort import Cohort, Target
-from semeion.evidence.calibration.temperature import fit_temperature
+from semeion.evidence.calibration.choice import choose_by_size
 from semeion.evidence.use.operating import choose_point
 from semeion.plan.schema import Plan
 from semeion.plan.splits import Sides, sides
@@ -59,6 +59,7 @@ def parts_of(cohort: Cohort, y: Values, plan: Plan) -> list[Sides]:
         folds=plan.validation.folds,
         inner_share=plan.validation.inner_share,
         seed=0,
+        aside=plan.sets.share,
     )
 
 
@@ -67,7 +68,11 @@ def predict(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., tu
     """Predict with made-up members: each answers by the true label and noise of its own, whatever the labels say."""
 
     def run(
-        task: str = "binary", scheme: str = "folds", *, relabel: Callable[[Values, list[Sides]], Values] | None = None
+        task: str = "binary",
+        scheme: str = "folds",
+        *,
+        relabel: Callable[[Values, list[Sides]], Values] | None = None,
+        aside: float = 0.0,
     ) -> tuple[Predicted, list[Sides], Values]:
         rng = np.random.default_rng(1)
         truth = (
@@ -76,6 +81,7 @@ def predict(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., tu
         if task == "multilabel":
             truth = np.stack([truth, rng.integers(0, 2, N)], axis=1).astype(float)
         plan = make_plan(task, scheme=scheme, folds=3, repeats=2)
+        plan.sets.share = aside
         cohort = cohort_of(truth, task, split="given" if scheme == "given" else "test")
         parts = parts_of(cohort, truth, plan)
         answers: dict[str, Values] = {}
@@ -115,10 +121,10 @@ def test_labels_of_held_out_cases_do_not_touch_their_own_folds_decision(predict:
             return y
 
         other, _, _ = predict(relabel=flip)
-        assert other.by_fold[fold].temperature == plain.by_fold[fold].temperature
+        assert other.by_fold[fold].maps == plain.by_fold[fold].maps
         assert other.by_fold[fold].point == plain.by_fold[fold].point
         # The shipped ones are refitted on all out-of-fold cases, so they do move.
-        assert other.shipped.point != plain.shipped.point or other.shipped.temperature != plain.shipped.temperature
+        assert other.shipped.point != plain.shipped.point or other.shipped.maps != plain.shipped.maps
 
 
 @pytest.mark.parametrize("scheme", ["folds", "given"])
@@ -148,7 +154,7 @@ def test_a_fold_decides_on_its_inner_validation_cases(predict: Callable[..., Any
         assert (decision.fitted_on, decision.n) == ("inner validation cases", len(side.validate))
         rows = members[(members["fold"] == side.fold) & (members["member"] == "ensemble")]
         held_out = rows[["raw_benign", "raw_malignant"]].to_numpy()
-        again = apply_temperature(held_out, decision.temperature)
+        again = apply_to_classes(held_out, decision.maps)
         np.testing.assert_array_equal(rows[["p_benign", "p_malignant"]], again)
 
 
@@ -156,9 +162,9 @@ def test_the_shipped_decision_is_fitted_on_all_out_of_fold_predictions(predict: 
     predicted, parts, y = predict()
     rows = np.concatenate([side.held_out for side in parts])
     raw = raw_of(predicted.table, "oof")
-    temperature = fit_temperature(y[rows], raw).value
-    point = choose_point(y[rows], apply_temperature(raw, temperature)[:, 1], "youden")
-    assert predicted.shipped.temperature == temperature
+    chosen = choose_by_size(y[rows], raw[:, 1], rows // 2).chosen
+    point = choose_point(y[rows], apply_to_classes(raw, chosen)[:, 1], "youden")
+    assert predicted.shipped.maps == chosen
     assert predicted.shipped.point == point
     assert (predicted.shipped.fitted_on, predicted.shipped.n) == ("oof", len(rows))
     points = operating_points(predicted, "youden", "binary", ["benign", "malignant"])
@@ -170,9 +176,29 @@ def test_the_shipped_decision_is_fitted_on_all_out_of_fold_predictions(predict: 
 def test_with_a_given_split_validation_cases_decide(predict: Callable[..., Any]) -> None:
     predicted, parts, y = predict(scheme="given")
     rows = parts[0].validate
-    temperature = fit_temperature(y[rows], raw_of(predicted.table, "val")).value
-    assert (predicted.shipped.temperature, predicted.shipped.fitted_on) == (temperature, "val")
+    chosen = choose_by_size(y[rows], raw_of(predicted.table, "val")[:, 1], rows // 2).chosen
+    assert (predicted.shipped.maps, predicted.shipped.fitted_on) == (chosen, "val")
     assert predicted.by_fold == {}
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel"])
+def test_cases_that_are_set_aside_for_sets_choose_nothing(predict: Callable[..., Any], task: str) -> None:
+    plain, parts, _ = predict(task, "given", aside=0.333)
+    (side,) = parts
+    assert len(side.calibrate) > 0
+    assert not set(side.calibrate) & {*side.validate, *side.learn}
+
+    def flip(y: Values, parts: list[Sides]) -> Values:
+        y[parts[0].calibrate] = 1 - np.minimum(y[parts[0].calibrate], 1)
+        return y
+
+    other, _, _ = predict(task, "given", aside=0.333, relabel=flip)
+    assert other.shipped == plain.shipped
+    rows = plain.table[plain.table["split"] == "calibration"]
+    assert set(rows["case_id"]) == {f"c{row}" for row in side.calibrate}
+    assert set(rows["member"]) == set(plain.table["member"])
+    assert set(plain.table.loc[plain.table["split"] == "val", "case_id"]) == {f"c{row}" for row in side.validate}
+    np.testing.assert_array_equal(rows.filter(like="p_"), other.table.loc[rows.index].filter(like="p_"))
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel", "regression"])
@@ -189,7 +215,7 @@ def test_the_table_has_every_case_member_and_target_once(predict: Callable[..., 
     assert (per_test == (7 if scheme == "folds" else 3)).all(), "every member and the ensemble read a test case"
     if task == "regression":
         assert "y_pred" in table
-        assert predicted.shipped.temperature is None
+        assert predicted.shipped.maps is None
         assert operating_points(predicted, "youden", task, []) is None
         return
     names = ["absent", "present"] if task == "multilabel" else TARGETS[task]["classes"]
@@ -212,7 +238,7 @@ def test_where_no_point_can_be_chosen_a_half_stands_and_is_said(predict: Callabl
 
 def test_each_label_of_several_has_its_own_decision(predict: Callable[..., Any]) -> None:
     predicted, _, _ = predict("multilabel")
-    assert isinstance(predicted.shipped.temperature, list)
+    assert isinstance(predicted.shipped.maps, list)
     assert set(predicted.shipped.point) == {"edema", "nodule"}
     points = operating_points(predicted, "youden", "multilabel", ["edema", "nodule"])
     assert points is not None

@@ -6,6 +6,7 @@ import numpy as np
 
 import semeion
 from semeion.artefacts import read_json
+from semeion.calibration.maps import map_from_json
 from semeion.plan.files import read_plan
 from semeion.prepare.store import open_store
 from support.tiny import TinyRun
@@ -18,7 +19,10 @@ def test_the_manifest_agrees_with_plan_and_evidence(tiny_run: TinyRun) -> None:
     assert manifest["classes"] == plan.target.classes
     assert [member["name"] for member in manifest["members"]] == [member.name for member in plan.members]
     assert manifest["combination"] == "mean"
-    assert manifest["calibration"]["value"] == evidence["calibration"]["value"]
+    raw = np.linspace(0.01, 0.99, 9)
+    stated = map_from_json(evidence["calibration"]["map"]).apply(raw)
+    shipped = semeion.load_model(tiny_run.model).calibrated(np.column_stack([1 - raw, raw]))
+    np.testing.assert_allclose(shipped[:, plan.target.classes.index("malignant")], stated, atol=1e-12)
     assert manifest["operating_point"]["value"] == evidence["operating_point"]["value"]
     assert tuple(manifest["preparation"]["size"]) == plan.preparation.size
     assert "why" not in manifest["preparation"]

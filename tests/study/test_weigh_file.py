@@ -67,6 +67,21 @@ def page_text(page: Path) -> str:
     return " ".join(re.sub(r"<[^>]+>", " ", bare).split())
 
 
+def test_rows_of_the_split_calibration_make_sets_and_nothing_else(tmp_path: Path) -> None:
+    split = ["calibration"] * 80 + ["test"] * 60 + ["train"] * 20
+    evidence = weighed(saved(tmp_path, rows(160, split=split)))
+    told = evidence["sets"]["test"]
+    assert (told["stated"], told["calibration"]["n"], told["calibration"]["n_patients"]) == (0.9, 80, 40)
+    assert told["marginal"]["coverage"]["n"] == 60
+    assert set(evidence["metrics"]) == {"test"}
+    assert [step["n_cases"] for step in evidence["flow"]] == [160]
+    assert sum(part["n"] for part in evidence["splits"].values()) == 160
+    assert "20 training cases and 80 cases that calibrate sets of classes are not weighed" in str(evidence["flow"])
+    assert "served nothing else is the table's word" in evidence["weighed"]["roles"]["calibration"]
+    plain = weighed(saved(tmp_path, rows(60)))
+    assert plain["sets"]["external"]["reason"].startswith("No case calibrates sets of classes")
+
+
 def test_a_file_of_another_tool_is_weighed(tmp_path: Path) -> None:
     table = rows(sex=["m", "f"] * 30)
     evidence = written(saved(tmp_path, table), tmp_path / "out", strata=("sex",))
@@ -239,6 +254,23 @@ def test_fewer_cases_than_bins_and_ties(tmp_path: Path) -> None:
     figures = weighed(saved(tmp_path, table))["metrics"]["external"]
     assert figures["auroc"]["value"] == pytest.approx(roc_auc_score(table["y"], table["p"]))
     assert figures["ece"]["value"] is not None
+
+
+def test_out_of_fold_cases_of_one_fold_alone_are_weighed_and_make_no_sets(tmp_path: Path) -> None:
+    table = rows(40, k=[0] * 40)
+    evidence = weighed(saved(tmp_path, table), fold="k")
+    assert evidence["metrics"]["oof"]["auroc"]["value"] == pytest.approx(roc_auc_score(table["y"], table["p"]))
+    assert "of one fold, so there are no others" in evidence["sets"]["oof"]["reason"]
+    many = weighed(saved(tmp_path / "many", rows(12, k=range(12), subject=[f"q{row}" for row in range(12)])), fold="k")
+    assert many["metrics"]["oof"]["accuracy"]["n"] == 12, "a fold of one case is no reason to stop"
+
+
+def test_an_out_of_fold_table_that_was_weighed_can_be_weighed_and_compared_again(tmp_path: Path) -> None:
+    path = saved(tmp_path, rows(60, k=[row // 20 for row in range(60)]))
+    first = weigh_file(path, tmp_path / "out", Named(fold="k"), threshold=0.4, resamples=RESAMPLES, jobs=1)
+    assert first["operating_point"]["by_fold"] == {"0": 0.4, "1": 0.4, "2": 0.4}
+    again = weigh_file(tmp_path / "out", tmp_path / "again", Named(), jobs=1, **first["bootstrap"])
+    assert again["metrics"] == first["metrics"]
 
 
 def test_a_class_that_one_split_lacks(tmp_path: Path) -> None:

@@ -10,7 +10,11 @@ import pytest
 from sklearn.metrics import accuracy_score, precision_score, recall_score, roc_auc_score
 
 import semeion
-from support.tiny import TinyRun, make_cohort, save_plan, train_tiny
+from semeion.artefacts import read_json
+from semeion.evidence.use.conformal import fit_sets
+from semeion.plan.files import read_plan, write_plan
+from semeion.plan.schema import SetsPlan
+from support.tiny import TinyRun, make_cohort, make_plan, save_plan, train_tiny
 
 KEYS = {
     *("schema", "semeion", "target", "task", "positive", "classes", "source", "synthetic", "created"),
@@ -86,6 +90,53 @@ def test_sites_are_strata(tiny_run: TinyRun) -> None:
     rows = ensemble(tiny_run, "oof")
     for site, part in sites.items():
         assert part["metrics"]["oof"]["accuracy"]["n"] == (rows["site"] == site).sum()
+
+
+def test_out_of_fold_cases_calibrate_sets_that_are_measured(tiny_run: TinyRun) -> None:
+    sets = tiny_run.evidence["sets"]
+    rows = ensemble(tiny_run, "oof")
+    y = (rows["y_true"] == "malignant").to_numpy(int)
+    raw = rows[["raw_benign", "raw_malignant"]].to_numpy()
+    fold, patient = rows["fold"].to_numpy(), rows["patient_id"].to_numpy()
+    covered = np.zeros(len(rows), dtype=bool)
+    for number in np.unique(fold):
+        held = fold == number
+        rule = fit_sets(y[~held], raw[~held], patient[~held])
+        covered[held] = rule.sets(raw[held])[np.arange(held.sum()), y[held]]
+    assert sets["oof"]["marginal"]["coverage"]["value"] == pytest.approx(covered.mean())
+    assert set(sets["oof"]["marginal"]["groups"]["site"]) == {"north", "south"}
+    assert sets["test"]["method"].startswith("cross-conformal")
+    assert sets["test"]["calibration"] == sets["oof"]["calibration"]
+    assert "Sets of classes" in (tiny_run.path / "report.html").read_text(encoding="utf-8")
+
+
+def test_val_cases_set_aside_for_sets_choose_nothing_and_add_up(tmp_path: Path) -> None:
+    plan = make_plan(scheme="given", steps=3)
+    plan.sets = SetsPlan(coverage=0.5, share=0.333)
+    write_plan(plan, tmp_path / "plan.yaml")
+    run = train_tiny(make_cohort(tmp_path / "source", split="given"), tmp_path / "plan.yaml", tmp_path / "run")
+    evidence, splits = run.evidence, run.evidence["splits"]
+    assert splits["val"]["n"] + splits["calibration"]["n"] == 20
+    assert evidence["operating_point"]["n"] == splits["val"]["n"] < 20
+    assert set(evidence["metrics"]) == {"val", "test"}
+    rule = fit_sets(*_arrays(ensemble(run, "calibration")), coverage=0.5)
+    assert evidence["sets"]["test"]["marginal"]["thresholds"] == pytest.approx(list(rule.thresholds))
+    assert "choose" in evidence["sets"]["val"]["reason"]
+    assert read_json(run.path / "report.json")["flow_diagram"]["adds_up"]
+    assert read_plan(run.path / "plan.executed.yaml").sets == plan.sets
+
+
+def test_without_cases_set_aside_the_reason_stands_in_the_evidence(tmp_path: Path) -> None:
+    plan = save_plan(tmp_path, scheme="given", steps=3)
+    run = train_tiny(make_cohort(tmp_path / "source", split="given"), plan, tmp_path / "run")
+    reason = "The plan sets no val cases aside, and who chose cannot calibrate: no sets are made."
+    assert run.evidence["sets"] == {split: {"stated": 0.9, "reason": reason} for split in ("val", "test")}
+    assert reason in (run.path / "report.html").read_text(encoding="utf-8")
+
+
+def _arrays(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    y = (rows["y_true"] == "malignant").to_numpy(int)
+    return y, rows[["p_benign", "p_malignant"]].to_numpy(), rows["patient_id"].to_numpy()
 
 
 def test_what_was_not_validated_is_said(tiny_run: TinyRun) -> None:

@@ -58,4 +58,5 @@ def apply_temperatures(raw: ArrayLike, temperatures: ArrayLike) -> NDArray[np.fl
         One a label, ``(labels,)``. Where it is 1 the probabilities are returned unchanged.
     """
     values, each = np.asarray(raw, dtype=np.float64), np.asarray(temperatures, dtype=np.float64)
-    return np.where(each == 1, values, 1 / (1 + np.exp(-logit(values) / each)))
+    with np.errstate(over="ignore"):  # Beyond what a float holds lies a probability of 0.
+        return np.where(each == 1, values, 1 / (1 + np.exp(-logit(values) / each)))

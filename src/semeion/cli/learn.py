@@ -91,6 +91,8 @@ def plan(
     budget: o.Budget = None,
     seed: o.Seed = 0,
     operating_point: o.OperatingPoint = "youden",
+    by: o.By = None,
+    sets: o.Sets = None,
     with_images: WithImages = False,
     measure: Measure = None,
     skip_bad: o.SkipBad = False,
@@ -115,6 +117,8 @@ def plan(
         jobs=jobs,
         with_images=with_images,
         measure=parse_measured(measure),
+        by=by,
+        sets=sets,
     )
     made = write_planned(source_path(table), options, output, for_terminal(quiet=quiet))
     print_plan(made, output)
@@ -132,6 +136,8 @@ def train(
     plan_file: Annotated[Path | None, typer.Option("--plan", help="Follow this plan instead of planning.")] = None,
     seed: o.Seed = 0,
     operating_point: o.OperatingPoint = "youden",
+    by: o.By = None,
+    sets: o.Sets = None,
     with_images: WithImages = False,
     measure: Measure = None,
     skip_bad: o.SkipBad = False,
@@ -162,6 +168,8 @@ def train(
         with_images=with_images,
         measure=parse_measured(measure),
         intended_use=None if intended_use is None else str(source_path(intended_use)),
+        by=by,
+        sets=sets,
     )
     return _told(Run(start_run(source_path(table), options, output, for_terminal(quiet=quiet), context.obj)))
 

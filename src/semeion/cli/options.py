@@ -58,6 +58,14 @@ OperatingPoint = Annotated[
     str,
     typer.Option(help="youden, accuracy, sensitivity=0.95, specificity=0.95 or cost=FN:FP."),
 ]
+Sets = Annotated[
+    float | None,
+    typer.Option(
+        "--sets",
+        metavar="COVERAGE",
+        help="Share of patients whose sets of classes are to hold the truth, 0.9 unless given; 0 makes none.",
+    ),
+]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out cases whose image is missing or unreadable.")]
 Accept = Annotated[
     list[str] | None,
@@ -70,6 +78,10 @@ IntendedUse = Annotated[
         metavar="FILE",
         help="YAML with what only a person can say: intended_use, population, setting, users and more.",
     ),
+]
+By = Annotated[
+    str | None,
+    typer.Option("--by", metavar="COLUMN", help="Hold out one site after another: the column, usually site."),
 ]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Threads that read images; all cores.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]

@@ -27,6 +27,13 @@ class EngineKind(Enum):
     openvino = "openvino"
 
 
+EXTERNAL = {
+    "external": "External validation: yes.",
+    "not_external": "No external validation.",
+    "not_verified": "Stated as external, not verified.",
+}
+
+
 def report(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder, or the folder of an evaluation.")],
     no_pictures: Annotated[bool, typer.Option("--no-pictures", help="Show no image of any case.")] = False,
@@ -58,7 +65,11 @@ def report(
 def audit(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
     full: Annotated[
-        bool, typer.Option("--full", help="Train again too: with permuted labels, and with other held-out cases.")
+        bool,
+        typer.Option(
+            "--full",
+            help="Train again too, with permuted labels and other held-out cases, and read test images made worse.",
+        ),
     ] = False,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for audit.json and audit.html; RUN/audit by default.")
@@ -136,14 +147,19 @@ def evaluate(
     no_split: o.NoSplit = False,
     delimiter: o.Delimiter = ";",
     skip_bad: o.SkipBad = False,
+    run: Annotated[
+        Path | None,
+        typer.Option("--run", metavar="RUN", help="The run that made the model, to compare with."),
+    ] = None,
     jobs: o.Jobs = None,
     quiet: o.Quiet = False,
 ) -> int:
     """Validate a shipped model on another cohort.
 
     Figures with intervals, at the model's own operating point. Of a table with a split only the test cases are weighed.
+    With --run the page shows both cohorts side by side and how much was lost, and says whether the cases are external.
 
-    Example: semeion evaluate runs/finding/model other_hospital.csv --target finding -o runs/external
+    Example: semeion evaluate runs/finding/model other_hospital.csv --target finding --run runs/finding -o runs/external
     """
     from semeion.cohort.cohort import CohortOptions
     from semeion.study.evaluating import evaluate_model
@@ -153,9 +169,17 @@ def evaluate(
         target=target, labels=o.code_names(labels), group=group, split=split, no_split=no_split, delimiter=delimiter
     )
     evidence = evaluate_model(
-        model, source_path(table), output, options, skip_bad=skip_bad, jobs=jobs, progress=for_terminal(quiet=quiet)
+        model,
+        source_path(table),
+        output,
+        options,
+        skip_bad=skip_bad,
+        jobs=jobs,
+        progress=for_terminal(quiet=quiet),
+        run=run,
     )
     print_metrics(evidence)
+    print(f"\n{EXTERNAL[evidence['external']['status']]} {evidence['external']['reason']}")
     print(f"\nThe whole account: {output / 'evaluate.html'}")
     return int(any(step["step"] == "readable images" for step in evidence["flow"]))
 

@@ -15,14 +15,18 @@ if TYPE_CHECKING:
 HEADLINE = (
     "auroc",
     "auprc",
-    "accuracy",
     "balanced_accuracy",
+    "accuracy",
     "recall",
     "specificity",
     "precision",
     "f1_macro",
     "kappa_quadratic",
+    "grade_distance",
     "mae",
+    "bias",
+    "limit_low",
+    "limit_high",
     "rmse",
     "r2",
 )
@@ -33,6 +37,9 @@ SHOWN_AS = {
     "mae": "MAE",
     "rmse": "RMSE",
     "r2": "R2",
+    "grade_distance": "mean grades off",
+    "limit_low": "lower limit",
+    "limit_high": "upper limit",
 }
 SPLITS = {
     "test": "test cases",
@@ -65,7 +72,9 @@ def print_metrics(evidence: Mapping[str, Any]) -> None:
     metrics = evidence["metrics"][split]
     some = next(iter(metrics.values()))
     positive = f", positive class {evidence['positive']!r}" if evidence["positive"] else ""
-    cases = f"{some['n']} {SPLITS[split]}, {some['n_patients']} patients"
+    # Of an evaluation its evidence says whether the cases are external; only then they are called so.
+    shown = (evidence.get("external") or {}).get("status", "external") == "external" or split != "external"
+    cases = f"{some['n']} {SPLITS[split] if shown else 'cases'}, {some['n_patients']} patients"
     print(f"{evidence['target']} ({evidence['task']}{positive}) on {cases}:")
     for name in HEADLINE if evidence["task"] != "segmentation" else _mask_figures(metrics):
         if name in metrics:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from semeion.evidence.intervals.bootstrap import Spread, case_weights, draw, outcome_strata
 from semeion.evidence.intervals.entry import entries
-from semeion.evidence.intervals.weights import Array
+from semeion.evidence.intervals.weights import Array, distinct_codes
 from semeion.evidence.metrics import Account, Figures, figure_names
 from semeion.evidence.question import Question
 from semeion.evidence.table import Cases
@@ -42,7 +42,7 @@ class Answer:
     @property
     def n_patients(self) -> int:
         """Patients of these very cases."""
-        return len(np.unique(self.cases.patient))
+        return distinct_codes(self.cases.patient)
 
 
 def measured(

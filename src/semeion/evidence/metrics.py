@@ -21,7 +21,8 @@ from semeion.evidence.ranking import areas
 BINS = 10
 """Equal-width bins of the calibration error."""
 
-REGRESSION = ("mae", "rmse", "r2")
+AGREEMENT = ("bias", "limit_low", "limit_high")
+REGRESSION = ("mae", "rmse", "r2", *AGREEMENT)
 _RANKS = ("auroc", "auprc", "accuracy", "balanced_accuracy")
 _MACROS = ("precision_macro", "recall_macro", "f1_macro")
 _CALIBRATION = ("brier", "ece", "calibration_slope")
@@ -105,7 +106,12 @@ def figure_names(question: Question) -> tuple[str, ...]:
     each = [f"{kind}_{figure_class(name)}" for kind in ("precision", "recall", "f1") for name in question.classes]
     if question.task == "binary":
         return (*BINARY, *each)
-    return (*SEVERAL, *each, *(("kappa_quadratic",) if question.task == "ordinal" else ()))
+    return (*SEVERAL, *each, *(_grades(question) if question.task == "ordinal" else ()))
+
+
+def _grades(question: Question) -> tuple[str, ...]:
+    """Return the figures of an ordinal grade alone: ``off_by_<k>`` is the share of calls that far from the truth."""
+    return "kappa_quadratic", "grade_distance", *(f"off_by_{k}" for k in range(1, len(question.classes)))
 
 
 def binary_figures(y: NDArray[np.int64], p: Array, call: NDArray[np.int64], question: Question) -> Figures:
@@ -200,7 +206,10 @@ def several_figures(y: NDArray[np.int64], p: Array, call: NDArray[np.int64], que
     right = p.argmax(axis=1) == y
     surplus = _one_hot(bins, BINS) * (right - top)[:, None]
     squares = ((p - _one_hot(y, k)) ** 2).sum(axis=1)
-    columns = np.column_stack([_one_hot(y, k), _one_hot(call, k), _hits(y, call, k), squares, (y - call) ** 2, surplus])
+    away = np.abs(y - call)
+    columns = np.column_stack(
+        [_one_hot(y, k), _one_hot(call, k), _hits(y, call, k), squares, away**2, surplus, _one_hot(away, k)]
+    )
     ranks = [areas(y == j, p[:, j]) for j in np.flatnonzero(seen)]
     slope = multinomial(y, p)
     ranked = {"auroc", "auprc"}
@@ -217,7 +226,7 @@ def several_figures(y: NDArray[np.int64], p: Array, call: NDArray[np.int64], que
             "balanced_accuracy": parts["recall"][:, seen].mean(axis=1),
             **_macro(parts, seen),
             "brier": sums[:, 3 * k] / total,
-            "ece": np.abs(sums[:, 3 * k + 2 :]).sum(axis=1) / total,
+            "ece": np.abs(sums[:, 3 * k + 2 : 3 * k + 2 + BINS]).sum(axis=1) / total,
             **_named(parts, question.classes),
         }
         if not ranked.isdisjoint(asked):
@@ -226,16 +235,21 @@ def several_figures(y: NDArray[np.int64], p: Array, call: NDArray[np.int64], que
             found["calibration_slope"] = slope(weights)
         if question.task == "ordinal":
             found["kappa_quadratic"] = _kappa(truth, called, sums[:, 3 * k + 1], grade)
+            off = sums[:, 3 * k + 2 + BINS :] / total[:, None]
+            found["grade_distance"] = off @ grade
+            found |= {f"off_by_{step}": off[:, step] for step in range(1, k)}
         return found
 
     undefined, remarks = _words(y, call, question.classes)
     undefined["kappa_quadratic"] = "truth and calls are all one grade"
+    shares = _shares(y, call, question.classes)
+    shares |= {f"off_by_{step}": Share(away == step, np.ones(len(y), dtype=np.bool_)) for step in range(1, k)}
     return Figures(
         names=figure_names(question),
         values=values,
         # Not the area: what "the rest" is hangs on the mix of the other classes.
         conditional=_recalls(question.classes),
-        shares=_shares(y, call, question.classes),
+        shares=shares,
         classes=y,
         methods={
             "auroc": "macro one-versus-rest",
@@ -243,6 +257,8 @@ def several_figures(y: NDArray[np.int64], p: Array, call: NDArray[np.int64], que
             "brier": "sum over classes of squared differences",
             "ece": f"largest probability, {BINS} bins of equal width",
             "calibration_slope": "multinomial recalibration of log p by one factor",
+            "grade_distance": "mean over cases of the grades between truth and call",
+            **{f"off_by_{step}": f"share of calls {step} grade(s) from the truth, up or down" for step in range(1, k)},
         },
         undefined=undefined,
         remarks=remarks,
@@ -250,20 +266,47 @@ def several_figures(y: NDArray[np.int64], p: Array, call: NDArray[np.int64], que
 
 
 def regression_figures(y: Array, p: Array) -> Figures:
-    """Return mean absolute error, root mean squared error and R2, in the unit of `y` (R2 without unit)."""
+    """Return errors and agreement of a measured value, all but R2 in the unit of `y`.
+
+    Bias is the mean of predicted less measured, the limits of agreement lie 1.96 standard deviations (of a sample) of
+    the differences on either side of it (Bland and Altman, Lancet 327:307, 1986).
+    """
     error, centred = p - y, y - (y.mean() if len(y) else 0.0)
-    columns = np.column_stack([np.ones_like(y), np.abs(error), error**2, centred, centred**2])
+    # The differences from their mean, so that a large bias does not drown their spread.
+    shift = float(error.mean()) if len(error) else 0.0
+    apart = error - shift
+    columns = np.column_stack(
+        [np.ones_like(y), np.abs(error), error**2, centred, centred**2, apart, apart**2],
+    )
     varies = 1e-12 * float((centred**2).sum())
 
     @_quiet
     def values(weights: Weights, _asked: Collection[str]) -> dict[str, Array]:
-        total, absolute, squared, first, second = weighted_sums(weights, columns).T
+        total, absolute, squared, first, second, off, spread = weighted_sums(weights, columns).T
         variation = second - first**2 / total
         r2 = np.where(variation > varies, 1 - squared / variation, np.nan)
-        return {"mae": absolute / total, "rmse": np.sqrt(squared / total), "r2": r2}
+        bias = shift + off / total
+        left = spread - off**2 / total
+        # Where a resample is one case again and again, what is left is rounding, whose root would not be small.
+        left = np.where(left > 1e-13 * spread, left, 0)
+        reach = 1.96 * np.sqrt(left / np.where(total > 1, total - 1, np.nan))
+        return {
+            "mae": absolute / total,
+            "rmse": np.sqrt(squared / total),
+            "r2": r2,
+            "bias": bias,
+            "limit_low": bias - reach,
+            "limit_high": bias + reach,
+        }
 
     undefined = {"r2": "the measured value does not vary among the cases"}
-    return Figures(names=REGRESSION, values=values, undefined=undefined)
+    undefined |= dict.fromkeys(("limit_low", "limit_high"), "fewer than 2 cases")
+    methods = {
+        "bias": "mean of predicted less measured",
+        "limit_low": "bias less 1.96 standard deviations of the differences",
+        "limit_high": "bias and 1.96 standard deviations of the differences",
+    }
+    return Figures(names=REGRESSION, values=values, undefined=undefined, methods=methods)
 
 
 def _one_hot(index: NDArray[np.int64], k: int) -> Array:

@@ -13,7 +13,9 @@ from semeion.errors import InputError, nearest
 from semeion.evidence.question import ABSENT, PRESENT, Question
 from semeion.naming import encode_class
 
-SPLITS = ("train", "val", "test", "oof", "external")
+SPLITS = ("train", "val", "calibration", "test", "oof", "external")
+UNWEIGHED = ("train", "calibration")
+"""Splits without figures: what was learned from, and what calibrates sets of classes and serves nothing else."""
 ENSEMBLE = "ensemble"
 KEY = ["case_id", "target", "split", "member"]
 SUM_TOLERANCE = 1e-6

@@ -12,12 +12,13 @@ from semeion.errors import InputError
 from semeion.evidence.measuring import Answer, Drawing, distinct, left_out, measured
 from semeion.evidence.metrics import binary_figures, figure_names, regression_figures, several_figures
 from semeion.evidence.question import ABSENT, PRESENT, Question
-from semeion.evidence.table import Cases, split_cases, validate_predictions
+from semeion.evidence.table import UNWEIGHED, Cases, split_cases, validate_predictions
 from semeion.evidence.use.account import KEYS, account_of
 from semeion.evidence.use.curves import confusion, one_class_curves, scatter, threshold_table
 from semeion.evidence.use.operating import OperatingPoints
+from semeion.evidence.use.sets import SetsAsked, weigh_all_sets
 
-_SHOWN = ("confusion", "curves", *KEYS)
+_SHOWN = ("confusion", "curves", *KEYS, "sets")
 MOST_LEVELS = 20
 """Levels of a stratum that are weighed, the largest first."""
 FEWEST_CASES = 10
@@ -33,13 +34,15 @@ def weigh(
     seed: int = 0,
     strata: pd.DataFrame | None = None,
     jobs: int | None = None,
+    sets: SetsAsked | None = None,
 ) -> dict[str, Any]:
     """Return every figure of the predictions, with its interval.
 
     Figures use the rows of the ensemble only, and no split ``train``: what a model says of the cases it learned from is
-    no evidence. Intervals are those of a BCa bootstrap over patients, those of a split's labels from the same draws;
-    where too little was observed for it they are score intervals: see :mod:`semeion.evidence.intervals.entry`. They do
-    not depend on the order of the rows.
+    no evidence. Cases of the split ``calibration`` calibrate sets of classes and are in no figure. Intervals are those
+    of a BCa bootstrap over patients, those of a split's labels from the same draws; where too little was observed for
+    it they are score intervals: see :mod:`semeion.evidence.intervals.entry`. They do not depend on the order of the
+    rows.
 
     Parameters
     ----------
@@ -57,6 +60,8 @@ def weigh(
         level has at least 10 cases and, for classes, at least two of them. Cases not listed are in no level.
     jobs
         Threads; the figures do not depend on it.
+    sets
+        Which sets of classes are made and measured; None: none.
 
     Returns
     -------
@@ -64,9 +69,11 @@ def weigh(
     said; ``auroc`` of two classes also has ``delong: {low, high}``. For a multi-label target it is the mean over
     labels, and ``targets.<label>`` holds all that follows and ``operating_point``. ``confusion.<split>``,
     ``curves.<split>`` and ``splits.<split>`` are as their functions say; ``reliability.<split>``, ``utility.<split>``
-    and ``abstaining.<split>`` as :func:`semeion.evidence.account.account_of` does;
-    ``strata.<column>.<level>.metrics.<split>``; ``notes`` are sentences for the reader. A class name that is a key
-    stands as it is; within a figure's name it is percent-encoded.
+    and ``abstaining.<split>`` as :func:`semeion.evidence.account.account_of` does; ``sets.<split>`` as
+    :func:`semeion.evidence.use.sets.weigh_all_sets` does;
+    ``strata.<column>.<level>.metrics.<split>``; ``notes`` are sentences for the reader; ``bootstrap`` is ``{resamples,
+    seed}``, with which all is had again. A class name that is a key stands as it is; within a figure's name it is
+    percent-encoded.
 
     Raises
     ------
@@ -80,6 +87,8 @@ def weigh(
     drawing = Drawing(resamples, seed, jobs)
     result: dict[str, Any] = {key: {} for key in (*_SHOWN, "metrics", "targets", "strata", "splits")}
     result["notes"] = []
+    # With it anybody can draw the same patients, and have the same intervals.
+    result["bootstrap"] = {"resamples": resamples, "seed": seed}
     if question.task == "multilabel":
         given = points or OperatingPoints()
         result["targets"] = {
@@ -89,7 +98,7 @@ def weigh(
     for cases in split_cases(table, question):
         split = cases[0].split
         result["splits"][split] = _split_counts(cases, question)
-        if split == "train":
+        if split in UNWEIGHED:
             continue
         answers = [answer_of(each, question, points) for each in cases]
         each, macro = measured(answers, question, drawing)
@@ -109,6 +118,9 @@ def weigh(
     if strata is not None:
         result["strata"], notes = _strata(table, question, points, strata, drawing)
         result["notes"] += notes
+    if sets is not None:
+        for target, found in weigh_all_sets(predictions, question, sets, drawing, strata).items():
+            (result["targets"][target] if question.task == "multilabel" else result)["sets"] = found
     if not result["metrics"]:
         result["notes"].append("No labelled case outside the training split: there are no figures.")
     return result
@@ -202,7 +214,7 @@ def _strata(
     keyed = keyed.set_index("case_id")
     found: dict[str, Any] = {}
     notes: list[str] = []
-    weighed = table[table["split"] != "train"]
+    weighed = table[~table["split"].isin(UNWEIGHED)]
     per_case = weighed.drop_duplicates("case_id")["case_id"]
     for column in keyed.columns:
         levels = keyed[column].astype(object).where(keyed[column].notna())

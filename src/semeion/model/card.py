@@ -18,6 +18,14 @@ _SPLITS = {
     "external": "cases of another source",
     "train": "training cases",
 }
+_CHOSE = {"val": "validation cases", "oof": "out-of-fold cases"}
+_MAPS = {
+    "identity": "unchanged",
+    "temperature": "a temperature",
+    "platt": "Platt's slope and intercept",
+    "beta": "a beta map",
+    "isotonic": "isotonic regression",
+}
 _NAMES = {
     "auroc": "AUROC",
     "auprc": "AUPRC",
@@ -28,6 +36,10 @@ _NAMES = {
     "mae": "Mean absolute error",
     "rmse": "Root mean squared error",
     "r2": "R2",
+    "grade_distance": "Mean distance of call and truth, in grades",
+    "bias": "Bias, mean of predicted less measured",
+    "limit_low": "Lower limit of agreement",
+    "limit_high": "Upper limit of agreement",
     "dice": "Dice, mean of the labels",
 }
 _OF_LABELS = {
@@ -40,17 +52,23 @@ _OF_LABELS = {
 HEADLINE = (
     "auroc",
     "auprc",
-    "accuracy",
     "balanced_accuracy",
+    "accuracy",
     "recall",
     "specificity",
     "precision",
     "f1",
     "f1_macro",
     "kappa_quadratic",
+    "grade_distance",
     "brier",
     "ece",
+    "calibration_slope",
+    "calibration_intercept",
     "mae",
+    "bias",
+    "limit_low",
+    "limit_high",
     "rmse",
     "r2",
     "dice",
@@ -244,13 +262,26 @@ def _decision(parts: Mapping[str, Any], evidence: Mapping[str, Any]) -> list[str
     if _plain_dict(parts.get("measured")).get("images"):
         lines.append(
             "The probability is the mean, with equal weights, of that from measurements and that of networks that see "
-            "the images, each scaled by its own temperature; measurements explain the first alone."
+            "the images, each calibrated for itself; measurements explain the first alone."
         )
     calibration = _plain_dict(parts.get("calibration"))
     if calibration:
         fitted = (evidence.get("calibration") or {}).get("fitted_on")
-        lines.append(f"Probabilities are scaled by a temperature{' fitted on ' + plain(fitted) if fitted else ''}.")
+        on = f" fitted on {_CHOSE.get(fitted, plain(fitted))}" if fitted else ""
+        lines.append(f"Probabilities are {_calibrated_how(calibration, on)}.")
     return lines
+
+
+def _calibrated_how(calibration: dict[str, Any], on: str) -> str:
+    """Return how the probabilities are calibrated, label by label where each has a map of its own."""
+    if calibration.get("maps"):
+        each = ", ".join(f"{plain(name)} {_MAPS[by['kind']]}" for name, by in calibration["maps"].items())
+        return f"calibrated label by label{on}: {each}"
+    if calibration.get("map"):
+        return f"calibrated by {_MAPS[calibration['map']['kind']]}{on}"
+    if calibration.get("value") == 1:
+        return "as the networks give them: no map made them better"
+    return f"scaled by a temperature{on}"
 
 
 def _looking(parts: Mapping[str, Any]) -> list[str]:

@@ -18,7 +18,7 @@ from semeion.cohort.image import Image
 from semeion.cohort.reading import read_image
 from semeion.errors import ImageError, InputError
 from semeion.model.cases import Case
-from semeion.model.combine import Floats, calibrate, called, combine_members, from_logits, temperatures
+from semeion.model.combine import Floats, calibrate, called, combine_members, from_logits, shipped_maps
 from semeion.model.engine import Engine
 from semeion.model.findings import Finding, reason
 from semeion.model.gate import remarks, volume_remarks, why_unread
@@ -82,7 +82,7 @@ class Classifier:
 
     def calibrated(self, combined: npt.ArrayLike) -> Floats:
         """Return combined probabilities (N, K) after the shipped calibration; a regression's values unchanged."""
-        return calibrate(combined, self.manifest.task, temperatures(self.manifest.calibration, self.classes))
+        return calibrate(combined, self.manifest.task, shipped_maps(self.manifest.calibration, self.classes))
 
     def findings(self, cases: Sequence[Case], jobs: int, progress: Progress) -> Iterator[Finding]:
         """Yield one finding a case (and label), in order; only a few batches are in memory."""

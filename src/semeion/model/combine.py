@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from semeion.calibration import apply_temperature, apply_temperatures
+from semeion.calibration.maps import Map, apply_to_classes
 
 if TYPE_CHECKING:
     from semeion.model.manifest import Calibration, OperatingPoint, Task
@@ -67,17 +67,18 @@ def combine_members(raw: npt.ArrayLike, task: Task) -> Floats:
     return np.asarray(values.mean(axis=0), dtype=np.float64)
 
 
-def calibrate(combined: npt.ArrayLike, task: Task, temperature: float | Sequence[float] | None) -> Floats:
-    """Apply temperature scaling (Guo et al. 2017) to combined probabilities.
+def calibrate(combined: npt.ArrayLike, task: Task, maps: Map | Sequence[Map] | None) -> Floats:
+    """Recalibrate combined probabilities.
 
     Parameters
     ----------
     combined
         Shape (N, K) from :func:`combine_members`.
     task
-        Multi-label scales the logit of each label by itself; regression is returned unchanged.
-    temperature
-        One positive number; for multi-label one a label, in the order of the labels. None changes nothing.
+        Multi-label has a map for each label; regression is returned unchanged.
+    maps
+        One map, which of two classes takes the probability of the second; for multi-label one a label, in their order.
+        None changes nothing.
 
     Returns
     -------
@@ -85,25 +86,24 @@ def calibrate(combined: npt.ArrayLike, task: Task, temperature: float | Sequence
         Shape (N, K).
     """
     values = np.asarray(combined, dtype=np.float64)
-    if temperature is None or task == "regression" or values.size == 0:
+    if maps is None or task == "regression" or values.size == 0:
         return values
-    if task != "multilabel":
-        if not isinstance(temperature, (int, float)):
-            raise ValueError("one temperature is needed, several belong to a multi-label model")
-        return np.asarray(apply_temperature(values, float(temperature)), dtype=np.float64)
-    each = [float(temperature)] * values.shape[1] if isinstance(temperature, (int, float)) else list(temperature)
-    if len(each) != values.shape[1]:
-        raise ValueError(f"{len(each)} temperatures for {values.shape[1]} labels")
-    return apply_temperatures(values, each)
+    several = isinstance(maps, Sequence)
+    if several != (task == "multilabel"):
+        raise ValueError("a multi-label model has a map for each label, and any other has one")
+    if not isinstance(maps, Sequence):
+        return apply_to_classes(values, maps)
+    if len(maps) != values.shape[1]:
+        raise ValueError(f"{len(maps)} maps for {values.shape[1]} labels")
+    return np.column_stack([each.apply(column) for each, column in zip(maps, values.T, strict=True)])
 
 
-def temperatures(calibration: Calibration | None, classes: Sequence[str]) -> float | list[float] | None:
+def shipped_maps(calibration: Calibration | None, classes: Sequence[str]) -> Map | list[Map] | None:
     """Return what :func:`calibrate` takes from the manifest's calibration, in the order of `classes`."""
     if calibration is None:
         return None
-    if calibration.by_target is not None:
-        return [calibration.by_target[name] for name in classes]
-    return calibration.value
+    found = calibration.by_label
+    return calibration.whole if found is None else [found[name] for name in classes]
 
 
 def called(

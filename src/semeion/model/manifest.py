@@ -267,11 +267,11 @@ class Manifest(Part):
         if self.task == "multilabel" and set(point.by_target or ()) != set(self.classes):
             problems.append("the operating point must name every label")
         if calibration is not None:
-            if self.task == "multilabel":
-                if set(calibration.by_target or ()) != set(self.classes):
-                    problems.append("the calibration must name every label")
-            elif calibration.value is None or calibration.by_target:
-                problems.append("the calibration is one temperature")
+            problems += calibration.problems(self.task, self.classes)
+        if self.measured is not None and self.measured.images is not None:
+            seen = self.measured.images.calibration
+            if seen is not None:
+                problems += [f"image networks: {text}" for text in seen.problems(self.task, self.classes)]
         return problems
 
     def _file_problems(self) -> list[str]:
@@ -295,9 +295,14 @@ def manifest_json(manifest: Manifest) -> str:
     if manifest.measured is None:
         unused["measured"] = True
     else:
-        unused["measured"] = {
-            "images": {"members": {"__all__": {"mirror", "fast"}}} if manifest.measured.images else True
-        }
+        images: Any = True
+        if manifest.measured.images is not None:
+            images = {"members": {"__all__": {"mirror", "fast"}}}
+            if _by_temperature(manifest.measured.images.calibration):
+                images["calibration"] = {"map", "maps"}
+        unused["measured"] = {"images": images}
+    if _by_temperature(manifest.calibration):
+        unused["calibration"] = {"map", "maps"}
     if manifest.segmentation is None:
         unused["segmentation"] = True
         unused["members"]["__all__"].add("mirror")
@@ -306,6 +311,10 @@ def manifest_json(manifest: Manifest) -> str:
     if not manifest.volumes and manifest.inputs.role == "single":
         unused["inputs"] |= {"names", "role", "volumes_seen"}
     return manifest.model_dump_json(by_alias=True, indent=1, exclude=unused) + "\n"
+
+
+def _by_temperature(calibration: Calibration | None) -> bool:
+    return calibration is not None and calibration.method == "temperature"
 
 
 def semeion_version() -> str:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
+from semeion.calibration.maps import LARGEST, MOST_POINTS, Map, map_from_json
+from semeion.calibration.maps import Temperature as TemperatureMap
+from semeion.errors import InputError
 from semeion.measure.spec import Measurements
 from semeion.prepare.postprocess import check_rule
 from semeion.prepare.volume_spec import VolumePreparation
@@ -25,7 +28,7 @@ Text = Annotated[str, Field(max_length=20_000)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Count = Annotated[int, Field(ge=0, le=10**12)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Temperature = Annotated[float, Field(gt=0)]
+Temperature = Annotated[float, Field(ge=1 / LARGEST, le=LARGEST)]
 MAX_MEMBERS = 64
 MAX_SIDE = 1024
 
@@ -170,12 +173,70 @@ class Segmentation(Part):
         return found
 
 
-class Calibration(Part):
-    """Temperature scaling: one `value`, or one for each label of a multi-label model (`by_target`)."""
+def _is_map(written: dict[str, Any]) -> dict[str, Any]:
+    try:
+        map_from_json(written)
+    except InputError as error:
+        raise ValueError(error.what) from error
+    return written
 
-    method: Literal["temperature"] = "temperature"
+
+WrittenMap = Annotated[
+    dict[Name, Name | float | Annotated[list[float], Field(max_length=MOST_POINTS)]],
+    Field(max_length=4),
+    AfterValidator(_is_map),
+]
+"""A map as :func:`semeion.calibration.maps.map_from_json` reads it: its kind and its numbers."""
+
+
+class Calibration(Part):
+    """What makes the probabilities honest: of the one question, or of each label of a multi-label model.
+
+    Attributes
+    ----------
+    method
+        ``temperature`` where temperatures are all there is, which every version reads; else ``map``.
+    value, by_target
+        The temperature, or that of each label; 1 changes nothing.
+    map, maps
+        A map of another kind, or that of each label. Of two classes it takes the probability of the second.
+    """
+
+    method: Literal["temperature", "map"] = "temperature"
     value: Temperature | None = None
     by_target: Annotated[dict[Name, Temperature], Field(max_length=MAX_CLASSES)] | None = None
+    map: WrittenMap | None = None
+    maps: Annotated[dict[Name, WrittenMap], Field(max_length=MAX_CLASSES)] | None = None
+
+    @property
+    def whole(self) -> Map | None:
+        """The map of the one question."""
+        if self.map is not None:
+            return map_from_json(self.map)
+        return None if self.value is None else TemperatureMap(self.value)
+
+    @property
+    def by_label(self) -> dict[str, Map] | None:
+        """The map of each label."""
+        if self.maps is not None:
+            return {name: map_from_json(written) for name, written in self.maps.items()}
+        return None if self.by_target is None else {name: TemperatureMap(t) for name, t in self.by_target.items()}
+
+    def problems(self, task: Task, classes: list[str]) -> list[str]:
+        """Return what does not fit the question, or contradicts itself."""
+        temperatures, maps = (self.value, self.by_target), (self.map, self.maps)
+        unused = maps if self.method == "temperature" else temperatures
+        if any(part is not None for part in unused):
+            return [f"the calibration is by {self.method} and holds something else"]
+        whole, by_label = self.whole, self.by_label
+        if task == "multilabel":
+            named = set(by_label or ()) == set(classes) and whole is None
+            return [] if named else ["the calibration must name every label"]
+        if whole is None or by_label:
+            return ["the calibration is one temperature or one map"]
+        if task != "binary" and whole.kind not in ("identity", "temperature"):
+            return [f"the map {whole.kind} takes the probability of one class, and there are {len(classes)}"]
+        return []
 
 
 class ImageMembers(Part):
@@ -210,8 +271,8 @@ class ImageMembers(Part):
             found.append("two image networks have the same name")
         if any(member.fast is not None or member.mirror for member in self.members):
             found.append("an image network has neither a faster graph nor mirrored looks")
-        if self.calibration is not None and (self.calibration.value is None or self.calibration.by_target):
-            found.append("the calibration of image networks is one temperature")
+        if self.calibration is not None and (self.calibration.whole is None or self.calibration.by_label):
+            found.append("the calibration of image networks is one temperature or one map")
         return found
 
 

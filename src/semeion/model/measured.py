@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from semeion.errors import ImageError, InputError, MachineError, ModelRefused, SemeionError
 from semeion.model.averaged import average
 from semeion.model.cases import Case
-from semeion.model.combine import calibrate, called, temperatures
+from semeion.model.combine import calibrate, called, shipped_maps
 from semeion.model.findings import Finding, reason
 from semeion.model.gate import volume_remarks, why_unread
 from semeion.model.manifest import Manifest, explain
@@ -143,7 +143,7 @@ def _judge(
     if not np.isfinite(x).any():
         return replace(failed, reasons=(reason("not-measured", "none of the measurements could be taken"),))
     raw = trees.probabilities(x)
-    p = calibrate(raw, manifest.task, temperatures(manifest.calibration, tuple(manifest.classes)))
+    p = calibrate(raw, manifest.task, shipped_maps(manifest.calibration, tuple(manifest.classes)))
     reasons = tuple(reason(*text.split(": ", 1)) for text in dict.fromkeys(said))
     if images is not None:
         seen = images(case)

@@ -34,7 +34,8 @@ def fingerprint(cohort: Cohort, facts: pd.DataFrame) -> dict[str, Any]:
     Returns
     -------
     dict
-        Plain JSON values; everything below ``training`` comes from training cases only.
+        Plain JSON values; everything below ``training`` comes from training cases only. ``validation`` counts the val
+        patients of a given split, who choose.
     """
     chosen = learning_rows(cohort).to_numpy()
     table, seen = cohort.table[chosen], facts[chosen]
@@ -58,6 +59,7 @@ def fingerprint(cohort: Cohort, facts: pd.DataFrame) -> dict[str, Any]:
             "role": cohort.images.role,
             "names": list(cohort.images.names),
         },
+        **validation_patients(cohort),
         "training": {
             "cases": len(table),
             "patients": int(table["patient_id"].nunique()),
@@ -72,6 +74,20 @@ def fingerprint(cohort: Cohort, facts: pd.DataFrame) -> dict[str, Any]:
             **(_volume_part(cohort, seen) if cohort.images.kind == "volume" else _picture_part(seen)),
         },
     }
+
+
+def validation_patients(cohort: Cohort) -> dict[str, Any]:
+    """Return ``{validation: {patients, of_class}}``: val patients, and those with a case of each class."""
+    table, target = cohort.table, cohort.target
+    table = table[table["split"] == "val"]
+    if not len(table) or target.task == "segmentation":
+        return {}
+    named = target.task in ("binary", "multiclass", "ordinal")
+    of_class = {
+        name: int(table.loc[table["y"] == index, "patient_id"].nunique())
+        for index, name in enumerate(target.classes if named else ())
+    }
+    return {"validation": {"patients": int(table["patient_id"].nunique()), "of_class": of_class}}
 
 
 def _picture_part(seen: pd.DataFrame) -> dict[str, Any]:

@@ -159,6 +159,9 @@ class ValidationPlan(Section):
     scheme: Literal["given", "folds"]
     """``given``: the table's train and val cases. ``folds``: patient-grouped stratified folds of all training cases."""
     folds: int = Field(default=0, ge=0, le=20)
+    by: str | None = Field(default=None, min_length=1)
+    """Of ``folds``: a column of the table whose values are the folds, in the order of their names, so that each is held
+    out as a whole; None: folds are drawn."""
     inner_share: float = Field(default=0.15, gt=0, lt=0.5)
     """Share of a fold's learning cases, by patient, that validates instead."""
 
@@ -166,6 +169,8 @@ class ValidationPlan(Section):
     def _folds_fit(self) -> ValidationPlan:
         if self.scheme == "folds" and self.folds < 2:
             raise ValueError("folds must be 2 or more when scheme is 'folds'")
+        if self.scheme == "given" and self.by is not None:
+            raise ValueError("'by' names what the folds are, and the given split has none")
         return self
 
 
@@ -189,6 +194,25 @@ class MemberPlan(BaseModel):
     seed: int = Field(ge=0, lt=2**31)
     steps: int = Field(ge=1)
     shortened: list[Shortened] = Field(default_factory=list)
+
+
+class SetsPlan(Section):
+    """Sets of classes that hold the truth with a stated coverage, and who calibrates them.
+
+    Out-of-fold predictions do where there are folds. Of a given split a share of the val patients is set aside for
+    nothing else: the others choose.
+    """
+
+    coverage: float | None = Field(default=0.9, gt=0, lt=1)
+    """Of the patients, the share whose sets are to hold the truth; null makes no sets."""
+    share: float = Field(default=0.0, ge=0, le=0.5)
+    """Share of the val cases of a given split, by patient, that calibrates the sets alone; 0 sets none aside."""
+
+    @model_validator(mode="after")
+    def _of_use(self) -> SetsPlan:
+        if self.coverage is None and self.share:
+            raise ValueError("share sets cases aside for sets, and without a coverage none are made")
+        return self
 
 
 class OperatingPointPlan(Section):
@@ -227,6 +251,7 @@ class Plan(BaseModel):
     validation: ValidationPlan
     members: list[MemberPlan] = Field(min_length=1, max_length=64)
     operating_point: OperatingPointPlan = Field(default_factory=OperatingPointPlan)
+    sets: SetsPlan = Field(default_factory=SetsPlan)
     budget: BudgetPlan = Field(default_factory=BudgetPlan)
 
     @property
@@ -250,6 +275,8 @@ class Plan(BaseModel):
             raise ValueError("two members have the same name")
         if self.validation.scheme == "folds" and {m.fold for m in self.members} - set(range(self.validation.folds)):
             raise ValueError(f"a member's fold is not among 0 to {self.validation.folds - 1}")
+        if self.validation.scheme == "folds" and self.sets.share:
+            raise ValueError("sets.share sets val cases of a given split aside, and with folds there are none")
         if self.validation.scheme == "given" and any(member.fold != -1 for member in self.members):
             raise ValueError("with the given split a member's fold is -1")
         weights, classes = self.training.class_weights, self.target.classes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -19,12 +19,15 @@ FEWEST = 3
 
 @dataclass(frozen=True)
 class Sides:
-    """Row numbers of one fold (or of the given split): learned from, validated on, and held out."""
+    """Row numbers of one fold (or of the given split): learned from, validated on, held out, and set aside to calibrate
+    sets of classes alone.
+    """
 
     fold: int
     learn: Index
     validate: Index
     held_out: Index
+    calibrate: Index = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
 
 def strata(y: npt.NDArray[np.float64], task: str) -> Index:
@@ -101,6 +104,8 @@ def sides(
     inner_share: float,
     seed: int,
     classes: Sequence[str] = (),
+    fold: Index | None = None,
+    aside: float = 0.0,
 ) -> list[Sides]:
     """Return one :class:`Sides` a fold, or a single one for the given split.
 
@@ -119,6 +124,10 @@ def sides(
         From the plan.
     classes
         Names for messages.
+    fold
+        The fold of every row where folds are not drawn but given, as :func:`semeion.plan.sites.site_folds` finds them.
+    aside
+        Of a given split: share of the val groups that calibrates sets of classes and does not validate.
 
     Raises
     ------
@@ -130,18 +139,30 @@ def sides(
         if split is None or not (split == "val").any():
             raise InputError("the plan uses a given split, but the table has no val cases", fix="plan again")
         none = np.empty(0, dtype=np.int64)
-        return [Sides(-1, everyone[split == "train"], everyone[split == "val"], none)]
+        validate, calibrate = everyone[split == "val"], none
+        # Groups that were learned from, where such a split was accepted, could not calibrate: they go on choosing.
+        known = np.isin(groups[validate], groups[split == "train"])
+        free = validate[~known]
+        if aside and len(np.unique(groups[free])) > 1:
+            stratum = np.zeros(len(groups), dtype=np.int64)
+            stratum[free] = strata(y[free], task)
+            choose, calibrate = inner_split(free, stratum, groups, aside, seed)
+            validate = np.sort(np.concatenate([choose, validate[known]]))
+        return [Sides(-1, everyone[split == "train"], validate, none, calibrate)]
     pool = everyone if split is None else everyone[split != "test"]
     # Ranks and rarities are those of the pool: test labels decide nothing, not even who is in which fold.
     stratum = np.zeros(len(groups), dtype=np.int64)
     stratum[pool] = strata(y[pool], task)
-    fold = grouped_folds(stratum[pool], groups[pool], folds, seed)
-    if task in ("binary", "multiclass", "ordinal"):
-        _refuse_few_patients(stratum[pool], groups[pool], classes)
+    if fold is None:
+        held = grouped_folds(stratum[pool], groups[pool], folds, seed)
+        if task in ("binary", "multiclass", "ordinal"):
+            _refuse_few_patients(stratum[pool], groups[pool], classes)
+    else:
+        held = fold[pool]
     result = []
     for number in range(folds):
-        learn, validate = inner_split(pool[fold != number], stratum, groups, inner_share, seed + 1 + number)
-        result.append(Sides(number, learn, validate, pool[fold == number]))
+        learn, validate = inner_split(pool[held != number], stratum, groups, inner_share, seed + 1 + number)
+        result.append(Sides(number, learn, validate, pool[held == number]))
     return result
 
 

@@ -25,13 +25,13 @@ from semeion.report.words import (
     significant,
 )
 
-_IN_UNITS = ("mae", "rmse")
+_IN_UNITS = ("mae", "rmse", "bias", "limit_low", "limit_high")
 _SHOWN: dict[str, tuple[str, ...]] = {
     "binary": ("auroc", "auprc", "accuracy", "recall", "specificity", "precision", "f1", "brier"),
-    "multiclass": ("auroc", "accuracy", "balanced_accuracy", "f1_macro", "brier"),
-    "ordinal": ("kappa_quadratic", "accuracy", "balanced_accuracy", "auroc", "brier"),
+    "multiclass": ("auroc", "balanced_accuracy", "accuracy", "f1_macro", "brier"),
+    "ordinal": ("kappa_quadratic", "balanced_accuracy", "accuracy", "auroc", "brier"),
     "multilabel": ("auroc", "auprc", "recall", "specificity", "precision", "brier"),
-    "regression": ("mae", "rmse"),
+    "regression": ("mae", "rmse", "bias"),
 }
 """Figures in the picture of differences: of one unit each."""
 _MOST_CURVES = 6

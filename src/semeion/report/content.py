@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from semeion.report.balance import balance_words
+from semeion.report.calibrated import calibrated
+from semeion.report.elsewhere import elsewhere
 from semeion.report.measured import measured_content
+from semeion.report.outside import CASES as OUTSIDE_CASES
+from semeion.report.outside import HEADS as OUTSIDE_HEADS
+from semeion.report.outside import ROLES as OUTSIDE_ROLES
+from semeion.report.outside import outside
 from semeion.report.performance import performance
 from semeion.report.planned import facts_of, plan_sections
 from semeion.report.practice import practice
 from semeion.report.reading import Artefacts, Evidence, Metric, Metrics
+from semeion.report.robustness import robustness_content
 from semeion.report.words import (
     HEADLINE,
     NAMES,
@@ -27,7 +35,7 @@ from semeion.report.words import (
 )
 
 CONTENT_SCHEMA = 1
-_SPLIT_ORDER = ("train", "val", "test", "external", "oof")
+_SPLIT_ORDER = ("train", "val", "calibration", "test", "external", "oof")
 _MOST_NAMED = 6
 """Classes that still fit in a title."""
 _MOST_CASES = 60
@@ -52,6 +60,9 @@ def report_content(found: Artefacts) -> dict[str, Any]:
         "patients": patients(found),
         "performance": performance(evidence, split),
         "practice": practice(evidence, split),
+        "calibrated": calibrated(evidence),
+        "robustness": robustness_content(found),
+        "elsewhere": elsewhere(evidence),
         "adjusted": adjusted(evidence),
         "measured": measured_content(evidence.measured, list(found.drivers)),
         "registration": [row.model_dump() for row in evidence.registration],
@@ -88,13 +99,14 @@ def figure_rows(metrics: Metrics, split: str | None) -> list[dict[str, Any]]:
 def adjusted(evidence: Evidence) -> dict[str, Any] | None:
     """Return the headline figures with probabilities corrected for the class balance at use, None where none are."""
     found = evidence.adjusted
-    if not found:
+    if not found or evidence.external is not None:  # an evaluation tells of it among the other things lost elsewhere
         return None
     metrics = {"test": {key: Metric.model_validate(figure) for key, figure in (found.get("test") or {}).items()}}
     keys = (*HEADLINE[evidence.task], "brier")
     return {
         "rows": [row for row in figure_rows(metrics, "test") if row["key"] in keys],
         "reason": found.get("reason", ""),
+        "labels": list(found.get("targets") or {}),
     }
 
 
@@ -124,7 +136,8 @@ def question(found: Artefacts, split: str | None) -> dict[str, Any]:
         "title": title,
         "why": evidence.why or why or (found.check or {}).get("why", ""),
         "source": evidence.source,
-        "external": split == "external" and evidence.weighed is None,
+        "external": outside(evidence) if split == "external" else None,
+        "external_head": OUTSIDE_HEADS.get(outside(evidence) or "") if split == "external" else None,
         "weighed": None if evidence.weighed is None else evidence.weighed.model_dump(),
     }
 
@@ -153,12 +166,15 @@ def headline(evidence: Evidence, split: str | None) -> dict[str, Any]:
             (row["method"].split("; ")[0] for row in chosen if row["method"] and row["low"] is not None), ""
         ),
         "sentences": in_cases(evidence, split),
+        "balance": balance_words(evidence, split),
     }
 
 
 def split_words(evidence: Evidence, split: str) -> str:
     """Return what the cases of a split are called; a table of predictions has its own words for it."""
     own = evidence.weighed.split_words if evidence.weighed else {}
+    if split == "external" and (status := outside(evidence)):
+        return OUTSIDE_CASES[status]
     return own.get(split) or SPLITS.get(split, split)
 
 
@@ -166,6 +182,8 @@ def split_role(evidence: Evidence, split: str) -> str:
     """Return what a split is for. Of predictions without their run, only what their table says of it is known."""
     if evidence.weighed is not None:
         return evidence.weighed.roles.get(split, "")
+    if split == "external" and (status := outside(evidence)):
+        return OUTSIDE_ROLES[status]
     return SPLIT_ROLE.get(split, "")
 
 

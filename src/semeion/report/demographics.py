@@ -22,7 +22,7 @@ _TITLES = {"age": "Age", "sex": "Sex", "ethnicity": "Ethnicity", "site": "Site"}
 _MOST_LEVELS = 12
 _DICOM_AGE = re.compile(r"^(\d{3})([DWMY])$")
 _YEARS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
-_ORDER = ("train", "val", "test", "oof", "external")
+_ORDER = ("train", "val", "calibration", "test", "oof", "external")
 
 
 def demographics(people: People, target: str) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def demographics(people: People, target: str) -> dict[str, Any]:
     for key, column in names.items():
         if not any(group[column].notna().any() for group in groups.values()):
             continue
-        years, unread = _years(table[column]) if key == "age" else (None, 0)
+        years, unread = years_of(table[column]) if key == "age" else (None, 0)
         if years is not None:
             cells = [_spread(years.loc[group.index]) for group in groups.values()]
             rows.append({"key": key, "column": column, "level": None, "cells": cells})
@@ -95,7 +95,7 @@ def _one_each(people: People, table: pd.DataFrame) -> pd.DataFrame:
     return table.drop_duplicates("patient_id") if people.named and "patient_id" in table else table
 
 
-def _years(values: pd.Series[Any]) -> tuple[pd.Series[Any] | None, int]:
+def years_of(values: pd.Series[Any]) -> tuple[pd.Series[Any] | None, int]:
     """Return ages in years and how many values are none, or None where the column holds groups such as ``40-49``."""
     given = int(values.notna().sum())
     parsed = values.map(_age).astype("float64")

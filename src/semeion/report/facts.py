@@ -8,6 +8,8 @@ from semeion.report.account import Account
 from semeion.report.content import question, software
 from semeion.report.fact import Fact, Tell, audit, cut, said
 from semeion.report.facts_results import RESULTS
+from semeion.report.outside import HEADS as OUTSIDE_HEADS
+from semeion.report.outside import outside
 from semeion.report.planned import facts_of, plan_sections
 from semeion.report.words import number, plural
 
@@ -76,6 +78,8 @@ def _partitions(account: Account) -> Fact | None:
     told = "; ".join(f"{name} {facts.n}" for name, facts in splits.items())
     scheme = ((account.found.plan or {}).get("validation") or {}).get("scheme")
     made = f" ({'the split was given' if scheme == 'given' else f'scheme: {scheme}'})" if scheme else ""
+    if held := account.found.evidence.validation:
+        made = f" ({held.get('scheme', 'by site')}, {held.get('n')} sites or groups: internal-external validation)"
     return Fact(f"{told}{made}", "evidence.json: splits") if told else None
 
 
@@ -178,14 +182,16 @@ def _title(account: Account) -> Fact | None:
     if account.found.evidence.weighed is not None:
         return None
     asked = question(account.found, account.split)
-    what = "External validation" if account.first["external"]["value"] else "Development and internal validation"
+    status = outside(account.found.evidence)
+    what = "Development and internal validation" if status is None else OUTSIDE_HEADS[status].capitalize()
     return Fact(f"{what} of a model: {asked['title'][0].lower()}{asked['title'][1:]}", "evidence.json: target", False)
 
 
 def _kind(account: Account) -> Fact | None:
     if account.found.evidence.weighed is not None:
         return Fact("Evaluation of predictions", "evidence.json: weighed", False)
-    told = "Evaluation of a finished model" if account.first["external"]["value"] else "Development, with evaluation"
+    apart = outside(account.found.evidence) is not None
+    told = "Evaluation of a finished model" if apart else "Development, with evaluation"
     return Fact(told, "evidence.json: metrics", False)
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from semeion.report.account import Account
+from semeion.report.calibrated import MAPS
 from semeion.report.content import split_words
 from semeion.report.fact import Fact, Tell, audit, cut
 from semeion.report.practice import useful_words
+from semeion.report.robustness import summary_words
 from semeion.report.words import HEADLINE, SHORT, figure_text, metric_name, number, plural, significant
 
 
@@ -40,7 +42,8 @@ def _calibration_method(account: Account) -> Fact | None:
         return None
     value = f" {significant(made['value'])}" if isinstance(made.get("value"), (int, float)) else ""
     fitted = f", fitted on {made['fitted_on']} cases" if made.get("fitted_on") else ""
-    return Fact(f"{made['method']}{value}{fitted}", "evidence.json: calibration")
+    how = MAPS.get(made["method"], str(made["method"]))
+    return Fact(f"{how}{value}{fitted}", "evidence.json: calibration; the section on calibration")
 
 
 def _uncertainty(account: Account) -> Fact | None:
@@ -124,6 +127,11 @@ def _external(account: Account) -> Fact | None:
     return None if told["value"] is None else Fact(told["sentence"], "first page", bool(told["value"]))
 
 
+def _robustness(account: Account) -> Fact | None:
+    told = summary_words(account.found.evidence)
+    return Fact(cut(told), "evidence.json: robustness; report, If images were worse") if told else None
+
+
 def _utility(account: Account) -> Fact | None:
     utility = account.found.evidence.utility.get(account.split or "", {})
     told = useful_words(utility.get("useful", [])) if utility else ""
@@ -178,6 +186,7 @@ RESULTS: dict[str, Tell] = {
     "operating_point": _operating_point,
     "output": _output,
     "performance": _performance,
+    "robustness": _robustness,
     "subgroups": _subgroups,
     "uncertainty": _uncertainty,
     "utility": _utility,

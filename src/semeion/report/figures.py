@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from semeion.report.svg import COLOURS, HAIR, INK, MUTED, STYLES, canvas, label, to_svg
-from semeion.report.words import number
+from semeion.report.words import figure_text, metric_name, number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -177,19 +177,41 @@ def scatter(name: str, truth: Sequence[float], predicted: Sequence[float], targe
         return to_svg(figure, name, "Predicted against measured", words)
 
 
-def residuals(name: str, truth: Sequence[float], predicted: Sequence[float], target: str) -> str:
-    """Return the difference, predicted less measured, against the measured value."""
+def residuals(
+    name: str,
+    truth: Sequence[float],
+    predicted: Sequence[float],
+    target: str,
+    agreement: Mapping[str, Mapping[str, Any]] | None = None,
+) -> str:
+    """Return the difference, predicted less measured, against the measured value, with bias and limits of agreement.
+
+    Bland and Altman, Lancet 327:307 (1986). Against the measured value and not the mean of both, as one of them is the
+    reference (Krouwer, Stat Med 27:778, 2008). `agreement` holds the figures ``bias limit_low limit_high``.
+    """
+    lines = {key: entry for key, entry in (agreement or {}).items() if entry.get("value") is not None}
     with canvas(fitted=True) as (figure, axes):
         low, high = _range(truth)
         differences = [b - a for a, b in zip(truth, predicted, strict=True)]
-        widest = max((abs(value) for value in differences), default=1.0) * 1.1 or 1.0
+        ends = [entry[end] for entry in lines.values() for end in ("low", "value", "high") if entry[end] is not None]
+        widest = max((abs(value) for value in [*differences, *ends]), default=1.0) * 1.1 or 1.0
         axes.axhline(0, color=MUTED, linewidth=0.9, linestyle=(0, (3, 3)))
+        for key, entry in lines.items():
+            if entry["low"] is not None and entry["high"] is not None:
+                axes.axhspan(entry["low"], entry["high"], color=COLOURS[1], alpha=0.15, linewidth=0)
+            style = "-" if key == "bias" else (0, (6, 3))
+            axes.axhline(entry["value"], color=COLOURS[1], linewidth=1.6, linestyle=style)
+            said = {"bias": "bias", "limit_low": "lower limit", "limit_high": "upper limit"}[key]
+            axes.text(1.01, entry["value"], said, transform=axes.get_yaxis_transform(), va="center", fontsize=9)
         axes.plot(truth, differences, "o", ms=4.5, color=COLOURS[0], alpha=0.45, mew=0)
         axes.set(xlim=(low, high), ylim=(-widest, widest))
         axes.set(xlabel=f"Measured {label(target, 20)}", ylabel="Predicted − measured")
         axes.grid(color=HAIR, linewidth=0.6)
         axes.set_axisbelow(True)
         words = "Difference of prediction and measurement against the measured value; above zero is too high."
+        if lines:
+            told = [f"{metric_name(key)} {figure_text(key, dict(entry))}" for key, entry in lines.items()]
+            words += f" {'; '.join(told)}."
         return to_svg(figure, name, "Where the prediction is too high or too low", words)
 
 

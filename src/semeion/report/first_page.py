@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 from semeion.artefacts import machine_errors
 from semeion.report.flow import events_of, parts_of
+from semeion.report.outside import outside, outside_words
 from semeion.report.people import People
 from semeion.report.performance import rule_words
 from semeion.report.reading import Artefacts, Evidence, Metric
+from semeion.report.robustness import failure_row
 from semeion.report.stated import FILE, FIRST
 from semeion.report.words import HEADLINE, SHORT, figure_text, metric_name, plural
 
@@ -101,7 +104,14 @@ def disjoint(evidence: Evidence, people: People) -> dict[str, Any]:
     across = len(people.across()) if people.named else None
     copies = evidence.audits.get("near-duplicates", {})
     told = (copies.get("figures") or {}).get("test_cases_with_a_copy_elsewhere")
-    if not people.named:
+    apart = ((evidence.external or {}).get("checked") or {}).get("patients")
+    if apart is not None:
+        # An evaluation: the other side is the run that made the model, which the command was given to look at.
+        verdict = "not_run" if apart else "clear"
+        sentence = "No patient id of these cases is in the run that made the model."
+        if apart:
+            sentence = f"{plural(apart, 'patient id')} of these cases may be in the run that made the model: same ids."
+    elif not people.named:
         sentence = "Cannot be shown: patients were not named, so one with several images may be on both sides."
     elif len(sides) < 2 and verdict in ("clear", "note"):
         sentence = "The audit found none. This cannot be counted anew: the cases learned from are not in these files."
@@ -112,7 +122,7 @@ def disjoint(evidence: Evidence, people: People) -> dict[str, Any]:
     else:
         sentence = f"No patient is on more than one of {len(sides)} sides ({', '.join(_short(sides))})."
     return {
-        "shown": people.named and verdict in ("clear", "note") and len(sides) > 1 and across == 0,
+        "shown": apart == 0 or (people.named and verdict in ("clear", "note") and len(sides) > 1 and across == 0),
         "verdict": verdict,
         "advice": str(audit.get("advice", "")),
         "sides": sides,
@@ -125,7 +135,7 @@ def disjoint(evidence: Evidence, people: People) -> dict[str, Any]:
 
 def _short(sides: list[str]) -> list[str]:
     folds = [side for side in sides if side.startswith("fold ")]
-    rest: list[str] = [side for side in ("train", "val", "test") if side in sides]
+    rest: list[str] = [side for side in ("train", "val", "calibration", "test") if side in sides]
     rest += [side for side in sides if side not in (*rest, *folds)]
     return [*rest, *([plural(len(folds), "fold")] if folds else [])]
 
@@ -177,21 +187,27 @@ def external(evidence: Evidence, split: str | None) -> dict[str, Any]:
             "the table calls them."
         )
         return {"value": None, "sentence": sentence}
-    facts = evidence.splits.get("external")
-    if facts is not None or evidence.metrics.get("external"):
-        count = plural(facts.n, "case") if facts else "cases"
-        looked = evidence.audits.get("patient-overlap", {}).get("verdict", "not_run") != "not_run"
-        doubt = "" if looked else " Whether patients of the training cases are among them was not looked for."
-        known = f"the shipped model read {count} of {source}, given as another cohort than its own"
-        sentence = f"External validation: {known}.{doubt}"
-        return {"value": True, "sentence": sentence}
+    if outside(evidence) is not None:
+        return outside_words(evidence, source)
     inside = {
         "test": "held-out test cases",
         "oof": "out-of-fold cases",
         "val": "validation cases, which also chose",
     }.get(split or "", "no cases")
     sentence = f"No external validation: the figures are of {inside} of the model's own cohort, {source}."
+    if evidence.validation and split == "oof":
+        sentence += f" {left_out_words(evidence.validation)}"
     return {"value": False, "sentence": sentence}
+
+
+def left_out_words(validation: Mapping[str, Any]) -> str:
+    """Return in a sentence that each site was held out of training once, and what that is called."""
+    by, n = validation.get("by", "site"), int(validation.get("n", 0))
+    things = plural(n, "site") if by == "site" else f"{n} values of {by}"
+    return (
+        f"They come from leave-one-{by}-out ({things}), internal-external validation: each was read by networks that "
+        "learned at the others. The shipped model averages all of them, and has seen every one."
+    )
 
 
 def failures(evidence: Evidence, run: Path, split: str | None) -> list[dict[str, str]]:
@@ -209,6 +225,7 @@ def failures(evidence: Evidence, run: Path, split: str | None) -> list[dict[str,
                 rows.append({"kind": verdict, "name": name, "text": text})
     rows += worst_subgroups(evidence, split)
     rows += _worst_class(evidence, split)
+    rows += failure_row(evidence)
     for key in (*HEADLINE[evidence.task], *CALIBRATION):
         figure = evidence.metrics.get(split or "", {}).get(key)
         if figure is not None and figure.reason:

@@ -9,7 +9,7 @@ from semeion.report.people import COHORT, People
 from semeion.report.reading import Artefacts, SplitFacts
 from semeion.report.words import plural
 
-_PARTS = ("train", "val", "test")
+_PARTS = ("train", "val", "calibration", "test")
 
 
 def parts_of(splits: dict[str, SplitFacts]) -> list[str]:

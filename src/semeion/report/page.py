@@ -18,10 +18,13 @@ from semeion.report.pictures import draw
 from semeion.report.practice import practice_pictures
 from semeion.report.reading import Artefacts, read_artefacts
 from semeion.report.render import LARGEST_PAGE, is_small, render, spend
+from semeion.report.robustness import robustness_pictures
 from semeion.report.segmentation import segmentation_report
 
 _FOR_GALLERY = (3_000_000, 1_000_000, 0)
 """Bytes of base64 for gallery pictures, tried in turn until the page is below its limit."""
+_FOR_STRIPS = 600_000
+"""Bytes of base64 for one case made worse."""
 _PER_KIND = 24
 """Pictures of each kind on the page."""
 
@@ -74,17 +77,19 @@ def write_report(run: Path, *, pictures: bool = True, name: str = "report") -> P
 
 def _page(found: Artefacts, content: dict[str, Any]) -> bytes:
     drawn = {"flow": flow_picture(content["flow_diagram"])} | draw(content) | practice_pictures(content)
-    drawn |= measured_pictures(content["measured"])
+    drawn |= measured_pictures(content["measured"]) | robustness_pictures(content["robustness"])
     shown = {str(case["file"]) for part in content["gallery"] for case in part["cases"][:_PER_KIND]}
     chosen = {name: data for name, data in found.pictures.items() if name in shown}
     small = {name for name, data in chosen.items() if is_small(data)}
     for most in _FOR_GALLERY:
         images, left_out = spend(chosen, most)
+        strips, _ = spend(found.strip_pictures, _FOR_STRIPS if most else 0)
         page = render(
             "report.html.j2",
             script="slider.js",
             pictures=drawn,
             images=images,
+            strips=strips,
             small=small,
             left_out=left_out + len(found.pictures) - len(chosen),
             budget_sentence=budget_sentence(content["budget"]),

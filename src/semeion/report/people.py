@@ -25,8 +25,8 @@ class People:
     ----------
     table
         A row a case, with ``case_id patient_id site split`` as far as there are, and all other columns of the cohort.
-        Empty when neither table is there. ``split`` is train, val or test of a given split, else what the predictions
-        say (``oof``, ``external``).
+        Empty when neither table is there. ``split`` is train, val, calibration or test of a given split, else what the
+        predictions say (``oof``, ``external``).
     source
         The file that `table` was read from, or an empty string.
     named
@@ -116,9 +116,10 @@ def _cases(told: pd.DataFrame | None) -> pd.DataFrame:
 
 
 def _placed(cohort: pd.DataFrame, cases: pd.DataFrame) -> pd.DataFrame:
-    """Return the cohort, its splits from the predictions where the user gave none."""
+    """Return the cohort, its splits from the predictions where the user gave none, or val cases were set aside."""
     if "split" in cohort and cohort["split"].notna().any():
-        return cohort
+        aside = cases.loc[cases["split"] == "calibration", "case_id"].astype(str)
+        return cohort.assign(split=cohort["split"].mask(cohort["case_id"].astype(str).isin(aside), "calibration"))
     placed = cases.drop_duplicates("case_id").set_index(cases.drop_duplicates("case_id")["case_id"].astype(str))
     return cohort.assign(split=cohort["case_id"].astype(str).map(placed["split"]) if len(placed) else None)
 

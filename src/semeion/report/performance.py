@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from semeion.naming import encode_class
@@ -10,6 +10,7 @@ from semeion.report.reading import Evidence, Metric, Part
 from semeion.report.words import SHORT
 
 _CURVES = ("roc", "pr", "calibration")
+AGREEMENT = ("bias", "limit_low", "limit_high")
 _RULES = {
     "youden": "the largest sum of sensitivity and specificity (Youden)",
     "accuracy": "the largest accuracy",
@@ -42,7 +43,9 @@ def performance(evidence: Evidence, split: str | None) -> dict[str, Any]:
         "per_class": per_class(evidence, split),
         "per_target": per_target(evidence, split),
         "scatter": curves.get("scatter") if evidence.task == "regression" else None,
-        "calibration": evidence.calibration or {},
+        "agreement": _named(evidence, split, AGREEMENT) if evidence.task == "regression" else {},
+        "distances": distances(evidence, split),
+        "calibration": {key: (evidence.calibration or {}).get(key) for key in ("method", "value", "fitted_on")},
     }
 
 
@@ -131,6 +134,22 @@ def per_target(evidence: Evidence, split: str) -> dict[str, Any]:
         rows.append({"target": target, "n_positive": counts["tp"] + counts["fn"] if counts else None, "figures": shown})
     used = [key for key in keys if any(key in row["figures"] for row in rows)]
     return {"keys": used, "names": [SHORT[key] for key in used], "rows": rows}
+
+
+def distances(evidence: Evidence, split: str) -> list[dict[str, Any]]:
+    """Return, of an ordinal grade, the share of calls that are 0, 1, 2 and more grades from the truth."""
+    if evidence.task != "ordinal":
+        return []
+    keys = ["accuracy", *(f"off_by_{k}" for k in range(1, len(evidence.classes)))]
+    found = _named(evidence, split, keys)
+    if len(found) < 2:
+        return []
+    return [{"grades": k, "key": key, "figure": found[key]} for k, key in enumerate(keys) if key in found]
+
+
+def _named(evidence: Evidence, split: str, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
+    metrics = evidence.metrics.get(split, {})
+    return {key: metrics[key].model_dump() for key in keys if key in metrics}
 
 
 def rule_words(point: Mapping[str, Any]) -> str:

@@ -6,13 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from semeion.report import figures
-from semeion.report.words import HEADLINE, SHORT
+from semeion.report.words import SHORT
 
 _MOST_PARTS = 12
 """Labels of a multi-label target that get pictures of their own; the table has all."""
 _MOST_CLASSES = 30
 """Classes of a confusion matrix that can still be read in a picture."""
 _MOST_LEVELS = 30
+_UNBOUNDED = ("mae", "rmse", "bias", "r2", "grade_distance")
+"""Figures that do not lie between 0 and 1."""
 
 
 def draw(content: Mapping[str, Any]) -> dict[str, str]:
@@ -35,7 +37,7 @@ def draw(content: Mapping[str, Any]) -> dict[str, str]:
     if matrix and len(matrix["classes"]) <= _MOST_CLASSES:
         pictures["confusion"] = figures.confusion("confusion", matrix["classes"], matrix["counts"])
     if shown["scatter"]:
-        pictures |= _values(shown["scatter"], content["question"]["target"])
+        pictures |= _values(shown["scatter"], content["question"]["target"], shown["agreement"])
     for index, section in enumerate(content["strata"]):
         for place, key in enumerate(section["keys"][:2]):
             pictures |= _stratum(section, key, f"strata-{index}-{place}")
@@ -109,14 +111,16 @@ def _hardest(
     return {name: curve for name, curve in curves.items() if name in kept}
 
 
-def _values(points: Mapping[str, Sequence[float | None]], target: str) -> dict[str, str]:
+def _values(
+    points: Mapping[str, Sequence[float | None]], target: str, agreement: Mapping[str, Mapping[str, Any]]
+) -> dict[str, str]:
     pairs = [(a, b) for a, b in zip(points["truth"], points["pred"], strict=False) if a is not None and b is not None]
     if not pairs:
         return {}
     truth, predicted = [a for a, _ in pairs], [b for _, b in pairs]
     return {
         "scatter": figures.scatter("scatter", truth, predicted, target),
-        "residuals": figures.residuals("residuals", truth, predicted, target),
+        "residuals": figures.residuals("residuals", truth, predicted, target, agreement),
     }
 
 
@@ -124,5 +128,5 @@ def _stratum(section: Mapping[str, Any], key: str, name: str) -> dict[str, str]:
     rows = [(row["level"], row["figures"][key]) for row in section["rows"] if key in row["figures"]][:_MOST_LEVELS]
     if len(rows) < 2:
         return {}
-    bounded = key not in HEADLINE["regression"]
+    bounded = key not in _UNBOUNDED
     return {name: figures.forest(name, rows, SHORT.get(key, key), unit=bounded)}

@@ -17,6 +17,7 @@ _TITLES = {
     "training": "Training",
     "validation": "Validation",
     "operating_point": "Operating point",
+    "sets": "Sets of classes",
     "budget": "Budget",
     "members": "Members",
     "calibration": "Calibration",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from semeion.report import practice_figures
+from semeion.report.class_sets import class_sets
 from semeion.report.reading import Evidence, Part
 
 MOST_PARTS = 12
@@ -25,16 +26,16 @@ def practice(evidence: Evidence, split: str | None) -> list[dict[str, Any]]:
     """Return what each question's figures mean in use, empty where the evidence has nothing."""
     split = split or ""
     if evidence.task in ("binary", "multiclass", "ordinal"):
-        found = _part(evidence, split, None, evidence.positive)
+        found = _part(evidence, split, None, evidence.positive, evidence.classes)
         return [found] if found else []
-    parts = [_part(part, split, target, target) for target, part in evidence.targets.items()]
+    parts = [_part(part, split, target, target, ("absent", "present")) for target, part in evidence.targets.items()]
     return [part for part in parts if part]
 
 
-def _part(part: Part, split: str, target: str | None, positive: str | None) -> dict[str, Any]:
+def _part(part: Part, split: str, target: str | None, positive: str | None, classes: Sequence[str]) -> dict[str, Any]:
     reliability, utility = part.reliability.get(split, {}), part.utility.get(split, {})
     abstaining = part.abstaining.get(split, {})
-    if not (reliability or utility or abstaining):
+    if not (reliability or utility or abstaining or part.sets.get(split)):
         return {}
     figures = reliability.get("figures", {})
     return {
@@ -43,7 +44,9 @@ def _part(part: Part, split: str, target: str | None, positive: str | None) -> d
         "calibration": reliability.get("curve"),
         "bins": reliability.get("bins"),
         "errors": [
-            {"name": name, "words": words, **figures[key]} for key, (name, words) in _ERRORS.items() if key in figures
+            {"key": key, "name": name, "words": words, **figures[key]}
+            for key, (name, words) in _ERRORS.items()
+            if key in figures
         ],
         "by_chance": reliability.get("ece_by_chance"),
         "decision": utility.get("curve"),
@@ -54,6 +57,7 @@ def _part(part: Part, split: str, target: str | None, positive: str | None) -> d
         "predictive_values": utility.get("predictive_values", []),
         "abstaining": abstaining.get("curve"),
         "at_coverage": abstaining.get("at", []),
+        "sets": class_sets(part.sets.get(split, {}), classes),
     }
 
 
@@ -73,7 +77,7 @@ def useful_words(runs: list[list[float]]) -> str:
 
 
 def practice_pictures(content: Mapping[str, Any]) -> dict[str, str]:
-    """Return the pictures of the section by name: ``smooth-0``, ``decision-0``, ``abstain-0`` and on."""
+    """Return the pictures of the section by name: ``smooth-0``, ``decision-0``, ``abstain-0``, ``sets-0`` and on."""
     pictures: dict[str, str] = {}
     for index, part in enumerate(content["practice"][:MOST_PARTS]):
         if part["calibration"]:
@@ -85,4 +89,7 @@ def practice_pictures(content: Mapping[str, Any]) -> dict[str, str]:
         if part["abstaining"]:
             name = f"abstain-{index}"
             pictures[name] = practice_figures.risk_coverage(name, part["abstaining"])
+        if part["sets"] and part["sets"]["columns"]:
+            name = f"sets-{index}"
+            pictures[name] = practice_figures.coverage_of_sets(name, part["sets"]["picture"], part["sets"]["stated"])
     return pictures

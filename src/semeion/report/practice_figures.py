@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from semeion.report.figures import unit_square
-from semeion.report.svg import COLOURS, HAIR, MUTED, canvas, to_svg
+from semeion.report.svg import COLOURS, HAIR, MUTED, canvas, label, to_svg
+from semeion.report.words import number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,6 +69,32 @@ def risk_coverage(name: str, curve: Mapping[str, Any]) -> str:
         axes.set_axisbelow(True)
         words = "Share of wrong calls among the cases that are answered, against how many are answered."
         return to_svg(figure, name, "What abstaining would bring", words)
+
+
+def coverage_of_sets(name: str, rows: Sequence[tuple[str, Mapping[str, Any]]], stated: float) -> str:
+    """Return how often the truth was in the set, a dot with its interval per row, beside the stated share."""
+    kept = [(title, row) for title, row in rows if row is not None and row.get("value") is not None]
+    with canvas(4.6, 1.0 + 0.34 * max(len(kept), 1), fitted=True) as (figure, axes):
+        axes.axvline(stated, color=MUTED, linewidth=1.2, linestyle=(0, (3, 3)))
+        ends = [stated]
+        for index, (_, row) in enumerate(kept):
+            low, high = row.get("low"), row.get("high")
+            if low is not None and high is not None:
+                axes.plot([low, high], [index, index], color=COLOURS[0], linewidth=1.6, clip_on=False)
+                ends.append(low)
+            axes.plot(row["value"], index, "o", ms=6, color=COLOURS[0], clip_on=False)
+            ends.append(row["value"])
+        axes.set_yticks(range(len(kept)), [label(title, 18) for title, _ in kept])
+        axes.set(ylim=(len(kept) - 0.4, -0.6), xlim=(max(0.0, min(0.8, min(ends) - 0.03)), 1.0))
+        axes.set_xlabel("Share of cases whose set holds the truth")
+        axes.locator_params(axis="x", nbins=5)
+        axes.grid(color=HAIR, linewidth=0.6, axis="x")
+        axes.set_axisbelow(True)
+        axes.tick_params(axis="y", length=0)
+        axes.spines["left"].set_visible(False)
+        told = "; ".join(f"{label(title)} {number(row['value'], 2)}" for title, row in kept)
+        words = f"Share of cases whose set of classes holds the truth, beside the stated {number(stated, 2)}: {told}."
+        return to_svg(figure, name, "Sets of classes", words)
 
 
 def _finite(x: Sequence[float | None], y: Sequence[float | None]) -> tuple[list[float], list[float]]:

@@ -56,6 +56,7 @@ class Part(BaseModel):
     reliability: dict[str, dict[str, Any]] = Field(default_factory=dict)
     utility: dict[str, dict[str, Any]] = Field(default_factory=dict)
     abstaining: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    sets: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
 class SplitFacts(BaseModel):
@@ -168,6 +169,8 @@ class Evidence(Part):
     model: str | None = None
     """The hash of the model that made the predictions."""
     calibration: dict[str, Any] | None = None
+    calibrated: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Figures before and after calibration, by split and target."""
     targets: dict[str, Part] = Field(default_factory=dict)
     strata: dict[str, dict[str, Part]] = Field(default_factory=dict)
     splits: dict[str, SplitFacts] = Field(default_factory=dict)
@@ -192,6 +195,15 @@ class Evidence(Part):
     """Of a diagnosis from measurements."""
     weighed: Weighed | None = None
     """Of predictions that were weighed without their run."""
+    robustness: dict[str, Any] | None = None
+    """Figures on test images made worse, or why there are none."""
+    validation: dict[str, Any] | None = None
+    """Where one site was held out after another: the column, and what each fold held out."""
+    external: dict[str, Any] | None = None
+    """Of an evaluation of a finished model: whether the cases are external, and what was looked at."""
+    case_mix: dict[str, Any] | None = None
+    drop: dict[str, Any] | None = None
+    recalibration: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -210,6 +222,9 @@ class Artefacts:
     """Of a diagnosis from measurements: cases with what drove them."""
     gallery: tuple[dict[str, Any], ...] = ()
     pictures: dict[str, bytes] = field(default_factory=dict)
+    strips: dict[str, Any] = field(default_factory=dict)
+    """One case at each strength of each degradation: ``case_id`` and ``strips``, a list of ``{degradation, file}``."""
+    strip_pictures: dict[str, bytes] = field(default_factory=dict)
 
 
 def read_artefacts(run: Path, *, pictures: bool = True) -> Artefacts:
@@ -230,6 +245,7 @@ def read_artefacts(run: Path, *, pictures: bool = True) -> Artefacts:
             "the run has no plan.yaml", where=str(run), fix="copy it back beside evidence.json, or train again"
         )
     cases, files = _gallery(run / "gallery") if pictures else ((), {})
+    strips, rows = _strips(run / "gallery") if pictures else ({}, {})
     return Artefacts(
         evidence=evidence,
         plan=executed or asked,
@@ -240,6 +256,8 @@ def read_artefacts(run: Path, *, pictures: bool = True) -> Artefacts:
         cohort=_cohort_facts(run / "cohort.parquet"),
         gallery=cases,
         pictures=files,
+        strips=strips,
+        strip_pictures=rows,
     )
 
 
@@ -328,10 +346,23 @@ def _cohort_facts(path: Path) -> dict[str, Any]:
 
 def _gallery(folder: Path) -> tuple[tuple[dict[str, Any], ...], dict[str, bytes]]:
     """Read the gallery's list and the pictures it names; a name that leaves the folder is refused."""
-    path = folder / "gallery.json"
+    cases, pictures = _listed(folder / "gallery.json", "cases")
+    return tuple(cases), pictures
+
+
+def _strips(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Read the strips of one case made worse, and their pictures."""
+    path = folder / "robustness.json"
+    rows, pictures = _listed(path, "strips")
+    return ({"case_id": str(_mapping(path).get("case_id", "")), "strips": rows} if rows else {}), pictures
+
+
+def _listed(path: Path, key: str) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
+    """Return what a list of pictures names under `key`, as far as it is there, and the pictures by name."""
+    folder = path.parent
     if not path.is_file():
-        return (), {}
-    listed = _mapping(path).get("cases", [])
+        return [], {}
+    listed = _mapping(path).get(key, [])
     cases: list[dict[str, Any]] = []
     pictures: dict[str, bytes] = {}
     for case in listed if isinstance(listed, list) else []:
@@ -348,4 +379,4 @@ def _gallery(folder: Path) -> tuple[tuple[dict[str, Any], ...], dict[str, bytes]
         if data.startswith((_PNG, _JPEG)):
             cases.append(case)
             pictures[name] = data
-    return tuple(cases), pictures
+    return cases, pictures

@@ -21,16 +21,19 @@ from semeion.report.content import (
     metric_tables,
     patients,
     software,
+    split_role,
+    split_words,
     strata,
 )
 from semeion.report.crosswalk import write_crosswalk
 from semeion.report.figures import forest
 from semeion.report.flow_picture import flow_picture
+from semeion.report.outside import HEADS, outside
 from semeion.report.planned import facts_of, plan_sections
 from semeion.report.reading import Artefacts
 from semeion.report.render import LARGEST_PAGE, render, spend
 from semeion.report.segmentation_figures import bland_altman, dice_spread
-from semeion.report.words import SPLIT_ROLE, SPLITS, TERMS, metric_meaning, metric_name
+from semeion.report.words import TERMS, metric_meaning, metric_name
 
 TABLE = "predictions.parquet"
 KINDS = ("dice", "hd95_mm", "assd_mm", "volume_error_ml")
@@ -110,13 +113,14 @@ def segmentation_content(found: Artefacts, cases: list[dict[str, Any]], split: s
             "title": f"Outlining {listed(evidence.classes)}",
             "why": evidence.why,
             "source": evidence.source,
-            "external": split == "external",
+            "external": outside(evidence) if split == "external" else None,
+            "external_head": HEADS.get(outside(evidence) or "") if split == "external" else None,
         },
         "headline": {
             "split": split,
-            "split_words": SPLITS.get(split or "", split or ""),
+            "split_words": split_words(evidence, split or ""),
             "optimistic": split == "val",
-            "role": SPLIT_ROLE.get(split or "", ""),
+            "role": split_role(evidence, split or ""),
             "n": facts.n if facts else None,
             "n_patients": facts.n_patients if facts else None,
             "figures": [
@@ -145,6 +149,7 @@ def segmentation_content(found: Artefacts, cases: list[dict[str, Any]], split: s
         "fingerprint": facts_of(found.fingerprint),
         "members": evidence.members,
         "performance": {"split": split, "calibration": {}},
+        "calibrated": None,
         "budget": evidence.budget or {},
         "cost": evidence.cost or {},
         "software": software(found),

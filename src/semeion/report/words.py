@@ -24,9 +24,13 @@ NAMES: dict[str, str] = {
     "calibration_slope": "Calibration slope",
     "calibration_intercept": "Calibration intercept",
     "kappa_quadratic": "Quadratic weighted kappa",
+    "grade_distance": "Mean distance of call and truth, in grades",
     "mae": "Mean absolute error",
     "rmse": "Root mean squared error",
     "r2": "R², share of variance explained",
+    "bias": "Bias, mean of predicted less measured",
+    "limit_low": "Lower limit of agreement",
+    "limit_high": "Upper limit of agreement",
     "dice": "Dice",
 }
 
@@ -45,9 +49,11 @@ SHORT: dict[str, str] = {
     "f1_macro": "F1 score",
     "brier": "Brier score",
     "kappa_quadratic": "Quadratic kappa",
+    "grade_distance": "Mean distance, grades",
     "mae": "Mean absolute error",
     "rmse": "Root mean squared error",
     "r2": "R²",
+    "bias": "Bias",
 }
 
 MEANING: dict[str, str] = {
@@ -69,8 +75,12 @@ MEANING: dict[str, str] = {
     "too low.",
     "kappa_quadratic": "Agreement of grades beyond chance, where a miss by two grades weighs four times a miss by "
     "one; 1 is perfect.",
+    "grade_distance": "How many grades the call lies from the true one on average, up or down; 0 is perfect.",
     "mae": "The mean distance between the predicted and the measured value, in the unit of the target.",
     "rmse": "As the mean absolute error, but large misses weigh more; in the unit of the target.",
+    "bias": "Above 0 the prediction is too high on average; in the unit of the target.",
+    "limit_low": "Of 100 predictions about 95 lie between both limits, as far from the measured value as these say.",
+    "limit_high": "Of 100 predictions about 95 lie between both limits, as far from the measured value as these say.",
     "r2": "The share of the differences between cases that the prediction explains; 0 is no better than the mean.",
     "dice": "Twice the voxels that both masks share over the voxels of both; 1 is perfect, 0 shares nothing.",
     "hd95_mm": "95 of 100 points of either border lie at most this far from the other border, in mm.",
@@ -115,12 +125,14 @@ SPLITS: dict[str, str] = {
     "external": "cases of the external validation",
     "oof": "out-of-fold cases",
     "val": "validation cases",
+    "calibration": "cases set aside for sets of classes",
     "train": "training cases",
 }
 
 SPLIT_ROLE: dict[str, str] = {
     "train": "The networks learned from these cases.",
     "val": "These cases chose when to stop, the calibration and the operating point. Figures on them are optimistic.",
+    "calibration": "These validation cases were set aside: they chose nothing and calibrate sets of classes alone.",
     "test": "These cases were put aside before training and read once; they chose nothing.",
     "oof": "Each of these cases was read by a model that was trained without it. Figures on them describe the "
     "procedure; the shipped operating point and calibration were refitted on all of them.",
@@ -148,10 +160,11 @@ VERDICT_ORDER = ("void", "warn", "note", "clear", "not_run")
 
 HEADLINE: dict[str, tuple[str, ...]] = {
     "binary": ("auroc", "recall", "specificity", "precision"),
-    "multiclass": ("auroc", "accuracy", "balanced_accuracy", "f1_macro"),
+    # Not accuracy: where classes are even, balanced accuracy is the same, and elsewhere the frequent class makes it up.
+    "multiclass": ("auroc", "balanced_accuracy", "f1_macro"),
     "multilabel": ("auroc", "auprc", "recall", "specificity"),
-    "ordinal": ("kappa_quadratic", "accuracy", "balanced_accuracy", "auroc"),
-    "regression": ("mae", "rmse", "r2"),
+    "ordinal": ("kappa_quadratic", "grade_distance", "balanced_accuracy", "auroc"),
+    "regression": ("mae", "bias", "rmse", "r2"),
     "segmentation": ("dice",),
 }
 
@@ -166,7 +179,17 @@ _OF_LABELS = {
     "lesion_f1": "F1 of lesions",
     "lesion_count_error": "Error of the number of lesions",
 }
-_IN_UNITS = ("mae", "rmse", "hd95_mm", "assd_mm", "volume_error_ml", "lesion_count_error")
+_IN_UNITS = (
+    "mae",
+    "rmse",
+    "bias",
+    "limit_low",
+    "limit_high",
+    "hd95_mm",
+    "assd_mm",
+    "volume_error_ml",
+    "lesion_count_error",
+)
 
 
 def metric_name(key: str) -> str:
@@ -178,12 +201,16 @@ def metric_name(key: str) -> str:
             return words
         if key.startswith(f"{kind}_"):
             return f"{words}: {unquote(key.removeprefix(f'{kind}_'))}"
+    if key.startswith("off_by_"):
+        return f"Calls {plural(int(key.removeprefix('off_by_')), 'grade')} off"
     head, _, tail = key.partition("_")
     return f"{_PER_CLASS[head]} of {unquote(tail)}" if tail and head in _PER_CLASS else unquote(key).replace("_", " ")
 
 
 def metric_meaning(key: str, task: str = "binary") -> str:
     """Return one plain sentence that explains a metric for a task, or an empty string for an unknown one."""
+    if key.startswith("off_by_"):
+        return "Of all cases, the share whose call is so many grades above or below the true one."
     base = key.removesuffix("_macro")
     if base in _OF_SEVERAL and task in ("multiclass", "ordinal", "multilabel"):
         return _OF_SEVERAL[base].format(these="labels" if task == "multilabel" else "classes")

@@ -23,6 +23,7 @@ from semeion.study.auditing import columns_of, looks_of, prediction_audits
 from semeion.study.folder import RunFolder, read_run_state
 from semeion.study.full_audits import NAMES as FULL
 from semeion.study.full_audits import run_full_audits
+from semeion.study.robustness import measure_robustness
 
 BUDGET = 600.0
 """Seconds for all trainings with permuted labels, unless others are asked for."""
@@ -64,6 +65,7 @@ def audit_run(
         evidence = read_json(run / "evidence.json")
         audits = {**evidence["audits"], **_again(run, evidence)}
         if full:
+            evidence["robustness"] = _curves(run, evidence, jobs, progress)
             found = run_full_audits(path, folder, BUDGET if seconds is None else seconds, progress, jobs)
         else:
             advice = "It trains again: run `semeion audit --full` on this run."
@@ -107,6 +109,23 @@ def _again(run: RunFolder, evidence: dict[str, Any]) -> dict[str, Any]:
         readings=int(read_json(readings)["test"]) if readings.exists() else None,
         seed=int(read_run_state(run.path)["options"]["seed"]),
     )
+
+
+def _curves(run: RunFolder, evidence: dict[str, Any], jobs: int | None, progress: Progress) -> dict[str, Any]:
+    """Return the robustness curves; those that the run has, where they cannot be measured now."""
+    found = measure_robustness(
+        run,
+        read_cohort(run / "cohort.parquet"),
+        pd.read_parquet(run / "scan.parquet"),
+        evidence,
+        points_of(evidence) if evidence["task"] != "segmentation" else None,
+        seed=int(read_run_state(run.path)["options"]["seed"]),
+        jobs=jobs,
+        progress=progress,
+    )
+    before: dict[str, Any] = evidence.get("robustness") or found
+    kept = not found["about"]["measured"] and before["about"].get("model") == evidence.get("model")
+    return before if kept else found
 
 
 def points_of(evidence: dict[str, Any]) -> OperatingPoints | None:

@@ -15,6 +15,7 @@ from semeion.evidence.question import Question
 from semeion.model.averaged import average
 from semeion.model.combine import calibrate
 from semeion.plan.measure_schema import MeasuredPlan
+from semeion.study.calibrating import decided_calibration
 from semeion.study.diagnosing import Diagnosed, Judged, called_at, called_by, drivers_of, frame_of, ids
 from semeion.study.measure_images import Seen
 from semeion.study.predicting import NO_POINT, Decision, Predicted, point_or_half
@@ -59,8 +60,8 @@ def averaged(plan: MeasuredPlan, cohort: Cohort, y: Floats, found: Diagnosed, se
         other = seen.decision(one.fold)
         raws = {"measurements": one.raw, "images": seen.raw[one.rows]}
         ps = {
-            "measurements": calibrate(one.raw, plan.target.task, one.decision.temperature),
-            "images": calibrate(seen.raw[one.rows], plan.target.task, other.temperature),
+            "measurements": calibrate(one.raw, plan.target.task, one.decision.maps),
+            "images": calibrate(seen.raw[one.rows], plan.target.task, other.maps),
         }
         raws["average"], ps["average"] = average(*raws.values()), average(*ps.values())
         calls = {
@@ -103,9 +104,7 @@ def _of_fold(plan: MeasuredPlan, y: Floats, one: Judged, seen: Seen) -> Decision
     chosen = rows[both]
     inner = one.inner[[place[int(row)] for row in chosen]]
     task = plan.target.task
-    p = average(
-        calibrate(inner, task, one.decision.temperature), calibrate(raw[both], task, seen.by_fold[one.fold].temperature)
-    )
+    p = average(calibrate(inner, task, one.decision.maps), calibrate(raw[both], task, seen.by_fold[one.fold].maps))
     return _decision(plan, y[chosen], p, one.decision, seen.by_fold[one.fold], "inner validation cases")
 
 
@@ -115,7 +114,7 @@ def _final(plan: MeasuredPlan, y: Floats, found: Diagnosed, seen: Seen) -> Decis
     rows = np.concatenate([one.rows for one in held])
     raw = np.concatenate([one.raw for one in held])
     task, own = plan.target.task, found.predicted.shipped
-    p = average(calibrate(raw, task, own.temperature), calibrate(seen.raw[rows], task, seen.shipped.temperature))
+    p = average(calibrate(raw, task, own.maps), calibrate(seen.raw[rows], task, seen.shipped.maps))
     return _decision(plan, y[rows], p, own, seen.shipped, "oof")
 
 
@@ -127,10 +126,10 @@ def _decision(
     parts = {"measurements": measured.remarks, "images": images.remarks}
     remarks = tuple(f"{name}: {text}" for name, said in parts.items() for text in said if not text.startswith(NO_POINT))
     if plan.target.task != "binary":
-        return Decision(measured.temperature, None, fitted_on, len(y), remarks)
+        return Decision(measured.maps, None, fitted_on, len(y), remarks, measured.choices)
     positive = plan.target.classes.index(str(plan.target.positive))
     point, more = point_or_half((y == positive).astype(np.float64), p[:, positive], plan.operating_point.rule)
-    return Decision(measured.temperature, point, fitted_on, len(y), (*remarks, *more))
+    return Decision(measured.maps, point, fitted_on, len(y), (*remarks, *more), measured.choices)
 
 
 def _weighed(
@@ -161,12 +160,7 @@ def _images_json(seen: Seen) -> dict[str, Any]:
     return {
         "networks": len(seen.trained.plan.members),
         "members": [member_json(facts) for facts in seen.trained.facts],
-        "calibration": {
-            "method": "temperature",
-            "value": seen.shipped.temperature,
-            "fitted_on": seen.shipped.fitted_on,
-            "by_fold": {str(fold): decision.temperature for fold, decision in seen.by_fold.items()},
-        },
+        "calibration": decided_calibration(seen.shipped, seen.by_fold),
         "weights": {"measurements": 0.5, "images": 0.5},
         "ended": seen.trained.ended,
     }

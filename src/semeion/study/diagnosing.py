@@ -131,12 +131,14 @@ def diagnose(
         )
         kinds.append(fitted.kind)
         member = TreeMember(Trees.model_validate(fitted.arrays))
-        decision = by_fold[fold] = decide(y[learn], fitted.inner, task, classes, rule, "inner cases")
+        decision = by_fold[fold] = decide(
+            y[learn], fitted.inner, groups[learn], task, classes, rule, "inner cases", seed=plan.seed
+        )
         raw = member.probabilities(joint[held])
         if not len(held):
             continue
         verdicts.append(Judged("oof", fold, held, joint[held], raw, member, decision, learn, fitted.inner))
-        p = calibrate(raw, task, decision.temperature)
+        p = calibrate(raw, task, decision.maps)
         frames.append(frame_of(plan, cohort, y, held, raw, p, "oof", fold))
         drivers.append(drivers_of(member, joint[held], called_by(decision, raw, plan), ids(cohort, held), plan, "oof"))
         weight += _shares(member, joint[held])
@@ -153,14 +155,14 @@ def diagnose(
     shipped = fit_measurements(
         joint[pool], y[pool], groups[pool], names, len(classes), seed=plan.seed, kinds=plan.classifier.kinds
     )
-    final = decide(y[all_rows], all_raw, task, classes, rule, "oof")
+    final = decide(y[all_rows], all_raw, groups[all_rows], task, classes, rule, "oof", seed=plan.seed)
     test = np.flatnonzero((fit.fold < 0) & judged)
     if len(test):
         member = TreeMember(Trees.model_validate(shipped.arrays))
         raw = member.probabilities(joint[test])
         none = Judged("test", -1, test, joint[test], raw, member, final, test[:0], raw[:0])
         verdicts.append(none)
-        p = calibrate(raw, task, final.temperature)
+        p = calibrate(raw, task, final.maps)
         frames.append(frame_of(plan, cohort, y, test, raw, p, "test", -1))
         drivers.append(drivers_of(member, joint[test], called_by(final, raw, plan), ids(cohort, test), plan, "test"))
     predicted = Predicted(pd.concat(frames, ignore_index=True), final, by_fold)
@@ -200,7 +202,7 @@ def _shares(member: TreeMember, x: Floats) -> Floats:
 
 def called_by(decision: Decision, raw: Floats, plan: MeasuredPlan) -> Rows:
     """Return the class that each case is called, by the calibration and the point of a decision."""
-    return called_at(decision, calibrate(raw, plan.target.task, decision.temperature), plan)
+    return called_at(decision, calibrate(raw, plan.target.task, decision.maps), plan)
 
 
 def called_at(decision: Decision, p: Floats, plan: MeasuredPlan) -> Rows:

@@ -16,6 +16,7 @@ from semeion.cohort.roles import image_columns
 from semeion.errors import InputError
 from semeion.evidence.question import Question
 from semeion.evidence.use.operating import OperatingPoints
+from semeion.evidence.use.sets import SetsAsked
 from semeion.evidence.weigh import weigh
 from semeion.model.findings import Finding
 from semeion.model.manifest import Manifest
@@ -23,12 +24,17 @@ from semeion.model.runtime import Model, load_model
 from semeion.progress import Progress
 from semeion.report.page import write_report
 from semeion.study.auditing import columns_of, prediction_audits
+from semeion.study.elsewhere import elsewhere_json, prevalence_audit
 from semeion.study.evaluating_masks import evaluate_masks, refuse_other_labels
 from semeion.study.external import NOT_RUN, external_evidence, failures, without_unread
+from semeion.study.facts import read_everything
 from semeion.study.folder import refuse_taken
 from semeion.study.inspect import labels
+from semeion.study.origin import Origin, read_origin
 from semeion.study.rows import prediction_rows
 from semeion.study.statements import EFFECT, strata_of
+
+_NO_SETS = "A shipped model holds no thresholds of sets of classes; what they held of its own cohort stands in its run."
 
 
 def evaluate_model(
@@ -40,8 +46,21 @@ def evaluate_model(
     skip_bad: bool,
     jobs: int | None,
     progress: Progress,
+    run: Path | None = None,
 ) -> dict[str, Any]:
     """Weigh a shipped model on `source` and write predictions, evidence and the page into `output`.
+
+    Parameters
+    ----------
+    model_path, source, output, options
+        The model folder, the cases, where the account goes, and how the cases are read.
+    skip_bad
+        Whether cases that cannot be read are left out.
+    jobs, progress
+        Threads that read, and the bar.
+    run
+        The run folder that the model comes from. With it the two cohorts are compared, and whether the cases are
+        external is looked at; a model folder holds nothing of any case.
 
     Returns
     -------
@@ -59,7 +78,9 @@ def evaluate_model(
     model = load_model(model_path)
     manifest = model.manifest
     if manifest.task == "segmentation":
+        refuse_run(run)
         refuse_other_labels(manifest, source, options)
+    origin = None if run is None else read_origin(run, model.hash)
     cohort = gather(source, options_for(manifest, options), expected=expected_target(manifest, options))
     cohort = _test_cases(cohort)
     if manifest.task == "segmentation":
@@ -70,12 +91,29 @@ def evaluate_model(
         findings.setdefault(finding.case_id, []).append(finding)
     cohort = without_unread(cohort, failures(findings), skip_bad)
     predictions = _predictions(cohort, manifest, findings)
-    evidence = _evidence(cohort, manifest, model, predictions, findings)
+    facts = read_everything(cohort, jobs=jobs, progress=progress)
+    evidence = _evidence(cohort, facts, manifest, model, predictions, findings, origin, jobs)
     with whole_file(output / "predictions.parquet") as temporary:
         predictions.to_parquet(temporary, index=False)
     write_json(output / "evidence.json", evidence)
     write_report(output, name="evaluate")
     return evidence
+
+
+def refuse_run(run: Path | None) -> None:
+    """Refuse a run beside a model that outlines.
+
+    Raises
+    ------
+    InputError
+        When one was given.
+    """
+    if run is not None:
+        raise InputError(
+            "masks are not yet compared with those of the run that made the model",
+            where="--run",
+            fix="leave the option out",
+        )
 
 
 def options_for(manifest: Manifest, options: CohortOptions) -> CohortOptions:
@@ -152,10 +190,13 @@ def _predictions(cohort: Cohort, manifest: Manifest, findings: dict[str, list[Fi
 
 def _evidence(
     cohort: Cohort,
+    facts: pd.DataFrame,
     manifest: Manifest,
     model: Model,
     predictions: pd.DataFrame,
     findings: dict[str, list[Finding]],
+    origin: Origin | None,
+    jobs: int | None,
 ) -> dict[str, Any]:
     question = Question(cohort.target.name, manifest.task, tuple(manifest.classes), manifest.positive)
     point = manifest.operating_point
@@ -166,11 +207,13 @@ def _evidence(
         points = OperatingPoints(
             point.rule, by_target={name: OperatingPoints(point.rule, value) for name, value in point.by_target.items()}
         )
-    weighed = weigh(predictions, question, points=points, strata=strata_of(cohort))
+    weighed = weigh(predictions, question, points=points, strata=strata_of(cohort), sets=SetsAsked(reason=_NO_SETS))
     audits = prediction_audits(predictions, question, points, weighed, columns_of(cohort))
+    audits |= prevalence_audit(predictions, question, points, origin)
+    found = elsewhere_json(cohort, facts, predictions, question, points, weighed, manifest, origin, jobs=jobs)
     shown = None
     if point is not None:
-        shown = {**point.model_dump(exclude_none=True), "chosen_on": "the model's own cases"}
+        shown = {**point.model_dump(exclude_none=True), "chosen_on": "the model's own"}
     return external_evidence(
         cohort,
         model,
@@ -180,4 +223,5 @@ def _evidence(
         not_validated=[EFFECT],
         operating_point=shown,
         audits={**dict.fromkeys(AUDITS, NOT_RUN), **audits},
+        **found,
     )

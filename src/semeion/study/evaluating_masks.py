@@ -25,6 +25,7 @@ from semeion.report.page import write_report
 from semeion.study.external import external_evidence, failures, without_unread
 from semeion.study.folder import RunFolder
 from semeion.study.outlining import measured_rows, read_reference, write_predictions
+from semeion.study.outside import outside_json
 from semeion.study.segment_gallery import write_segment_gallery
 from semeion.study.segment_weighing import BORDER
 from semeion.study.statements import strata_of
@@ -107,6 +108,7 @@ def evaluate_masks(
         findings,
         last="every case has a mask and a reference mask",
         not_validated=[BORDER],
+        external=outside_json(cohort, scanned, None),
     )
     write_predictions(table, run / "predictions.parquet")
     write_segment_gallery(run, table, weighed["ranking"], cohort)

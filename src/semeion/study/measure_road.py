@@ -354,13 +354,14 @@ def _finish(
 ) -> None:
     """Weigh, ship, tell."""
     from semeion.evidence.question import Question
+    from semeion.evidence.use.sets import SetsAsked
     from semeion.learn.throughput import peak_gib
 
     write_predictions(found.predicted.table, run / "predictions.parquet")
     write_predictions(found.drivers, run / "drivers.parquet")
     target = plan.target
     question = Question(target.name, target.task, tuple(target.classes), target.positive)
-    asked = Asked(question, plan.operating_point.rule, plan.seed, given_split=False)
+    asked = Asked(question, plan.operating_point.rule, plan.seed, given_split=False, sets=SetsAsked())
     evidence = run_evidence(asked, members, found.predicted, cohort, audited, readings=run.count_reading(cohort))
     if moved:
         evidence["registration"] = moved

@@ -14,12 +14,13 @@ from semeion.model.card import headline, render_card
 from semeion.model.package import write_model
 from semeion.model.trees import Trees
 from semeion.plan.measure_schema import MeasuredPlan
+from semeion.study.calibrating import manifest_calibration
 from semeion.study.folder import RunFolder
 from semeion.study.learning import member_folder
 from semeion.study.measure_images import FOLDER, Seen
 from semeion.study.segment_graphs import shipped_graphs
 from semeion.study.segment_shipping import segmentation_part, volume_inputs
-from semeion.study.shipping import calibration_part, point_part
+from semeion.study.shipping import point_part
 
 TREES = "members/measurements.json"
 
@@ -60,7 +61,7 @@ def ship_measured(
         measured["images"] = {
             "preparation": plan.images.networks.preparation.spec(),
             "members": [{"name": Path(file).stem, "file": file} for file in files],
-            "calibration": calibration_part(evidence["measured"]["images"]["calibration"]),
+            "calibration": manifest_calibration(evidence["measured"]["images"]["calibration"]),
         }
     parts = {
         "synthetic": cohort.synthetic,
@@ -72,7 +73,7 @@ def ship_measured(
         "preparation": networks.preparation.spec(),
         "segmentation": segmentation_part(networks),
         "measured": measured,
-        "calibration": calibration_part(evidence["calibration"]),
+        "calibration": manifest_calibration(evidence["calibration"]),
         "operating_point": point_part(evidence["operating_point"]),
         "evidence": headline(evidence["metrics"]),
     }

@@ -40,13 +40,19 @@ class RunOptions:
     """What is measured besides size and shape: some of :data:`MEASURED`."""
     intended_use: str | None = None
     """A file of what only a person can say of the study; a copy is kept in the run."""
+    by: str | None = None
+    """A column, usually ``site``, whose values are held out one after another."""
+    sets: float | None = None
+    """Share of patients whose sets of classes are to hold the truth; 0 makes none, None leaves it to the plan."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values; what is new only where it is asked, so that earlier versions read the rest."""
         values = asdict(self)
-        for name in ("with_images", "measure", "intended_use"):
+        for name in ("with_images", "measure", "intended_use", "by"):
             if not values[name]:
                 del values[name]
+        if self.sets is None:
+            del values["sets"]
         return values
 
     @staticmethod

@@ -24,14 +24,17 @@ from semeion.plan.networks import candidates
 from semeion.plan.rules import DEFAULT_BUDGET, Machine, Wishes, make_plan, plan_validation
 from semeion.plan.schema import Plan
 from semeion.plan.segment_schema import SegmentationPlan
+from semeion.plan.sites import plan_sites
 from semeion.plan.volume_rules import plan_images
 from semeion.prepare.case import Spec, read_case
 from semeion.prepare.scan import recommend_cleaning
 from semeion.prepare.spec import Preparation
 from semeion.prepare.volume_spec import VolumePreparation
 from semeion.progress import Progress
+from semeion.study.by_site import refuse_by, sites_of
 from semeion.study.inspect import inspect, refuse_bad_images, refuse_void
 from semeion.study.options import RunOptions, refuse_without_structures
+from semeion.study.set_words import refuse_sets
 
 AnyPlan = Plan | SegmentationPlan | MeasuredPlan
 TIMED = 16
@@ -78,7 +81,10 @@ def plan_run(
         from time import monotonic
 
         began = monotonic()
-        plan_validation(known)  # refuses a cohort that cannot be divided before time is spent on measuring
+        # Refuses a cohort that cannot be divided before time is spent on measuring.
+        validation = plan_validation(known)
+        if options.by is not None:
+            validation = plan_sites(sites_of(cohort, facts, options.by))
         budget = options.budget or DEFAULT_BUDGET
         machine = machine_of(known, machine_file, min(40.0, max(8.0, 0.06 * budget)), progress)
         wishes = Wishes(
@@ -87,9 +93,10 @@ def plan_run(
             still_to_prepare=reading_seconds(cohort, options.jobs),
             seed=options.seed,
             operating_point=options.operating_point,
+            sets=options.sets,
             cleaning=cleaning,
         )
-        return make_plan(known, machine, wishes)
+        return make_plan(known, machine, wishes, validation)
 
     return Planned(known, plan)
 
@@ -166,7 +173,7 @@ def machine_of(known: dict[str, Any], file: Path | None, seconds: float, progres
     return machine
 
 
-def check_plan_fits(plan: Plan, cohort: Cohort, where: Path) -> None:
+def check_plan_fits(plan: Plan, cohort: Cohort, where: Path, by: str | None = None) -> None:
     """Refuse a plan that was made for another question.
 
     Raises
@@ -175,6 +182,12 @@ def check_plan_fits(plan: Plan, cohort: Cohort, where: Path) -> None:
         Naming what differs.
     """
     parse_rule(plan.operating_point.rule)
+    if by is not None and by != plan.validation.by:
+        held = "draws its folds" if plan.validation.by is None else f"holds out by {plan.validation.by!r}"
+        raise InputError(
+            f"the plan {held}, and --by asks for {by!r}", where=str(where), fix="leave --by out, or plan again with it"
+        )
+    refuse_by(cohort, plan.validation.by)
     target = cohort.target
     for name, planned, found in (
         ("target", plan.target.name, target.name),
@@ -236,6 +249,8 @@ def plan_source(source: Path, options: RunOptions, progress: Progress) -> tuple[
     refuse_bad_images(seen, skip_bad=options.skip_bad)
     refuse_void(seen.audits, options.accept)
     refuse_covariates(seen.cohort)
+    refuse_by(seen.cohort, options.by)
+    refuse_sets(seen.cohort, options)
     if seen.cohort.target.task == "segmentation":
         from semeion.study.segment_road import plan_segmentation
 

@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from semeion.calibration.maps import Map
 from semeion.cohort.cohort import Cohort, Task
 from semeion.errors import InputError
-from semeion.evidence.calibration.temperature import fit_temperature, fit_temperatures
+from semeion.evidence.calibration.choice import Choice, choose_by_size
 from semeion.evidence.use.operating import OperatingPoints, choose_point, parse_rule
 from semeion.model.combine import calibrate, combine_members
 from semeion.plan.schema import MemberPlan
@@ -23,8 +24,7 @@ from semeion.study.rows import prediction_rows
 
 Values = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
-Temperature = float | list[float] | None
-
+Maps = Map | list[Map] | None
 
 NO_POINT = "no operating point could be chosen"
 """Begins the remark of a decision whose point is 0.5 for want of a better one."""
@@ -32,13 +32,49 @@ NO_POINT = "no operating point could be chosen"
 
 @dataclass(frozen=True)
 class Decision:
-    """Calibration and operating point, and the cases both were fitted on."""
+    """Calibration and operating point, and the cases both were fitted on.
 
-    temperature: Temperature
+    Attributes
+    ----------
+    maps
+        What calibrates the probabilities: one map, or one a label of a multi-label target.
+    point
+        The operating point, or that of each label.
+    fitted_on, n
+        Which cases chose, and how many.
+    remarks
+        What a reader should be warned of.
+    choices
+        How the maps were chosen, and the cases that chose: of the one question, or of each label.
+    """
+
+    maps: Maps
     point: float | dict[str, float] | None
     fitted_on: str
     n: int
     remarks: tuple[str, ...] = ()
+    choices: tuple[Chosen, ...] = field(default=(), compare=False)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A chosen map, and the cases that chose it.
+
+    Attributes
+    ----------
+    name
+        Of the label; empty where the target is one question.
+    choice
+        The map and what was compared.
+    y, raw, patient
+        Class index, uncalibrated probabilities and number of the patient of the cases that chose.
+    """
+
+    name: str
+    choice: Choice
+    y: Rows
+    raw: Values
+    patient: Rows
 
 
 @dataclass
@@ -56,6 +92,7 @@ class Predictor:
     def __init__(self, run: RunFolder, trained: Trained, store: Store, cohort: Cohort, y: Values) -> None:
         self.run, self.trained, self.store, self.cohort, self.y = run, trained, store, cohort, y
         self.task = trained.plan.target.task
+        self.patient = pd.factorize(cohort.table["patient_id"])[0].astype(np.int64)
         self.rule = trained.plan.operating_point.rule
 
     def outputs(self, members: list[MemberPlan], rows: Rows) -> dict[str, Values]:
@@ -72,7 +109,10 @@ class Predictor:
 
     def decide(self, raw: Values, rows: Rows, fitted_on: str) -> Decision:
         """Fit calibration and operating point on the combined predictions `raw` of `rows`."""
-        return decide(self.y[rows], raw, self.task, self.trained.plan.target.classes, self.rule, fitted_on)
+        plan = self.trained.plan
+        return decide(
+            self.y[rows], raw, self.patient[rows], self.task, plan.target.classes, self.rule, fitted_on, seed=plan.seed
+        )
 
     def frame(self, rows: Rows, raw: Values, decision: Decision, split: str, fold: int, member: str) -> pd.DataFrame:
         """Return ``predictions.parquet`` rows of one member (or the ensemble)."""
@@ -88,42 +128,54 @@ class Predictor:
                 "member": member,
             }
         )
-        p = calibrate(raw, self.task, decision.temperature)
+        p = calibrate(raw, self.task, decision.maps)
         return prediction_rows(base, plan.name, self.task, plan.classes, self.y[rows], raw, p)
 
 
-def decide(y: Values, raw: Values, task: Task, classes: list[str], rule: str, fitted_on: str) -> Decision:
-    """Fit calibration and operating point.
+def decide(
+    y: Values, raw: Values, patient: Rows, task: Task, classes: list[str], rule: str, fitted_on: str, *, seed: int
+) -> Decision:
+    """Choose and fit calibration and operating point; the point on probabilities that are calibrated.
 
     Parameters
     ----------
-    y, raw
-        Reference standard and combined predictions of the cases that decide, ``(cases,)`` and ``(cases, outputs)``.
+    y, raw, patient
+        Reference standard, combined predictions and number of the patient of the cases that decide, ``(cases,)``,
+        ``(cases, outputs)`` and ``(cases,)``.
     task, classes, rule
         Of the target, and of the operating point.
     fitted_on
         What those cases are, in words.
+    seed
+        Of the cross-validation that chooses among maps.
     """
     if task == "regression":
         return Decision(None, None, fitted_on, len(y))
     if task == "multilabel":
-        fits = fit_temperatures(y, raw)
-        values = [fit.value for fit in fits]
-        p = calibrate(raw, task, values)
+        chosen = [_chosen(name, y[:, k], raw[:, k], patient, seed) for k, name in enumerate(classes)]
+        maps = [one.choice.chosen for one in chosen]
+        p = calibrate(raw, task, maps)
         known = ~np.isnan(y)
-        remarks = [f"{name}: {fit.reason}" for name, fit in zip(classes, fits, strict=True) if fit.reason]
+        remarks = [f"{one.name}: {one.choice.warning}" for one in chosen if one.choice.warning]
         points = {}
         for k, name in enumerate(classes):
             points[name], remark = point_or_half(y[known[:, k], k], p[known[:, k], k], rule)
             remarks += [f"{name}: {text}" for text in remark]
-        return Decision(values, points, fitted_on, len(y), tuple(remarks))
-    fit = fit_temperature(y, raw)
-    remarks = [fit.reason] if fit.reason else []
+        return Decision(maps, points, fitted_on, len(y), tuple(remarks), tuple(chosen))
+    one = _chosen("", y, raw[:, 1] if task == "binary" else raw, patient, seed)
+    remarks = [one.choice.warning] if one.choice.warning else []
     point = None
     if task == "binary":
-        point, more = point_or_half(y, calibrate(raw, task, fit.value)[:, 1], rule)
+        point, more = point_or_half(y, calibrate(raw, task, one.choice.chosen)[:, 1], rule)
         remarks += more
-    return Decision(fit.value, point, fitted_on, len(y), tuple(remarks))
+    return Decision(one.choice.chosen, point, fitted_on, len(y), tuple(remarks), (one,))
+
+
+def _chosen(name: str, y: Values, raw: Values, patient: Rows, seed: int) -> Chosen:
+    """Choose a map on the cases whose label is known."""
+    known = ~np.isnan(y)
+    truth, values, whose = y[known].astype(np.int64), raw[known], patient[known]
+    return Chosen(name, choose_by_size(truth, values, whose, seed=seed), truth, values, whose)
 
 
 def point_or_half(y: Values, p: Values, rule: str) -> tuple[float, list[str]]:
@@ -141,7 +193,8 @@ def predict_run(
     """Predict every case that a figure may use; held-out and test cases are read here, once.
 
     With folds: each fold's calibration and point come from its own inner validation rows; the shipped ones are refitted
-    on all out-of-fold predictions. With a given split: both come from the validation cases.
+    on all out-of-fold predictions. With a given split: both come from the validation cases but those that are set aside
+    to calibrate sets.
     """
     predictor = Predictor(run, trained, store, cohort, y)
     members = trained.plan.members
@@ -154,6 +207,11 @@ def predict_run(
         raw = predictor.combined(outputs)
         shipped = predictor.decide(raw, rows, "val")
         frames += _frames(predictor, rows, outputs, raw, shipped, "val", -1)
+        if len(sides[0].calibrate):
+            # Read like test cases: they chose nothing, and calibrate sets of classes alone.
+            rows = sides[0].calibrate
+            outputs = predictor.outputs(members, rows)
+            frames += _frames(predictor, rows, outputs, predictor.combined(outputs), shipped, "calibration", -1)
     else:
         pooled: list[Values] = []
         pooled_rows: list[Rows] = []

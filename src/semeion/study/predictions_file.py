@@ -45,6 +45,8 @@ class Loaded:
         Whether a column said which case each row is; else the rows are numbered.
     own
         Whether the evidence beside the predictions says that Semeion made them.
+    by
+        The column whose values were the folds, where the evidence beside the predictions says so.
     synthetic
         Whether the evidence beside the predictions says that the data were generated.
     notes
@@ -60,6 +62,7 @@ class Loaded:
     own: bool
     synthetic: bool
     notes: tuple[str, ...]
+    by: str | None = None
 
     @property
     def question(self) -> Question:
@@ -106,6 +109,7 @@ def load_predictions(path: Path, named: Named, *, rule: str | None = None, thres
         own=bool(beside) and not foreign,
         synthetic=bool(beside.get("synthetic")),
         notes=(*notes, *found.notes, *said),
+        by=(beside.get("validation") or weighed).get("by"),
     )
 
 
@@ -208,12 +212,12 @@ def _points(
             raise InputError(f"{what} has no meaning for the task {question.task}: {said}", fix="leave it out")
         return None, None if question.task == "regression" else {"rule": "argmax"}, []
     rows = found.predictions[(found.predictions["member"] == ENSEMBLE) & found.predictions["y_true"].notna()]
-    if rule is None and threshold is None and beside.get("operating_point"):
-        stated = _stated(beside, question)
-        if stated is not None:
-            return stated, beside["operating_point"], ["The operating point is that of the evidence beside the table."]
     numbered = pd.to_numeric(rows.loc[rows["split"] == "oof", "fold"], errors="coerce").fillna(-1)
     folds = {int(fold): 0.0 for fold in numbered.unique()}
+    if rule is None and threshold is None and beside.get("operating_point"):
+        stated = _stated(beside, question, folds)
+        if stated is not None:
+            return stated, beside["operating_point"], ["The operating point is that of the evidence beside the table."]
     chooses = (rows["split"] == "val").to_numpy() & bool(rows["split"].isin(_WEIGHED).any())
     if rule is not None and not chooses.any():
         only = bool((rows["split"] == "val").any())
@@ -233,7 +237,7 @@ def _points(
         each = dict.fromkeys(question.classes, points)
         shown: dict[str, Any] = {"by_target": dict.fromkeys(question.classes, value)}
         return OperatingPoints(GIVEN, by_target=each), {"rule": GIVEN, **shown}, [note]
-    return points, {"rule": GIVEN, "value": value, "by_fold": {}}, [note]
+    return points, {"rule": GIVEN, "value": value, "by_fold": _said(points)}, [note]
 
 
 def _chosen(
@@ -259,7 +263,7 @@ def _chosen(
     if question.task == "binary":
         column = probability_columns(question)[question.positive_index]
         point = choose(rows, column, question.classes[question.positive_index], "")
-        return point, {**common, "value": point.shipped, "by_fold": {}}, notes
+        return point, {**common, "value": point.shipped, "by_fold": _said(point)}, notes
     each = {
         label: choose(rows[rows["target"].astype(str) == label], f"p_{PRESENT}", PRESENT, f"{label}: ")
         for label in question.classes
@@ -268,13 +272,23 @@ def _chosen(
     return OperatingPoints(wanted, by_target=each), {**common, "by_target": shown}, notes
 
 
-def _stated(evidence: dict[str, Any], question: Question) -> OperatingPoints | None:
-    """Return the operating points that the evidence beside the predictions states, where it has them all."""
+def _said(points: OperatingPoints) -> dict[str, float]:
+    return {str(fold): value for fold, value in points.by_fold.items()}
+
+
+def _stated(evidence: dict[str, Any], question: Question, folds: dict[int, float]) -> OperatingPoints | None:
+    """Return the operating points that the evidence beside the predictions states, where it has them all.
+
+    A table of predictions that was weighed has one point for all folds, chosen elsewhere.
+    """
     point = evidence["operating_point"]
 
     def of(entry: dict[str, Any]) -> OperatingPoints:
         by_fold = {int(fold): float(value) for fold, value in (entry.get("by_fold") or {}).items()}
-        return OperatingPoints(str(point.get("rule", GIVEN)), float(entry["value"]), by_fold)
+        value = float(entry["value"])
+        if not by_fold and evidence.get("weighed"):
+            by_fold = dict.fromkeys(folds, value)
+        return OperatingPoints(str(point.get("rule", GIVEN)), value, by_fold)
 
     try:
         if question.task == "binary":

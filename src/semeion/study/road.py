@@ -26,6 +26,7 @@ from semeion.progress import Progress
 from semeion.report.page import write_report
 from semeion.report.stated import keep_stated, read_stated
 from semeion.study.auditing import looks_of
+from semeion.study.by_site import planned_fold, refuse_by, validation_json
 from semeion.study.clock import Clock
 from semeion.study.folder import RunFolder, read_run_state
 from semeion.study.gallery import write_gallery
@@ -35,6 +36,8 @@ from semeion.study.options import RunOptions, refuse_without_structures
 from semeion.study.planning import check_plan_fits, plan_run, refuse_covariates, refuse_no_training
 from semeion.study.predicting import operating_points, predict_run
 from semeion.study.preparing import prepared_cases
+from semeion.study.robustness import measure_within_budget
+from semeion.study.set_words import refuse_sets
 from semeion.study.shipping import ship
 from semeion.study.stopping import interruptible
 from semeion.study.weighing import Audited, asked_of, member_json, run_evidence
@@ -162,6 +165,8 @@ def _gather(
         refuse_bad_images(seen, skip_bad=options.skip_bad)
         accepted = refuse_void(seen.audits, options.accept)
         refuse_covariates(seen.cohort)
+        refuse_by(seen.cohort, options.by)
+        refuse_sets(seen.cohort, options)
         write_cohort(seen.cohort, run / "cohort.parquet")
         with whole_file(run / "scan.parquet") as temporary:
             seen.facts.to_parquet(temporary, index=False)
@@ -188,7 +193,7 @@ def _plan(
         write_json(run / "fingerprint.json", planned.fingerprint)
         if options.plan is not None:
             plan = read_plan(Path(options.plan))
-            check_plan_fits(plan, cohort, Path(options.plan))
+            check_plan_fits(plan, cohort, Path(options.plan), options.by)
             if options.budget is not None:
                 plan.budget.seconds = options.budget
                 plan.budget.reserve = plan_reserve(planned.fingerprint, options.budget)
@@ -220,6 +225,8 @@ def sides_of(cohort: Cohort, facts: pd.DataFrame, plan: Plan) -> list[Sides]:
         inner_share=plan.validation.inner_share,
         seed=plan.seed,
         classes=cohort.target.classes,
+        fold=planned_fold(cohort, facts, plan),
+        aside=plan.sets.share,
     )
 
 
@@ -237,7 +244,7 @@ def _finish(
     progress: Progress,
 ) -> None:
     """Predict, weigh, ship, tell."""
-    progress.start("weighing", 4)
+    progress.start("weighing", 5)
     readings = run.count_reading(cohort)
     predicted = predict_run(run, trained, store, cohort, y, parts)
     with whole_file(run / "predictions.parquet") as temporary:
@@ -247,6 +254,8 @@ def _finish(
     looks = looks_of(facts)
     evidence = run_evidence(asked_of(plan), members, predicted, cohort, audited, readings=readings, embedding=looks)
     question = question_of(plan)
+    if held_out := validation_json(cohort, plan):
+        evidence["validation"] = held_out
     if moved := registered(store.notes()):
         evidence["registration"] = moved
     points = operating_points(predicted, plan.operating_point.rule, plan.target.task, plan.target.classes)
@@ -256,8 +265,20 @@ def _finish(
 
     model = ship(run, plan, trained, evidence, cohort, facts, store, parts)
     asked = plan.budget.seconds
-    used = round(clock.used(), 1)
     evidence["model"] = model
+    progress.advance(1, "robustness")
+    # Last, when all is locked: nothing is chosen from it, and it is part of the same reading of the test cases.
+    evidence["robustness"] = measure_within_budget(
+        run,
+        cohort,
+        facts,
+        evidence,
+        points,
+        budget=plan.budget.seconds,
+        left=clock.left(),
+        reserve=plan.budget.reserve,
+    )
+    used = round(clock.used(), 1)
     evidence["budget"] = {"asked_seconds": asked, "used_seconds": used, "ended": trained.ended}
     evidence["cost"] = {"seconds": used, "peak_mib": round(peak_gib() * 1024, 1)}
     write_json(run / "evidence.json", evidence)

@@ -14,6 +14,7 @@ from semeion.model.package import write_model
 from semeion.plan.schema import Plan, VolumePreparationPlan
 from semeion.plan.splits import Sides
 from semeion.prepare.store import Store
+from semeion.study.calibrating import manifest_calibration
 from semeion.study.folder import RunFolder
 from semeion.study.learning import Trained, member_folder
 
@@ -49,7 +50,7 @@ def ship(
             **_seen(plan, seen),
         },
         "preparation": plan.preparation.spec(),
-        "calibration": calibration_part(evidence["calibration"]),
+        "calibration": manifest_calibration(evidence["calibration"]),
         "operating_point": point_part(evidence["operating_point"]),
         "evidence": headline(evidence["metrics"]),
     }
@@ -70,12 +71,6 @@ def _seen(plan: Plan, seen: pd.DataFrame) -> dict[str, Any]:
         "photometry": "colour" if plan.preparation.channels == 3 else "grey",
         "size_seen": {"rows": span("rows"), "cols": span("cols")},
     }
-
-
-def calibration_part(calibration: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Return the calibration as the manifest states it."""
-    kept = ("method", "value", "by_target")
-    return None if calibration is None else {name: calibration[name] for name in kept if name in calibration}
 
 
 def point_part(point: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -17,10 +17,10 @@ NO_PATIENTS = (
 EFFECT = "The effect on decisions or outcomes of any reader who sees a finding."
 
 
-def strata_of(cohort: Cohort) -> pd.DataFrame | None:
-    """Return the columns that figures are also given for: the site, and other columns of few levels."""
+def strata_of(cohort: Cohort, by: str | None = None) -> pd.DataFrame | None:
+    """Return the columns that figures are also given for: `by`, the site, and other columns of few levels."""
     table = cohort.table
     possible = [name for name in ("site", *cohort.covariates, *cohort.unused) if name in table.columns]
     names = [name for name in possible if 2 <= table[name].nunique(dropna=True) <= MOST_LEVELS]
-    chosen = list(dict.fromkeys(names))[:MOST_STRATA]
+    chosen = list(dict.fromkeys([*([] if by is None else [by]), *names]))[:MOST_STRATA]
     return table[["case_id", *chosen]] if chosen else None

@@ -77,8 +77,9 @@ class Run:
             target, labels=dict(labels or {}), group=group, split=split, no_split=no_split, delimiter=delimiter
         )
         source = source_path(table)
+        own = None if self.evidence["task"] == "segmentation" else self.path
         return evaluate_model(
-            self.path / "model", source, Path(output), options, skip_bad=skip_bad, jobs=jobs, progress=Silent()
+            self.path / "model", source, Path(output), options, skip_bad=skip_bad, jobs=jobs, progress=Silent(), run=own
         )
 
 
@@ -128,6 +129,10 @@ class Study:
         Names of audits whose void verdict is accepted.
     intended_use
         A YAML file of what only a person can say of the study; the report shows it, and a run keeps a copy.
+    by
+        Column, usually ``site``, whose values are held out one after another (leave-one-site-out).
+    sets
+        Share of patients whose sets of classes are to hold the truth, 0.9 when None; 0 makes no sets.
     seed
         The one source of randomness.
     jobs
@@ -170,6 +175,8 @@ class Study:
         skip_bad: bool = False,
         accept: tuple[str, ...] | list[str] = (),
         intended_use: str | Path | None = None,
+        by: str | None = None,
+        sets: float | None = None,
         seed: int = 0,
         jobs: int | None = None,
         progress: Progress | None = None,
@@ -207,6 +214,8 @@ class Study:
             with_images=with_images,
             measure=parse_measured(measure if isinstance(measure, str) else ",".join(measure), where="measure"),
             intended_use=None if intended_use is None else str(source_path(intended_use)),
+            by=by,
+            sets=sets,
         )
 
     def __repr__(self) -> str:

@@ -14,12 +14,14 @@ from semeion.audit.audit import Audit, Verdict, counted
 from semeion.audit.checks import NAMES as AUDITS
 from semeion.evidence.foreign.columns import Named
 from semeion.evidence.table import ENSEMBLE
+from semeion.evidence.use.sets import SetsAsked
 from semeion.evidence.weigh import weigh
 from semeion.report.page import write_report
 from semeion.study.adjusting import adjusted_figures
 from semeion.study.auditing import prediction_audits
 from semeion.study.folder import refuse_taken
 from semeion.study.predictions_file import Loaded, load_predictions
+from semeion.study.set_words import no_promise
 from semeion.study.statements import EFFECT, NO_PATIENTS, SCHEMA
 
 NOT_RUN = {
@@ -39,10 +41,13 @@ _ROLES = {
     "Nothing more is known of how the models were trained.",
     "val": f"The table calls these validation cases, which may have chosen. {UNKNOWN}",
     "train": "The table calls these training cases: they are counted, and not weighed.",
+    "calibration": "The table calls these calibration cases. They set the thresholds of sets of classes and are not "
+    "weighed; that they served nothing else is the table's word.",
 }
 _OWN_ROLE = (
     "The predictions are Semeion's own; how the model was trained stands in the report of its run, not on this page."
 )
+_LEFT_OUT = {"train": "training cases", "calibration": "cases that calibrate sets of classes"}
 _WORDS = {"external": "cases (split external)"}
 """What the cases of a split are called; the other splits have their usual names."""
 
@@ -112,6 +117,7 @@ def file_evidence(loaded: Loaded, *, seed: int = 0, resamples: int = 2000, jobs:
         resamples=resamples,
         strata=found.strata,
         jobs=jobs,
+        sets=SetsAsked(folds=no_promise(loaded.by)),
     )
     asked = found.predictions, question, loaded.points
     audits = prediction_audits(*asked, weighed, found.strata, seed=seed)
@@ -123,10 +129,10 @@ def file_evidence(loaded: Loaded, *, seed: int = 0, resamples: int = 2000, jobs:
     cases = ensemble.drop_duplicates(["case_id", "split"])
     split = cases["split"].astype(str)
     roles = {name: _OWN_ROLE if loaded.own else _ROLES[name] for name in split.unique()}
-    flow = [_step("table", cases, f"rows of {loaded.source}")]
-    if (split == "train").any():
-        left = int((split == "train").sum())
-        flow.append(_step("weighed", cases[split != "train"], f"{left} training cases are not weighed"))
+    counts = [(int((split == name).sum()), words) for name, words in _LEFT_OUT.items()]
+    left = " and ".join(f"{count} {words}" for count, words in counts if count)
+    # They are splits of their own beside those that are weighed, so that the sum is that of the table.
+    flow = [_step("table", cases, f"rows of {loaded.source}" + (f"; {left} are not weighed" if left else ""))]
     return {
         "schema": SCHEMA,
         "semeion": __version__,
@@ -141,6 +147,7 @@ def file_evidence(loaded: Loaded, *, seed: int = 0, resamples: int = 2000, jobs:
         "has_patients": loaded.has_patients,
         "weighed": {
             "own": loaded.own,
+            **({} if loaded.by is None else {"by": loaded.by}),
             "columns": dict(found.columns),
             "guessed": list(found.guessed),
             "roles": roles,
@@ -194,7 +201,8 @@ def overlap(cases: pd.DataFrame, has_patients: bool) -> Audit:
     if len(across):
         where = set(side[both])
         # Two held-out sets may share a patient: no model learned from either.
-        verdict: Verdict = "warn" if where <= {"train", "val"} else "note" if where <= {"test", "external"} else "void"
+        inside = where <= {"train", "val", "calibration"}
+        verdict: Verdict = "warn" if inside else "note" if where <= {"test", "external"} else "void"
         advice = (
             f"{counted(len(across), f'{thing} is', f'{thing}s are')} in several splits or folds of the table, so the "
             "figures may measure recognition of patients. Give each one split, and predict anew."

@@ -12,14 +12,24 @@ from semeion import __version__
 from semeion.cohort.cohort import Cohort
 from semeion.evidence.question import Question
 from semeion.evidence.use.operating import OperatingPoints
+from semeion.evidence.use.sets import SetsAsked
 from semeion.evidence.weigh import weigh
 from semeion.plan.fingerprint import known_counts, label_counts
 from semeion.plan.schema import Plan
 from semeion.study.adjusting import adjusted_figures
 from semeion.study.auditing import columns_of, prediction_audits
+from semeion.study.calibrating import calibrated_json, calibration_json
 from semeion.study.learning import question_of
-from semeion.study.predicting import Decision, Predicted, operating_points
+from semeion.study.predicting import Predicted, operating_points
+from semeion.study.set_words import sets_asked
 from semeion.study.statements import EFFECT, NO_PATIENTS, SCHEMA, strata_of
+
+LEFT_OUT = (
+    "Each value of {by} was held out of learning, early stopping, calibration and operating point; image size, "
+    "intensity range, cleaning and class weights were planned once, with its cases too. Intervals speak of more "
+    "patients like these, not of how much yet another value of {by} would differ: the figures of each show how far "
+    "they lie apart."
+)
 
 
 @dataclass(frozen=True)
@@ -55,18 +65,25 @@ class Asked:
         Of the bootstrap.
     given_split
         Whether the table's own val cases chose.
+    by
+        Column whose values were held out one after another, and each has figures of its own.
+    sets
+        Which sets of classes are made; None: none.
     """
 
     question: Question
     rule: str
     seed: int
     given_split: bool
+    by: str | None = None
+    sets: SetsAsked | None = None
 
 
 def asked_of(plan: Plan) -> Asked:
     """Return what a plan of networks asks."""
-    given = plan.validation.scheme == "given"
-    return Asked(question_of(plan), plan.operating_point.rule, plan.seed, given)
+    how = plan.validation
+    sets = sets_asked(plan.sets, plan.validation)
+    return Asked(question_of(plan), plan.operating_point.rule, plan.seed, how.scheme == "given", how.by, sets)
 
 
 def run_evidence(
@@ -94,7 +111,9 @@ def run_evidence(
     """
     question, seed = asked.question, asked.seed
     points = operating_points(predicted, asked.rule, question.task, list(question.classes))
-    weighed = weigh(predicted.table, question, points=points, seed=seed, strata=strata_of(cohort))
+    weighed = weigh(
+        predicted.table, question, points=points, seed=seed, strata=strata_of(cohort, asked.by), sets=asked.sets
+    )
     without = None
     spoiled = {case for name in audited.accepted for case in audited.affected.get(name, ())}
     if spoiled:
@@ -127,6 +146,8 @@ def run_evidence(
             "Out-of-fold figures use each fold's own calibration and operating point and describe the procedure; the "
             "shipped ones are refitted on all out-of-fold predictions."
         )
+    if asked.by is not None:
+        notes.append(LEFT_OUT.format(by=asked.by))
     return {
         "schema": SCHEMA,
         "semeion": __version__,
@@ -140,7 +161,8 @@ def run_evidence(
         "synthetic": cohort.synthetic,
         "has_patients": cohort.has_patients,
         "operating_point": point_json(points, chosen_on, predicted.shipped.n, question),
-        "calibration": calibration_json(predicted, question),
+        "calibration": calibration_json(predicted, question, seed=seed),
+        "calibrated": calibrated_json(predicted, question, seed=seed),
         **weighed,
         "splits": {**training_counts(cohort), **weighed["splits"]},
         **({} if adjusted is None else {"adjusted": adjusted}),
@@ -187,22 +209,6 @@ def point_json(points: OperatingPoints | None, chosen_on: str, n: int, question:
     if points.by_target:
         return {**common, "by_target": {name: point.shipped for name, point in points.by_target.items()}}
     return {**common, "value": points.shipped, "by_fold": {str(fold): value for fold, value in points.by_fold.items()}}
-
-
-def calibration_json(predicted: Predicted, question: Question) -> dict[str, Any] | None:
-    """Return the calibration as the evidence states it."""
-    if question.task == "regression":
-        return None
-
-    def value(decision: Decision) -> Any:
-        if isinstance(decision.temperature, list):
-            return dict(zip(question.classes, decision.temperature, strict=True))
-        return decision.temperature
-
-    key = "by_target" if question.task == "multilabel" else "value"
-    by_fold = {str(fold): value(decision) for fold, decision in predicted.by_fold.items()}
-    shipped = predicted.shipped
-    return {"method": "temperature", key: value(shipped), "fitted_on": shipped.fitted_on, "by_fold": by_fold}
 
 
 def member_json(facts: dict[str, Any]) -> dict[str, Any]:

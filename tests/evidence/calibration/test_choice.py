@@ -4,13 +4,14 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from sklearn.metrics import log_loss
 
+from semeion.calibration.maps import Identity, Isotonic, Platt, Temperature
 from semeion.errors import InputError
-from semeion.evidence.calibration.choice import choose_map, compare_calibration, grouped_folds
-from semeion.evidence.calibration.maps import Identity, Isotonic, Platt, Temperature
+from semeion.evidence.calibration.choice import choose_by_size, choose_map, compare_calibration
+from semeion.evidence.calibration.maps import fit_platt
+from semeion.evidence.calibration.temperature import fit_temperature
+from semeion.folds import grouped_folds
 
 
 def drawn(n: int, slope: float, shift: float = 0.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -49,23 +50,9 @@ def test_held_out_probabilities_did_not_see_their_patient() -> None:
     fold = grouped_folds(y, patient, 4, 7)
     for k in range(4):
         out = fold == k
-        np.testing.assert_array_equal(choice.held_out[out], Platt.fit(y[~out], p[~out]).apply(p[out]))
-    assert choice.chosen == Platt.fit(y, p)
+        np.testing.assert_array_equal(choice.held_out[out], fit_platt(y[~out], p[~out]).apply(p[out]))
+    assert choice.chosen == fit_platt(y, p)
     assert choose_map(y, p, patient, kinds=["platt"], folds=4, seed=7).held_out.tolist() == choice.held_out.tolist()
-
-
-@given(st.integers(0, 2**32 - 1), st.integers(2, 6), st.integers(10, 60))
-def test_folds_keep_patients_together_and_deal_classes_out(seed: int, folds: int, patients: int) -> None:
-    rng = np.random.default_rng(seed)
-    patient = np.append(np.arange(patients), rng.integers(0, patients, patients))
-    y = (rng.random(2 * patients) < 0.2).astype(int)
-    fold = grouped_folds(y, patient, folds, seed)
-    per_patient = [np.unique(fold[patient == k]) for k in range(patients)]
-    assert all(len(each) == 1 for each in per_patient)
-    rarest = int(np.argmin(np.bincount(y, minlength=2)))
-    for group in (np.arange(patients), np.unique(patient[y == rarest])):
-        counts = np.bincount([per_patient[k][0] for k in group], minlength=folds) if len(group) else np.zeros(1)
-        assert counts.max() - counts.min() <= 1
 
 
 def test_more_than_two_classes_take_a_temperature() -> None:
@@ -152,3 +139,66 @@ def test_unusable_cases_are_refused() -> None:
         compare_calibration([0, 1], [0.5, 0.5], [0.5], [0, 1])
     with pytest.raises(InputError, match=r"probabilities after: shape \(2, 2\), and \(2,\) before"):
         compare_calibration([0, 1], [0.5, 0.5], [[0.5, 0.5]] * 2, [0, 1])
+
+
+def cases_with(events: int, n: int = 400, slope: float = 0.4, shift: float = -1.0) -> tuple[np.ndarray, np.ndarray]:
+    """As :func:`drawn`, with exactly so many positive cases."""
+    y, p = drawn(8000, slope, shift)
+    kept = np.concatenate([np.flatnonzero(y == 1)[:events], np.flatnonzero(y == 0)[: n - events]])
+    return y[kept], p[kept]
+
+
+@pytest.mark.parametrize(
+    ("events", "kinds"),
+    [
+        (19, []),
+        (20, ["identity", "temperature", "platt"]),
+        (30, ["identity", "temperature", "platt", "beta"]),
+        (100, ["identity", "temperature", "platt", "beta", "isotonic"]),
+    ],
+)
+def test_what_is_tried_goes_by_the_patients_of_the_rarer_class(events: int, kinds: list[str]) -> None:
+    y, p = cases_with(events)
+    choice = choose_by_size(y, p, np.arange(len(y)))
+    assert [each["kind"] for each in choice.candidates] == kinds
+    assert choice.folds == (5 if kinds else 0)
+    # Cases of the same patients are one: with two each, half as many patients decide.
+    halved = choose_by_size(np.repeat(y, 2), np.repeat(p, 2), np.repeat(np.arange(len(y)), 2))
+    assert [each["kind"] for each in halved.candidates] == kinds
+
+
+def test_with_few_cases_the_temperature_alone_is_fitted_as_ever() -> None:
+    y, p = cases_with(12)
+    choice = choose_by_size(y, p, np.arange(len(y)))
+    assert choice.chosen == Temperature(fit_temperature(y, np.column_stack([1 - p, p])).value)
+    assert choice.reason == "temperature alone: the second commonest class has 12 patients, fewer than 20 to compare on"
+    assert choice.warning == ""
+    one = choose_by_size(np.ones(30, dtype=int), np.linspace(0.1, 0.9, 30), np.arange(30))
+    assert one.chosen == Identity()
+    assert one.warning == "one class only among the cases: not calibrated"
+    none = choose_by_size(np.zeros(0), np.zeros(0), np.zeros(0))
+    assert none.chosen == Identity()
+    assert none.warning == "only 0 labelled cases, fewer than 20: not calibrated"
+    several = choose_by_size([0, 1, 2] * 10, np.full((30, 3), 1 / 3), np.arange(30))
+    assert several.warning == "every class has the same probability in every case: not calibrated"
+
+
+def test_probabilities_that_rank_the_wrong_way_are_left_and_said() -> None:
+    y, p = drawn(200, 1.0)
+    choice = choose_by_size(1 - y, p, np.arange(200))
+    assert choice.chosen.kind in ("identity", "temperature")
+    reasons = {each["kind"]: each.get("reason") for each in choice.candidates}
+    assert reasons["platt"].startswith("the probabilities do not rank these cases the right way")
+
+
+def test_what_ships_is_readily_recalibrated_by_a_temperature_and_not_by_more() -> None:
+    y, p = drawn(150, 0.7)
+    careful, ready = (choose_map(y, p, np.arange(150), ready=ready) for ready in (False, True))
+    losses = {each["kind"]: each["loss"] for each in ready.candidates}
+    assert losses["temperature"] < losses["identity"]
+    assert (careful.chosen.kind, ready.chosen.kind) == ("identity", "temperature")
+    # Where no map has less log loss the probabilities are left.
+    y, p = drawn(3000, 1.0, seed=3)
+    found = choose_map(y, p, np.arange(3000), ready=True)
+    losses = {each["kind"]: each["loss"] for each in found.candidates}
+    assert (found.chosen.kind == "identity") == (min(losses, key=lambda kind: losses[kind]) == "identity")

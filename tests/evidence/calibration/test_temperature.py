@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import log_loss
 
-from semeion.calibration import apply_temperature, apply_temperatures
+from semeion.calibration import apply_temperature
 from semeion.errors import InputError
-from semeion.evidence.calibration.temperature import fit_temperature, fit_temperatures
+from semeion.evidence.calibration.temperature import fit_temperature
 
 
 def drawn(n: int, k: int, factor: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -37,18 +37,6 @@ def test_no_other_temperature_has_less_loss(k: int) -> None:
         return float(log_loss(y, apply_temperature(raw, t), labels=range(k)))
 
     assert all(loss(best) <= loss(t) for t in [*np.geomspace(0.05, 20, 300), best * 1.001, best * 0.999])
-
-
-def test_labels_are_fitted_one_by_one_without_the_unknown_ones() -> None:
-    y, raw = drawn(5000, 2, 2.0)
-    z, flat = drawn(5000, 2, 0.5, seed=1)
-    truth = np.column_stack([y, z]).astype(float)
-    truth[::3, 1] = np.nan
-    first, second = fit_temperatures(truth, np.column_stack([raw[:, 1], flat[:, 1]]))
-    assert first.value == pytest.approx(fit_temperature(y, raw).value, rel=1e-9)
-    assert second.n == int(np.isfinite(truth[:, 1]).sum())
-    assert second.value == pytest.approx(0.5, rel=0.1)
-    assert apply_temperatures(raw, [first.value, second.value]).shape == raw.shape
 
 
 def test_certain_probabilities_do_not_break_the_fit() -> None:
@@ -97,18 +85,4 @@ def test_where_it_cannot_be_fitted_it_says_so(y: list[int], p: list[float], valu
 def test_unusable_input_is_refused(y: list[int], raw: list[object], message: str) -> None:
     with pytest.raises(InputError) as caught:
         fit_temperature(y, raw)  # type: ignore[arg-type]
-    assert message in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("y", "raw", "message"),
-    [
-        ([[0, 1]], [[0.5]], "labels of shape (1, 2) for probabilities of shape (1, 1)"),
-        ([[0, 2]], [[0.5, 0.5]], "a label is neither 0 nor 1; give NaN where it is unknown"),
-        ([[0, 1]], [[0.5, np.inf]], "a probability is not a number"),
-    ],
-)
-def test_unusable_labels_are_refused(y: list[object], raw: list[object], message: str) -> None:
-    with pytest.raises(InputError) as caught:
-        fit_temperatures(y, raw)  # type: ignore[arg-type]
     assert message in str(caught.value)

@@ -168,6 +168,11 @@ def test_splits_are_read_in_their_own_words() -> None:
     found = read(table(split=["Train", "validation", "TEST", "test", "external", "oof"]))
     assert found.predictions["split"].tolist() == ["train", "val", "test", "test", "external", "oof"]
     assert set(read(table(split=["x"] * 6), no_split=True).predictions["split"]) == {"external"}
+    kept = read(table(split=["Calibration", "calib", "cal", "conformal", "test", "test"]))
+    assert kept.predictions["split"].tolist() == ["calibration"] * 4 + ["test"] * 2
+    assert "every row calibrates sets of classes or was learned from" in refused(
+        table(split=["train", "train", *["calibration"] * 4])
+    )
 
 
 def test_folds_that_are_named_make_out_of_fold_predictions() -> None:

@@ -7,8 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from evidence import naive
 from semeion.artefacts import finite
 from semeion.errors import InputError
+from semeion.evidence.intervals.bootstrap import multiplicities
 from semeion.evidence.masks.segmentation import weigh_segmentation
 
 LABELS = ["left part", "b"]
@@ -108,6 +110,38 @@ def test_patients_are_drawn_whole():
     assert copied["n_patients"] == 20
     for key in ("value", "low", "high"):
         assert copied[key] == pytest.approx(alone[key])
+
+
+def test_intervals_are_bca_over_patients():
+    random = np.random.default_rng(4)
+    patients = np.arange(60) // 2
+    dice = random.beta(9, 1.5, (60, 2))
+    found = weigh(table(dice, patients=patients), resamples=300, seed=3)["metrics"]["test"]
+    for name, values in (("dice", dice.mean(axis=1)), ("dice_b", dice[:, 1])):
+        # The room numbers patients by the order of their ids as text.
+        code = np.unique([f"p{patient}" for patient in patients], return_inverse=True)[1]
+        drawn = [np.average(values, weights=row[code]) for row in multiplicities(30, 0, 300, 3)]
+        without = [values[code != patient].mean() for patient in range(30)]
+        ends = naive.bca(values.mean(), np.array(drawn), naive.skew_of(without, np.zeros(30)))
+        assert (found[name]["low"], found[name]["high"]) == pytest.approx(ends, abs=1e-9), name
+        assert found[name]["method"].startswith(
+            "95 % BCa bootstrap over patients, 300 resamples; patients drawn from all"
+        )
+
+
+def test_lesions_found_nearly_always_have_a_score_interval():
+    rows = table([[0.5, 0.5]] * 24).assign(
+        lesions_reference=3.0, lesions_found=3.0, lesions_predicted=4.0, lesions_true=2.0
+    )
+    rows.loc[rows["case_id"] == "c3", "lesions_found"] = 1.0
+    metrics = weigh(rows)["metrics"]["test"]
+    found, true = metrics["lesion_sensitivity_b"], metrics["lesion_precision_b"]
+    assert found["value"] == pytest.approx(70 / 72)
+    assert found["low"] < found["value"] < found["high"] < 1
+    assert found["method"].startswith("95 % Wilson score interval, 72 lesions counting as")
+    assert "BCa" in true["method"], "every patient has a hit and a miss"
+    with pytest.raises(InputError, match="row 1 has more lesions found than the reference has"):
+        weigh(rows.assign(lesions_found=9.0))
 
 
 def test_the_interval_covers_the_truth():

@@ -155,6 +155,29 @@ def test_cross_sets_are_the_definition_and_cover() -> None:
     assert "at the worst" in found.promise
 
 
+def test_cross_sets_of_each_class_compare_it_with_its_own_patients() -> None:
+    rng = np.random.default_rng(7)
+    y, p = drawn(90, rng)
+    patient, fold = np.arange(90) // 2, (np.arange(90) // 2) % 3
+    new = {k: drawn(30, rng)[1] for k in range(3)}
+    found = cross_sets(y, p, patient, fold, new, coverage=0.7, per_class=True)
+    own = 1 - p[np.arange(90), y]
+    promised = []
+    for k in range(3):
+        mine = {i: own[(patient == i) & (y == k)].max() for i in np.unique(patient[y == k])}
+        for case in range(30):
+            worse = sum(score < 1 - new[i % 3][case, k] for i, score in mine.items())
+            assert found.sets[case, k] == (worse < 0.7 * (len(mine) + 1) - 1e-9)
+        n = len(mine)
+        assert found.n_patients[k] == n
+        promised.append(1 - 0.6 - min(2 * (2 / 3) / (n / 3 + 1), (1 - 3 / n) / 4))
+    assert found.promised == pytest.approx(max(0, min(promised)))
+    assert "of new patients of each class have the truth of every case of that class" in found.promise
+    with pytest.raises(InputError, match=r"patients with class 2 are too few for a coverage of 0\.7"):
+        kept = (y != 2) | (np.arange(90) < 3)
+        cross_sets(y[kept], p[kept], patient[kept], fold[kept], new, coverage=0.7, per_class=True)
+
+
 def test_cross_sets_of_one_model_are_nearly_split_sets() -> None:
     rng = np.random.default_rng(6)
     y, p = drawn(400, rng)
@@ -220,3 +243,11 @@ def test_cases_that_do_not_fit_are_refused() -> None:
         expected_coverage(99, 0, 0.9)
     with pytest.raises(InputError, match="5 calibration patients are too few"):
         expected_coverage(5, 10, 0.9)
+
+
+def test_the_promise_of_each_class_is_not_one_of_all_classes_together() -> None:
+    # A patient with cases of two classes: each is held with the stated probability, both with less.
+    y, p = drawn(120, np.random.default_rng(6))
+    told = "of the cases of each class by themselves"
+    assert told in fit_sets(y, p, np.arange(120), per_class=True).promise
+    assert told not in fit_sets(y, p, np.arange(120)).promise

@@ -26,6 +26,7 @@ def test_every_figure_is_the_plain_count() -> None:
         "coverage": covered.mean(),
         "size": size.mean(),
         "singletons": (size == 1).mean(),
+        "several": (size > 1).mean(),
         "empty": (size == 0).mean(),
         "right_among_singletons": covered[size == 1].mean(),
         "patient_coverage": covered.reshape(100, 3).all(axis=1).mean(),

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from semeion.calibration.maps import Identity, Map, Temperature
 from semeion.errors import InputError, nearest
-from semeion.evidence.calibration.maps import MAPS, Identity, Map
+from semeion.evidence.calibration.maps import MAPS
 from semeion.evidence.calibration.reliability import ERRORS, Reliability
 from semeion.evidence.calibration.slope import logistic, multinomial
+from semeion.evidence.calibration.temperature import fit_temperature
 from semeion.evidence.intervals.drawing import Checked, Drawn, Piece, checked_cases, draw_together
 from semeion.evidence.intervals.weights import Array, Weights, weighted_sums
+from semeion.folds import grouped_folds
 
 FOLDS = 5
 OF_SEVERAL = ("identity", "temperature")
 """Maps offered where there are more than two classes."""
+PATIENTS = {"identity": 20, "temperature": 20, "platt": 20, "beta": 30, "isotonic": 100}
+"""Patients of the second commonest class from which on a map is offered: ten for every number that is fitted (Peduzzi
+et al., J Clin Epidemiol 49:1373, 1996), and many for a map of as many numbers as there are steps."""
 LEAST = 1e-7
 """Probabilities are kept this far from 0 before their logarithm is taken, as in calibration."""
 _WHERE = "recalibration"
@@ -42,6 +48,8 @@ class Choice:
         "after" that are made on the cases that chose must use these.
     n, n_patients, folds
         Cases, patients, and folds (0 where nothing was compared).
+    warning
+        Why the probabilities could not be recalibrated as they should, else empty.
     """
 
     chosen: Map
@@ -51,6 +59,7 @@ class Choice:
     n: int
     n_patients: int
     folds: int
+    warning: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return everything but the cases."""
@@ -66,6 +75,7 @@ def choose_map(
     kinds: Sequence[str] | None = None,
     folds: int = FOLDS,
     seed: int = 0,
+    ready: bool = False,
 ) -> Choice:
     """Choose and fit a recalibration map on cases that may choose. Never test cases.
 
@@ -79,10 +89,14 @@ def choose_map(
     patient
         Whose each case is; a patient's cases are held out together.
     kinds
-        Of :data:`semeion.evidence.maps.MAPS`; by default all of them, and with a column a class identity and
-        temperature.
+        Of :data:`semeion.evidence.calibration.maps.MAPS`; by default all of them, and with a column a class identity
+        and temperature.
     folds, seed
         Of the cross-validation.
+    ready
+        Whether the identity gives way to any map that has less log loss, and not only to a gain beyond the error. A
+        temperature costs a model that needs none about ``1 / (2 n)`` of log loss, and few cases seldom prove that one
+        is needed where it is.
 
     Returns
     -------
@@ -110,7 +124,7 @@ def choose_map(
     if having[-2] < folds:
         few = f"the second commonest class has {having[-2]} patients, fewer than {folds} folds"
         reason = f"not recalibrated: {few}"
-        return Choice(Identity(), (), reason, cases.p.copy(), len(cases), cases.n_patients, 0)
+        return Choice(Identity(), (), reason, cases.p.copy(), len(cases), cases.n_patients, 0, reason)
     fold = grouped_folds(cases.y, cases.patient, folds, seed)
     held: dict[str, Array] = {}
     fitted: dict[str, Map] = {}
@@ -118,10 +132,44 @@ def choose_map(
     for kind in offered:
         try:
             fitted[kind] = MAPS[kind].fit(cases.y, cases.p)
-            held[kind] = _held_out(kind, cases, fold, folds)
+            held[kind] = held_out(kind, cases, fold, folds)
         except InputError as error:
             failed[kind] = error.what
-    return _chosen(cases, offered, fitted, held, failed, folds)
+    return _chosen(cases, offered, fitted, held, failed, folds, ready=ready)
+
+
+def choose_by_size(y: ArrayLike, p: ArrayLike, patient: ArrayLike, *, seed: int = 0) -> Choice:
+    """Choose and fit the map that ships: among as many as these cases can compare, the temperature where they are few.
+
+    Parameters
+    ----------
+    y, p, patient
+        As for :func:`choose_map`, but there may be few cases, one class, or none.
+    seed
+        Of the folds.
+
+    Returns
+    -------
+    Choice
+        With fewer than 20 patients of the second commonest class nothing is compared: the temperature is fitted to all
+        cases, and `held_out` holds the probabilities as they are.
+
+    Raises
+    ------
+    InputError
+        For cases that cannot be used.
+    """
+    truth, values = np.asarray(y, dtype=np.int64), np.asarray(p, dtype=np.float64)
+    whose = np.asarray(patient)
+    having = sorted((len(np.unique(whose[truth == k])) for k in np.unique(truth)), reverse=True)
+    second = having[1] if len(having) > 1 else 0
+    kinds = [kind for kind, least in PATIENTS.items() if second >= least and (values.ndim == 1 or kind in OF_SEVERAL)]
+    if kinds:
+        return choose_map(truth, values, whose, kinds=kinds, seed=seed, ready=True)
+    fit = fit_temperature(truth, values if values.ndim == 2 else np.column_stack([1 - values, values]))
+    chosen: Map = Identity() if fit.value == 1 else Temperature(fit.value)
+    few = f"the second commonest class has {second} patients, fewer than {PATIENTS['temperature']} to compare on"
+    return Choice(chosen, (), f"temperature alone: {few}", values, len(truth), len(np.unique(whose)), 0, fit.reason)
 
 
 def _chosen(
@@ -131,12 +179,14 @@ def _chosen(
     held: dict[str, Array],
     failed: dict[str, str],
     folds: int,
+    *,
+    ready: bool,
 ) -> Choice:
     compared = [kind for kind in offered if kind in held]
     if not compared:
         reason = f"not recalibrated: {'; '.join(f'{kind}: {why}' for kind, why in failed.items())}"
-        return Choice(Identity(), (), reason, cases.p.copy(), len(cases), cases.n_patients, folds)
-    losses = {kind: _log_losses(cases.y, held[kind]) for kind in compared}
+        return Choice(Identity(), (), reason, cases.p.copy(), len(cases), cases.n_patients, folds, reason)
+    losses = {kind: log_losses(cases.y, held[kind]) for kind in compared}
     best = min(compared, key=lambda kind: float(losses[kind].mean()))
     candidates: list[dict[str, Any]] = []
     passing = []
@@ -144,10 +194,13 @@ def _chosen(
         if kind not in held:
             candidates.append({"kind": kind, "loss": None, "excess": None, "se": None, "reason": failed[kind]})
             continue
-        excess, error = _excess(losses[kind] - losses[best], cases)
+        excess, error = mean_and_error(losses[kind] - losses[best], cases)
         candidates.append({"kind": kind, "loss": float(losses[kind].mean()), "excess": excess, "se": error})
         if excess <= error:
             passing.append(kind)
+    if ready and best != "identity" and "identity" in losses:
+        least = float(losses["identity"].mean())
+        passing = [kind for kind in passing if kind != "identity" and float(losses[kind].mean()) < least]
     simplest = passing[0]
     reason = f"{simplest} has the least log loss on held-out patients"
     if simplest != best:
@@ -155,31 +208,6 @@ def _chosen(
             f"{best} has the least log loss on held-out patients, {simplest} is simpler and within a standard error"
         )
     return Choice(fitted[simplest], tuple(candidates), reason, held[simplest], len(cases), cases.n_patients, folds)
-
-
-def grouped_folds(y: NDArray[np.int64], patient: NDArray[np.int64], folds: int, seed: int) -> NDArray[np.int64]:
-    """Return the fold of each case: a patient's cases share it, and classes are dealt out evenly.
-
-    A patient goes by the rarest class among its cases. Patients of a class are shuffled and dealt round, class after
-    class, so that folds differ by at most one patient.
-
-    Parameters
-    ----------
-    y
-        Class index ``(cases,)``.
-    patient
-        Number of the patient, from 0 on without gaps, ``(cases,)``.
-    folds, seed
-        How many, and where the shuffling begins.
-    """
-    rank = np.argsort(np.argsort(np.bincount(y), kind="stable"), kind="stable")
-    rarest = np.full(int(patient.max()) + 1, np.iinfo(np.int64).max)
-    np.minimum.at(rarest, patient, rank[y])
-    shuffled = np.random.default_rng(np.random.SeedSequence(seed)).permutation(len(rarest))
-    dealt = shuffled[np.argsort(rarest[shuffled], kind="stable")]
-    fold = np.empty(len(rarest), dtype=np.int64)
-    fold[dealt] = np.arange(len(rarest)) % folds
-    return fold[patient]
 
 
 def compare_calibration(
@@ -216,7 +244,7 @@ def compare_calibration(
     Raises
     ------
     InputError
-        See :func:`semeion.evidence.drawing.checked_cases`; and when `after` has another shape.
+        See :func:`semeion.evidence.intervals.drawing.checked_cases`; and when `after` has another shape.
     """
     first = checked_cases(y, before, patient, where="probabilities before")
     second = checked_cases(y, after, patient, where="probabilities after")
@@ -276,23 +304,25 @@ def _offered(kinds: Sequence[str] | None, cases: Checked) -> list[str]:
     return [kind for kind in MAPS if kind in wanted]
 
 
-def _held_out(kind: str, cases: Checked, fold: NDArray[np.int64], folds: int) -> Array:
+def held_out(kind: str, cases: Checked, fold: NDArray[np.int64], folds: int, maps: Mapping[str, Any] = MAPS) -> Array:
+    """Return the probabilities of each case by a map fitted without its fold; `maps` holds the kinds by name."""
     held = np.empty_like(cases.p)
     for k in range(folds):
         out = fold == k
         try:
-            held[out] = MAPS[kind].fit(cases.y[~out], cases.p[~out]).apply(cases.p[out])
+            held[out] = maps[kind].fit(cases.y[~out], cases.p[~out]).apply(cases.p[out])
         except InputError as error:
             raise InputError(f"without fold {k + 1} of {folds}: {error.what}", where=_WHERE) from error
     return held
 
 
-def _log_losses(y: NDArray[np.int64], p: Array) -> Array:
+def log_losses(y: NDArray[np.int64], p: Array) -> Array:
+    """Return the log loss of each case."""
     own = np.where(y == 1, p, 1 - p) if p.ndim == 1 else p[np.arange(len(y)), y]
     return np.asarray(-np.log(np.clip(own, LEAST, 1)))
 
 
-def _excess(difference: Array, cases: Checked) -> tuple[float, float]:
+def mean_and_error(difference: Array, cases: Checked) -> tuple[float, float]:
     """Return the mean difference over cases and its standard error, patients being independent."""
     n, mean = len(difference), float(difference.mean())
     surplus = np.bincount(cases.patient, weights=difference - mean)
@@ -302,7 +332,7 @@ def _excess(difference: Array, cases: Checked) -> tuple[float, float]:
 
 def _summary(cases: Checked) -> tuple[tuple[str, ...], Any]:
     """Return the names of the figures of one set of probabilities, and how weights give them."""
-    losses = _log_losses(cases.y, cases.p)
+    losses = log_losses(cases.y, cases.p)
     if cases.p.ndim == 2:
         hot = cases.y[:, None] == np.arange(cases.p.shape[1])
         columns = np.column_stack([np.ones(len(cases)), losses, ((cases.p - hot) ** 2).sum(axis=1)])

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from semeion.calibration import log_probability, logit
+from semeion.calibration import log_probability
 from semeion.errors import InputError
 
 LOWEST, HIGHEST = 0.05, 20.0
@@ -61,40 +61,6 @@ def fit_temperature(y: ArrayLike, raw: ArrayLike) -> Temperature:
             f"class index outside 0 to {values.shape[1] - 1}", where=where, fix="number the classes in their order"
         )
     return _fit(index, log_probability(values))
-
-
-def fit_temperatures(y: ArrayLike, raw: ArrayLike) -> list[Temperature]:
-    """Fit one temperature a label of a multi-label target, for :func:`semeion.calibration.apply_temperatures`.
-
-    Parameters
-    ----------
-    y
-        1 present, 0 absent, NaN unknown, ``(cases, labels)``.
-    raw
-        Uncalibrated probability that the label is present, ``(cases, labels)``.
-
-    Raises
-    ------
-    InputError
-        When shapes differ, a probability is not finite or a label is neither 0, 1 nor NaN.
-    """
-    truth, values = np.asarray(y, dtype=np.float64), np.asarray(raw, dtype=np.float64)
-    if truth.ndim != 2 or truth.shape != values.shape:
-        raise InputError(
-            f"labels of shape {truth.shape} for probabilities of shape {values.shape}",
-            where="calibration",
-            fix="give both as (cases, labels)",
-        )
-    if not (np.isnan(truth) | np.isin(truth, (0, 1))).all():
-        raise InputError("a label is neither 0 nor 1", where="calibration", fix="give NaN where it is unknown")
-    if not np.isfinite(values[np.isfinite(truth)]).all():
-        raise InputError("a probability is not a number", where="calibration", fix="leave out failed cases")
-    fitted = []
-    for label, p in zip(truth.T, values.T, strict=True):
-        known = np.isfinite(label)
-        x = logit(p[known])
-        fitted.append(_fit(label[known].astype(np.int64), np.column_stack([np.zeros_like(x), x])))
-    return fitted
 
 
 def _fit(y: NDArray[np.int64], log_p: NDArray[np.float64]) -> Temperature:

@@ -15,9 +15,13 @@ from semeion.evidence.foreign.columns import Columns, Named, find_columns, is_ow
 from semeion.evidence.foreign.values import numbers_of, probabilities_of, rows_of, text_of
 from semeion.evidence.pairs.own import own_predictions
 from semeion.evidence.question import ABSENT, PRESENT, TASKS, Question
-from semeion.evidence.table import ENSEMBLE, SPLITS, probability_columns
+from semeion.evidence.table import ENSEMBLE, SPLITS, UNWEIGHED, probability_columns
 
-_SPLITS = {"external": "external", "ext": "external", "oof": "oof", "out-of-fold": "oof", "out of fold": "oof"}
+_SPLITS = {
+    **dict.fromkeys(("external", "ext"), "external"),
+    **dict.fromkeys(("oof", "out-of-fold", "out of fold"), "oof"),
+    **dict.fromkeys(("calibration", "calib", "cal", "conformal"), "calibration"),
+}
 _MOST_LEVELS = 12
 """A site with more levels is not weighed level by level unasked."""
 
@@ -220,6 +224,12 @@ def _splits(table: pd.DataFrame, found: Columns, words: Vocabulary, where: str) 
             "every row is of the split train, and a model is not weighed on the cases it learned from",
             where=where,
             fix="give the predictions of other cases, or ignore the column with --no-split",
+        )
+    if split.isin(UNWEIGHED).all():
+        raise InputError(
+            "every row calibrates sets of classes or was learned from, and none is left to be weighed",
+            where=where,
+            fix="add the predictions of test cases, or ignore the column with --no-split",
         )
     return split.astype("str")
 

@@ -49,12 +49,17 @@ def agreement(
         empty = {"value": None, "low": None, "high": None, "n": 0, "n_patients": 0, "method": "not computed"}
         return {name: {**empty, "reason": "no case has both values"} for name in NAMES}
 
+    # From their mean, so that a large bias does not drown the spread.
+    shift = float(difference.mean())
+    apart = difference - shift
+
     def compute(counts: Array) -> Array:
         weights = case_weights(counts, patient.astype(np.int64))
         total = weights.sum(axis=1)
-        mean = weights @ difference / total
+        off = weights @ apart / total
+        mean = shift + off
         # The variance of a sample, so that two cases already have one.
-        spread = np.sqrt(np.maximum(weights @ difference**2 - total * mean**2, 0) / np.maximum(total - 1, 1))
+        spread = np.sqrt(np.maximum(weights @ apart**2 - total * off**2, 0) / np.maximum(total - 1, 1))
         return np.stack(
             [weights @ np.abs(difference) / total, mean, mean - 1.96 * spread, mean + 1.96 * spread], axis=1
         )

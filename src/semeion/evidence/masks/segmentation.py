@@ -11,7 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from semeion.errors import InputError, nearest
-from semeion.evidence.intervals.bootstrap import case_weights, interval, resample
+from semeion.evidence.intervals.bootstrap import Spread, case_weights, draw
+from semeion.evidence.intervals.entry import bootstrapped
+from semeion.evidence.intervals.proportions import FEW, carriers, clustered_wilson
 from semeion.evidence.masks.agreement import agreement
 from semeion.evidence.table import SPLITS
 from semeion.evidence.weigh import FEWEST_CASES, MOST_LEVELS
@@ -33,7 +35,10 @@ _METHODS = {
 
 @dataclass(frozen=True)
 class _Figure:
-    """A ratio of two sums over cases: `above` and `below` (cases,), so that a mean is a sum over a count."""
+    """A ratio of two sums over cases: `above` and `below` (cases,), so that a mean is a sum over a count.
+
+    `counted` says that both are whole numbers and the ratio a share: of lesions, of which a case may have several.
+    """
 
     name: str
     above: Array
@@ -42,6 +47,7 @@ class _Figure:
     remark: str = ""
     infinite: int | None = None
     undefined: str = "undefined on these cases"
+    counted: bool = False
 
 
 def weigh_segmentation(
@@ -54,6 +60,9 @@ def weigh_segmentation(
     jobs: int | None = None,
 ) -> dict[str, Any]:
     """Return every figure of a segmentation, with its interval.
+
+    Intervals are those of a BCa bootstrap over patients, as of every other figure; of a share of lesions where too few
+    patients have a hit or a miss, Wilson's score interval for lesions that come several a patient.
 
     Parameters
     ----------
@@ -87,7 +96,7 @@ def weigh_segmentation(
     ------
     InputError
         When the table cannot be used: a missing column, case or patient, an unknown split or label, a row twice, a
-        label that a case has no row for, or a Dice outside 0 to 1.
+        label that a case has no row for, a Dice outside 0 to 1, or more lesions found than there are.
     """
     if resamples < 1:
         raise InputError(f"{resamples} resamples", where="resamples", fix="use 2000")
@@ -140,6 +149,9 @@ def _checked(table: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
     for name in (*COLUMNS[4:], *(name for name in LESIONS if name in rows.columns)):
         rows[name] = rows[name].astype(np.float64)
     _refuse(~(rows["dice"].isna() | rows["dice"].between(0, 1)), "a Dice outside 0 to 1")
+    if set(LESIONS) <= set(rows.columns):
+        _refuse(rows["lesions_found"] > rows["lesions_reference"], "more lesions found than the reference has")
+        _refuse(rows["lesions_true"] > rows["lesions_predicted"], "more true lesions than were predicted")
     volumes = rows[["reference_ml", "predicted_ml"]]
     lost = volumes.isna().all(axis=1)
     _refuse(volumes.isin([np.nan, np.inf, -np.inf]).any(axis=1) & ~lost, "a volume that is no number")
@@ -187,40 +199,43 @@ def _measured(part: pd.DataFrame, labels: Sequence[str], resamples: int, seed: i
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.asarray((weights @ above) / (weights @ below))
 
-    whole = compute(np.ones((1, len(patients))))[0]
-    drawn = np.full((1, len(figures)), np.nan)
-    if len(patients) >= 2:
-        drawn = resample(compute, len(patients), len(cases), resamples=resamples, seed=seed, jobs=jobs)
-    entries = {}
-    for column, figure in enumerate(figures):
-        used = figure.below > 0
-        entries[figure.name] = _entry(
-            figure,
-            float(whole[column]),
-            drawn[:, column],
-            n=int(used.sum()),
-            n_patients=len(np.unique(patient[used])),
-        )
-    return entries
+    spreads = draw(compute, len(patients), len(cases), resamples=resamples, seed=seed, jobs=jobs)
+    return {
+        figure.name: _entry(figure, spread, patient.astype(np.int64))
+        for figure, spread in zip(figures, spreads, strict=True)
+    }
 
 
-def _entry(figure: _Figure, value: float, drawn: Array, *, n: int, n_patients: int) -> dict[str, Any]:
-    entry: dict[str, Any] = {"value": None, "low": None, "high": None, "n": n, "n_patients": n_patients}
-    reasons = [figure.undefined, figure.remark]
-    method = figure.method
-    if np.isfinite(value):
-        span = interval(drawn, n_patients)
-        entry["value"] = value
-        if np.isfinite(span.low):
-            entry |= {"low": span.low, "high": span.high}
-            method = f"95 % percentile bootstrap over patients, {len(drawn)} resamples; {method}"
-        reasons = [figure.remark, span.reason]
+def _entry(figure: _Figure, spread: Spread, patient: NDArray[np.int64]) -> dict[str, Any]:
+    used = figure.below > 0
+    n_patients = len(np.unique(patient[used]))
+    entry: dict[str, Any] = {"value": None, "low": None, "high": None, "n": int(used.sum()), "n_patients": n_patients}
+    method, reasons = figure.method, [figure.undefined, figure.remark]
+    if np.isfinite(spread.value):
+        ends, how, reason = _scored(figure, patient, n_patients) or bootstrapped(figure.name, spread, n_patients)
+        entry |= {"value": spread.value, **ends}
+        method, reasons = "; ".join(filter(None, [how, method])), [figure.remark, reason]
     entry["method"] = method
     if figure.infinite is not None:
         entry["infinite"] = figure.infinite
     if any(reasons):
         entry["reason"] = "; ".join(filter(None, reasons))
     return entry
+
+
+def _scored(figure: _Figure, patient: NDArray[np.int64], n_patients: int) -> tuple[dict[str, float], str, str] | None:
+    """Return Wilson's interval of a share of lesions where a bootstrap of it fails, else None."""
+    if not figure.counted or n_patients < 2:
+        return None
+    found = figure.above.astype(np.int64)
+    lost = figure.below.astype(np.int64) - found
+    hit = np.repeat([True, False], [found.sum(), lost.sum()])
+    own = np.concatenate([np.repeat(patient, found), np.repeat(patient, lost)])
+    if carriers(hit, own) >= FEW:
+        return None
+    span = clustered_wilson(hit, own)
+    method = f"{span.method}; fewer than {FEW} patients with a hit, or with a miss"
+    return {"low": span.low, "high": span.high}, method.replace("cases", "lesions"), ""
 
 
 def _figures(part: pd.DataFrame, labels: Sequence[str], cases: pd.Index) -> list[_Figure]:
@@ -263,8 +278,10 @@ def _lesion_figures(own: pd.DataFrame, name: str) -> list[_Figure]:
     reference, found, predicted, true = (own[key].to_numpy(dtype=np.float64) for key in LESIONS)
     how = "over all lesions, overlap of at least one voxel"
     return [
-        _Figure(f"lesion_sensitivity_{name}", found, reference, how, undefined="no lesion in the reference"),
-        _Figure(f"lesion_precision_{name}", true, predicted, how, undefined="no lesion was predicted"),
+        _Figure(
+            f"lesion_sensitivity_{name}", found, reference, how, undefined="no lesion in the reference", counted=True
+        ),
+        _Figure(f"lesion_precision_{name}", true, predicted, how, undefined="no lesion was predicted", counted=True),
         _Figure(
             f"lesion_f1_{name}",
             found + true,

@@ -20,9 +20,11 @@ from semeion.evidence.pairs.pairing import Pair, Side, pair
 from semeion.evidence.question import Question
 from semeion.evidence.use.curves import one_class_curves
 
-LOWER_IS_BETTER = frozenset({"brier", "ece", "mae", "rmse"})
-NO_BETTER = frozenset({"calibration_slope", "calibration_intercept"})
+LOWER_IS_BETTER = frozenset({"brier", "ece", "mae", "rmse", "grade_distance"})
+NO_BETTER = frozenset({"calibration_slope", "calibration_intercept", "bias", "limit_low", "limit_high"})
 """Figures that are best at 1 or 0, and not at an end."""
+NEITHER = "off_by_"
+"""How figures begin of which neither more nor less is better: fewer calls 1 grade off may be right, or 2 off."""
 SIDES = ("a", "b", "difference")
 _SAME = 1e-12
 """Two sums of the same numbers in another order differ by less, and are no difference."""
@@ -241,7 +243,9 @@ def _difference(one: Account, other: Account) -> Account:
 def _judged(found: Sequence[dict[str, dict[str, Any]]]) -> dict[str, Any]:
     figures = {}
     for name, gain in found[2].items():
-        better = None if name in NO_BETTER else "lower" if name in LOWER_IS_BETTER else "higher"
+        better = (
+            None if name in NO_BETTER or name.startswith(NEITHER) else "lower" if name in LOWER_IS_BETTER else "higher"
+        )
         figures[name] = {
             **{side: entry[name] for side, entry in zip(SIDES, found, strict=True)},
             "better": better,

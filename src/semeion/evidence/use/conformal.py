@@ -82,7 +82,8 @@ class SetRule:
     def promise(self) -> str:
         """What is promised, in a sentence."""
         of = "every case" if self.rule == "largest" else "a case drawn at random"
-        by = ", whichever class it has" if self.per_class else ""
+        # Of a patient with cases of two classes each class is held with that probability, and both with less.
+        by = ", of the cases of each class by themselves" if self.per_class else ""
         return f"the set holds the truth of {of} of a new patient with a probability of at least {self.coverage:g}{by}"
 
 
@@ -173,19 +174,24 @@ def fit_sets(
 
 @dataclass(frozen=True)
 class CrossSets:
-    """Sets from the models of all folds, ``(cases, classes)``, and the coverage that is promised at the worst."""
+    """Sets from the models of all folds, ``(cases, classes)``, and the coverage that is promised at the worst.
+
+    `n_patients` of each class, ``(classes,)``, are those that each class was compared with.
+    """
 
     sets: Sets
     coverage: float
     promised: float
+    per_class: bool = False
+    n_patients: tuple[int, ...] = ()
 
     @property
     def promise(self) -> str:
         """What is promised, in a sentence."""
-        return (
-            f"about {self.coverage:g} of new patients have the truth of every case in their sets; at the worst "
-            f"{self.promised:.3g}"
-        )
+        of = "of new patients of each class" if self.per_class else "of new patients"
+        case = "case of that class" if self.per_class else "case"
+        held = f"about {self.coverage:g} {of} have the truth of every {case} in their sets"
+        return f"{held}; at the worst {self.promised:.3g}"
 
 
 def cross_sets(
@@ -197,6 +203,7 @@ def cross_sets(
     *,
     coverage: float = 0.9,
     score: str = "lac",
+    per_class: bool = False,
 ) -> CrossSets:
     """Return sets from out-of-fold predictions, which need no cases set aside (CV+, cross-conformal).
 
@@ -210,6 +217,9 @@ def cross_sets(
         By fold: probabilities of the new cases by the model that did not see the fold, ``(new cases, classes)``.
     coverage, score
         As in :func:`fit_sets`; each patient has its largest score.
+    per_class
+        Compare each class with the patients of that class alone, among its cases; the bound is then of each class, the
+        lowest of them is told.
 
     Returns
     -------
@@ -244,9 +254,7 @@ def cross_sets(
     first[cases.patient] = of
     if (first[cases.patient] != of).any():
         raise InputError("a patient is in two folds", where=_WHERE, fix="hold a patient's cases out together")
-    _rank(cases.n_patients, coverage, "")
     own = class_scores(cases.p, score)[np.arange(len(cases)), cases.y]
-    scores = _per_patient(own, cases.patient, np.ones(len(cases), dtype=np.bool_), None)
     values = {number: _new_cases(new[number], number, cases.p.shape[1]) for number in numbers.tolist()}
     sizes = {len(each) for each in values.values()}
     if len(sizes) > 1:
@@ -255,13 +263,25 @@ def cross_sets(
             where=_WHERE,
             fix="predict the same cases with each",
         )
-    better = np.zeros((sizes.pop(), cases.p.shape[1]))
-    for number, each in values.items():
-        better += np.searchsorted(np.sort(scores[first == number]), class_scores(each, score), side="left")
-    n, k = cases.n_patients, len(numbers)
-    slack = min(2 * (1 - 1 / k) / (n / k + 1), (1 - k / n) / (k + 1))
-    promised = max(0.0, 1 - 2 * (1 - coverage) - slack)
-    return CrossSets(np.asarray(better < coverage * (n + 1) - 1e-9), coverage, promised)
+    classes, k = cases.p.shape[1], len(numbers)
+    fits = {number: class_scores(each, score) for number, each in values.items()}
+    sets = np.zeros((sizes.pop(), classes), dtype=np.bool_)
+    counts, promised = [], []
+    groups = [cases.y == c for c in range(classes)] if per_class else [np.ones(len(cases), dtype=np.bool_)]
+    for c, group in enumerate(groups):
+        columns = [c] if per_class else list(range(classes))
+        scores = _per_patient(own, cases.patient, group, None)
+        held = first[np.unique(cases.patient[group])]
+        n = len(scores)
+        _rank(n, coverage, f" with class {c}" if per_class else "")
+        better = np.zeros((len(sets), len(columns)))
+        for number, each in fits.items():
+            better += np.searchsorted(np.sort(scores[held == number]), each[:, columns], side="left")
+        sets[:, columns] = better < coverage * (n + 1) - 1e-9
+        slack = min(2 * (1 - 1 / k) / (n / k + 1), (1 - k / n) / (k + 1) if n >= k else 1.0)
+        promised.append(max(0.0, 1 - 2 * (1 - coverage) - slack))
+        counts += [n] * len(columns)
+    return CrossSets(sets, coverage, min(promised), per_class, tuple(counts))
 
 
 def expected_coverage(n: int, new: int, coverage: float) -> tuple[float, float]:

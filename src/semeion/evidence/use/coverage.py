@@ -17,7 +17,9 @@ MOST_LEVELS = 20
 FEWEST_CASES = 10
 """A level with fewer cases has no figures."""
 _WHERE = "coverage of sets"
-SHARES = ("coverage", "singletons", "empty", "right_among_singletons")
+SHARES = ("coverage", "singletons", "empty", "right_among_singletons", "several")
+_PATIENTS, _SIZE, _PAIRS = 5, 6, 7
+"""Columns of the figures that are no plain share of cases."""
 
 
 def weigh_sets(
@@ -48,10 +50,10 @@ def weigh_sets(
     -------
     dict
         ``coverage`` (share of cases whose set holds the truth), ``patient_coverage`` (share of patients with all cases
-        held, what a rule of largest scores promises), ``size`` (mean number of classes), ``singletons``, ``empty``,
-        ``right_among_singletons``; ``by_class``, a list in the order of the classes, and ``groups.<column>.<level>``,
-        the 20 largest levels of each column with at least 10 cases, both of ``{coverage, size}``. Figures are ``{value,
-        low, high, n, n_patients, method}``.
+        held, what a rule of largest scores promises), ``size`` (mean number of classes), ``singletons``, ``several``,
+        ``empty``, ``right_among_singletons``; ``by_class``, a list in the order of the classes, and
+        ``groups.<column>.<level>``, the 20 largest levels of each column with at least 10 cases, both of ``{coverage,
+        size}``. Figures are ``{value, low, high, n, n_patients, method}``.
 
     Raises
     ------
@@ -85,6 +87,7 @@ def sets_piece(cases: Checked, sets: ArrayLike, *, groups: Mapping[str, ArrayLik
         (size == 1, everything),
         (size == 0, everything),
         (covered, size == 1),
+        (size > 1, everything),
         (missed == 0, first),
         (size, everything),
     ]
@@ -111,9 +114,9 @@ def sets_piece(cases: Checked, sets: ArrayLike, *, groups: Mapping[str, ArrayLik
             hit, among = ratios[column]
             told[name] = drawn.share(column, hit, among, undefined="no set holds a single class")
         how = "share of patients whose every case is held"
-        told["patient_coverage"] = drawn.share(4, *ratios[4], how=how)
-        told["size"] = drawn.entry(5)
-        pairs = iter(range(6, 2 * len(members) + 6, 2))
+        told["patient_coverage"] = drawn.share(_PATIENTS, *ratios[_PATIENTS], how=how)
+        told["size"] = drawn.entry(_SIZE)
+        pairs = iter(range(_PAIRS, 2 * len(members) + _PAIRS, 2))
         told["by_class"] = [pair(drawn, next(pairs), group, "no case of this class") for group in classes]
         told["groups"] = {
             name: {level: pair(drawn, next(pairs), group, "no case") for level, group in levels.items()}

@@ -272,8 +272,15 @@ def moved_point(y: ArrayLike, p: ArrayLike, rule: str, point: float, prior: floa
     Raises
     ------
     InputError
-        When the rule cannot be read, the cases cannot choose, or a share or the point is outside its range.
+        When the point was given, the rule cannot be read, the cases cannot choose, or a share or the point is outside
+        its range.
     """
+    if rule.startswith("given"):
+        raise InputError(
+            "the operating point was given and follows no rule by which it could be moved",
+            where=_WHERE,
+            fix="choose it by a rule, such as youden, on validation cases",
+        )
     parsed = parse_rule(rule)
     if not (0 < prior < 1 and 0 < at_use < 1):
         raise InputError(

@@ -1,0 +1,1 @@
+"""A finished model on other patients than its own: what changed, and what would mend it."""
