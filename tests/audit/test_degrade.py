@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -120,8 +121,25 @@ def test_jpeg_goes_farther_with_less_quality_and_keeps_colours_in_order(channels
     distances = [far(degrade_picture(image, how, quality, KEY, SIZE).pixels, image.pixels) for quality in how.strengths]
     assert distances == sorted(distances)
     assert 0 < distances[0] < 10
-    with pytest.raises(InputError, match=r"JPEG of uint16; use it on pictures of 8 bits"):
-        degrade_picture(picture("uint16"), how, 70, KEY, SIZE)
+    with pytest.raises(InputError, match=r"JPEG of 16 bits; use it on pictures of 8 bits"):
+        degrade_picture(replace(picture("uint16"), bits=16), how, 70, KEY, SIZE)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "low", "high", "bits"), [("int16", -1024, 1526, 8), ("float32", 0, 127.5, 8), ("uint8", 0, 1, 1)]
+)
+def test_jpeg_of_eight_bits_or_fewer_that_are_kept_as_other_values(
+    dtype: str, low: float, high: float, bits: int
+) -> None:
+    levels = smooth((40, 48, 1)) / 255
+    if bits == 1:
+        levels = np.rint(levels)
+    image = Image((low + levels * (high - low)).astype(dtype), "grey", low, high, bits, "dicom")
+    assert "jpeg" in named(replace(PICTURES, bits=frozenset({1, 8})))
+    worse = degrade_picture(image, named(PICTURES)["jpeg"], 70, KEY, SIZE).pixels
+    assert worse.dtype == image.pixels.dtype
+    assert far(worse, image.pixels) < 0.05 * (high - low)
+    assert np.corrcoef(worse.ravel(), image.pixels.ravel())[0, 1] > 0.95
 
 
 def test_noise_has_the_share_of_the_images_own_range_or_the_hounsfield_units() -> None:
@@ -198,6 +216,13 @@ def test_the_noise_of_an_image_is_found_and_a_quarter_of_the_dose_doubles_it() -
     worse = degrade_picture(image, named(X_RAYS)["low_dose"], 25, KEY, SIZE)
     assert noise_level(worse.pixels.astype(float).transpose(2, 0, 1)) == pytest.approx(24, rel=0.1)
     assert noise_level(np.zeros((1, 2, 2))) == 0
+    # Volumes are worked on in single precision.
+    single = noise_level(pixels.transpose(2, 0, 1))
+    assert single == pytest.approx(noise_level(pixels.astype(float).transpose(2, 0, 1)), rel=1e-6)
+    flat = rng.normal(0, 30, (1, 3, 40, 40)).astype(np.int16)
+    scan = Volume(flat, Grid((40, 40, 3), (1.0, 1.0, 1.0)))
+    lower = degrade_volume(scan, named(CT)["low_dose"], 25, KEY, scan.grid)
+    assert lower.voxels.std() == pytest.approx(60, rel=0.1)
     # A background without noise does not hide that of the rest.
     half = np.where(np.arange(90) < 50, 0, pixels[..., 0]).astype(float)
     assert noise_level(half[None]) == pytest.approx(12, rel=0.15)

@@ -62,6 +62,20 @@ def test_the_images_are_drawn_by_the_seed_from_those_learned_from(tmp_path, monk
     assert {image.tobytes() for image in np.concatenate(batches)} <= known
 
 
+@pytest.mark.parametrize("n", [2, 3, 5, 7])
+def test_no_batch_is_of_one_image_alone(n):
+    class Large:
+        def at_once(self, wanted):
+            return 2  # As of large volumes.
+
+        def take(self, rows):
+            return np.zeros((len(rows), 1, 2, 2), dtype=np.uint8)
+
+    sizes = [len(part) for part in settling_batches(Large(), np.arange(n), 0, CPU)]
+    assert sum(sizes) == n
+    assert min(sizes) >= 2
+
+
 def test_what_ships_has_statistics_of_its_own_weights(tmp_path):
     # Strong augmentation and few steps: what training gathered would be of other images and other weights.
     plan = plan_of(steps=12, averaging=0.99, augmentation={"brightness": 0.4, "contrast": 0.4})

@@ -4,7 +4,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from semeion.report.calibrated import calibrated
 from semeion.report.page import write_report
+from semeion.report.reading import Evidence
 
 
 def figure(value: float | None, low: float | None = None, high: float | None = None, n: int = 156) -> dict[str, Any]:
@@ -62,6 +64,7 @@ def test_before_and_after_stand_side_by_side_with_the_reason(build: ModuleType, 
     for told in ("Test cases: 156 cases", "0.960", "0.630", "−0.330", "−0.010", "(−0.020 to −0.005)", "one class only"):
         assert told in text, told
     assert "The cases that chose, each by a map fitted without it: 78 cases" in text
+    assert "No case below is judged by a calibration that was fitted on it. The cases that chose did choose" in text
     assert "no temperature is best" in text
     assert "<b>Platt&#39;s slope and intercept</b>" in text
     assert text.count("<caption") == 3
@@ -74,6 +77,28 @@ def test_unchanged_probabilities_are_told_once(build: ModuleType, tmp_path: Path
     assert "left as they are, as 78 validation cases advise" in text
     assert "Before and after" in text
     assert 'data-label="Change"' not in text
+
+
+def test_probabilities_that_could_not_be_calibrated_are_not_said_to_be_good(build: ModuleType, tmp_path: Path) -> None:
+    reason = "only 12 labelled cases, fewer than 20: not calibrated"
+    few = made("identity", tried=[], folds=0, n=12, reason=reason)
+    text = page(build, tmp_path, of(build, few))
+    assert "were left as they are. Only 12 labelled cases, fewer than 20: not calibrated." in text
+    assert "advise" not in text
+    assert "did choose its kind" not in text
+
+
+def test_of_an_average_it_is_said_what_was_calibrated_and_nothing_of_the_order(build: ModuleType) -> None:
+    part = {name: {"auroc": figure(0.9)} for name in ("measurements", "images", "average", "difference")}
+    evidence = of(build, made()) | {"measured": {"parts": {"test": part}}}
+    content = calibrated(Evidence.model_validate(evidence))
+    assert content is not None
+    assert content["lead"].startswith("The probabilities that come from measurements were calibrated by Platt")
+    # An average of two calibrated parts need not rank cases as that of the uncalibrated ones.
+    assert "AUROC" not in content["lead"]
+    titles = [table["title"] for table in content["tables"]]
+    assert titles[0] == "Test cases; the average of measurements and image networks"
+    assert titles[1].endswith("fitted without it; measurements alone")
 
 
 def test_with_folds_the_order_may_change_and_few_cases_say_why(build: ModuleType, tmp_path: Path) -> None:
@@ -103,6 +128,8 @@ def test_labels_stand_in_a_row_each(build: ModuleType, tmp_path: Path) -> None:
     assert text.count("<tr>") == len(names) + 1
     assert "a beta map" in text
     assert "0.960" in text
+    # A label without figures of test cases has none: those of the cases that chose are not shown for them.
+    assert "0.900" not in text
 
 
 def test_older_evidence_keeps_its_sentence(build: ModuleType, tmp_path: Path) -> None:

@@ -125,6 +125,15 @@ def test_where_nothing_falls_that_is_said(build: ModuleType, tmp_path: Path) -> 
     assert "beyond its interval" not in page
 
 
+@pytest.mark.parametrize("gain", [(-0.05, -0.09, -0.01), (0.05, 0.01, 0.09), (-0.03, None, None)])
+def test_an_interval_that_does_not_hold_none_is_not_said_to(build: ModuleType, tmp_path: Path, gain: Any) -> None:
+    about = {**MEASURED["about"], "falls_first": None}
+    noise = [entry(10, "HU", 0.9, gain, 0.02), entry(20, "HU", 0.929, (-0.002, -0.01, 0.004), 0.04)]
+    text = written(build, tmp_path, {"about": about, "test": {"noise": noise}})
+    assert "always holds 0" not in text
+    assert "It is shown of no strength tried that AUROC falls there and at every stronger one." in text
+
+
 @pytest.mark.parametrize(
     ("about", "says"),
     [

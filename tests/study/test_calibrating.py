@@ -196,3 +196,13 @@ def test_the_manifest_holds_temperatures_where_they_are_all_there_is(of: Any, wr
     found = manifest_calibration(evidence)
     assert found == written
     Calibration.model_validate(found)
+
+
+def test_an_undefined_figure_of_very_many_cases_keeps_its_own_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calibrating, "WORK", 0)
+    p = np.linspace(0.1, 0.9, 40)
+    told = calibrating._compared(np.zeros(40, dtype=np.int64), p, p, np.arange(40), 1, 0)["before"]
+    assert told["brier"]["value"] is not None
+    assert told["brier"]["reason"] == calibrating.TOO_MANY
+    assert told["calibration_slope"]["value"] is None
+    assert "one class only" in told["calibration_slope"]["reason"]

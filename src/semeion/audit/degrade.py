@@ -164,7 +164,7 @@ def _reasons(seen: Seen) -> dict[str, str]:
     if seen.volumes:
         reasons["crop"] = "a volume keeps its millimetres: cutting and enlarging would change them"
         reasons["jpeg"] = "volumes are not kept as 8-bit JPEG"
-    elif not seen.bits <= {8}:
+    elif any(bits > 8 for bits in seen.bits):
         reasons["jpeg"] = "JPEG is for pictures of 8 bits, and these have more"
     if not (seen.hounsfield or (seen.modalities and seen.modalities <= X_RAY)):
         known = sorted(seen.modalities - {"", *X_RAY})
@@ -205,7 +205,7 @@ def degrade_picture(image: Image, how: Degradation, strength: float, key: Key, s
         return image
     pixels = finite_pixels(image.pixels)
     if how.name == "jpeg":
-        made = _jpeg(pixels, round(strength))
+        made = _jpeg(image, pixels, round(strength))
     elif how.name == "crop":
         made = _cropped(pixels, strength / 100)
     elif how.name == "rotation":
@@ -280,7 +280,9 @@ def noise_level(values: Array) -> float:
     found = []
     for plane in values[np.unique(np.linspace(0, len(values) - 1, 16).round().astype(int))]:
         if min(plane.shape) >= 3:
-            answer = cv2.filter2D(np.ascontiguousarray(plane), cv2.CV_64F, _MASK)[1:-1, 1:-1]
+            # OpenCV does not filter single precision into double.
+            given = np.ascontiguousarray(plane, dtype=np.float64)
+            answer = cv2.filter2D(given, cv2.CV_64F, _MASK)[1:-1, 1:-1]
             found.append(np.abs(answer[answer != 0]))
     answers = np.concatenate(found) if found else np.zeros(0)
     return float(np.median(answers)) / (6 * 0.6745) if len(answers) else 0.0
@@ -347,9 +349,19 @@ def _cropped(pixels: Array, share: float) -> Array:
     return np.asarray(cv2.resize(part, (cols, rows), interpolation=cv2.INTER_LINEAR), dtype=np.float64)
 
 
-def _jpeg(pixels: Array, quality: int) -> Array:
-    if pixels.dtype != np.uint8:
-        raise InputError(f"JPEG of {pixels.dtype}", where="degradation", fix="use it on pictures of 8 bits")
+def _jpeg(image: Image, pixels: Array, quality: int) -> Array:
+    if image.bits > 8:
+        raise InputError(f"JPEG of {image.bits} bits", where="degradation", fix="use it on pictures of 8 bits")
+    if pixels.dtype == np.uint8 and (image.low, image.high) == (0, 255):
+        return _encoded(pixels, quality)
+    # The levels of 8 bits or fewer may be kept as other values (rescaled, signed, black and white).
+    span = (image.high - image.low) or 1.0
+    levels = (pixels.astype(np.float64) - image.low) / span
+    made = _encoded(np.clip(np.rint(255 * levels), 0, 255).astype(np.uint8), quality)
+    return np.asarray(made.reshape(pixels.shape) / 255 * span + image.low)
+
+
+def _encoded(pixels: Array, quality: int) -> Array:
     colour = pixels.shape[2] == 3
     given = np.ascontiguousarray(pixels[..., ::-1] if colour else pixels)
     done, data = cv2.imencode(".jpg", given, [cv2.IMWRITE_JPEG_QUALITY, quality])

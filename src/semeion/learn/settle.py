@@ -58,5 +58,7 @@ def settling_batches(store: Store, rows: npt.NDArray[np.int64], seed: int, devic
     """
     drawn = np.random.default_rng([seed, _DRAW]).permutation(rows)[:SETTLED]
     together = max(2, store.at_once(BATCH))
-    for chosen in np.array_split(drawn, max(1, round(len(drawn) / together))):
+    # A single image may have one number a channel, and so no variance.
+    batches = max(1, min(round(len(drawn) / together), len(drawn) // 2))
+    for chosen in np.array_split(drawn, batches):
         yield torch.from_numpy(store.take(chosen)).to(device)

@@ -35,33 +35,41 @@ def calibrated(evidence: Evidence) -> dict[str, Any] | None:
     if not isinstance(made.get("validation"), Mapping):
         return None
     compared = {**evidence.calibrated, "validation": made["validation"]}
+    averaged = evidence.measured is not None and bool(evidence.measured.parts)
     on = _FITTED.get(str(made.get("fitted_on", "")), str(made.get("fitted_on", "")))
     split = next((name for name in _SHOWN if compared.get(name)), None)
-    shown = [("validation", "The cases that chose, each by a map fitted without it")]
+    chose = "The cases that chose, each by a map fitted without it"
+    shown = [("validation", f"{chose}; measurements alone" if averaged else chose)]
     if split is not None:
-        shown.insert(0, (split, SPLITS[split][:1].upper() + SPLITS[split][1:]))
+        name = SPLITS[split][:1].upper() + SPLITS[split][1:]
+        shown.insert(0, (split, f"{name}; the average of measurements and image networks" if averaged else name))
     if "by_target" in made:
-        labels = [_label(name, told, compared, [key for key, _ in shown]) for name, told in made["by_target"].items()]
+        labels = [_label(name, told, compared, shown[0][0]) for name, told in made["by_target"].items()]
         lead = f"Each label has a calibration of its own, fitted on {on}."
         lead = f"{lead} {_order(evidence.task, split)}"
-        return {"lead": lead, "tried": [], "folds": None, "tables": [], "labels": labels, "of": shown}
+        content = {"lead": lead, "tried": [], "folds": None, "tables": [], "labels": labels, "of": shown}
+        return {**content, "chose": split is None}
     target = evidence.target
     return {
-        "lead": " ".join(filter(None, [_lead(made, on), _why(made), _order(evidence.task, split)])),
+        "lead": " ".join(
+            filter(None, [_lead(made, on, averaged), _why(made), "" if averaged else _order(evidence.task, split)])
+        ),
         "tried": _tried(made),
         "folds": made.get("folds"),
         "tables": [{"title": title, **_table(compared.get(key, {}).get(target, {}))} for key, title in shown],
         "labels": [],
         "of": shown,
+        "chose": bool(made.get("tried")),
     }
 
 
-def _lead(made: Mapping[str, Any], on: str) -> str:
+def _lead(made: Mapping[str, Any], on: str, averaged: bool) -> str:
     cases = f"{made['n']} {on}" if isinstance(made.get("n"), int) else on
+    what = "The probabilities that come from measurements" if averaged else "The model's probabilities"
     if made["method"] == "identity":
-        return f"The model's probabilities were left as they are, as {cases} advise."
+        return f"{what} were left as they are{f', as {cases} advise' if made.get('tried') else ''}."
     value = f" of {number(made['value'], 2)}" if isinstance(made.get("value"), int | float) else ""
-    return f"The model's probabilities were calibrated by {MAPS[made['method']]}{value}, fitted on {cases}."
+    return f"{what} were calibrated by {MAPS[made['method']]}{value}, fitted on {cases}."
 
 
 def _order(task: str, split: str | None) -> str:
@@ -121,11 +129,10 @@ def _metric(figures: Mapping[str, Any], key: str) -> dict[str, Any] | None:
     return Metric.model_validate(figures[key]).model_dump() if key in figures else None
 
 
-def _label(name: str, told: Mapping[str, Any], compared: Mapping[str, Any], keys: list[str]) -> dict[str, Any]:
-    """Return one label's row: its map, and its figures before and after in the first split that has any."""
-    found: Mapping[str, Any] = next(
-        (compared[key][name] for key in keys if "before" in compared.get(key, {}).get(name, {})), {}
-    )
+def _label(name: str, told: Mapping[str, Any], compared: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """Return one label's row: its map, and its figures before and after in the split that the caption names."""
+    here: Mapping[str, Any] = compared.get(key, {}).get(name, {})
+    found: Mapping[str, Any] = here if "before" in here else {}
     return {
         "label": name,
         "map": MAPS[told["method"]],

@@ -116,7 +116,15 @@ def falls_words(evidence: Evidence) -> str:
     name = SHORT.get(main, metric_name(main))
     verb = "rises" if main == "mae" else "falls"
     if first is None:
-        return f"At no strength tried is it shown that {name} {verb}: the interval of the difference always holds 0."
+        gains = [entry["difference"].get(main) or {} for curve in _curves(evidence).values() for entry in curve]
+        if all(_holds_none(gain) for gain in gains):
+            return (
+                f"At no strength tried is it shown that {name} {verb}: the interval of the difference always holds 0."
+            )
+        return (
+            f"It is shown of no strength tried that {name} {verb} there and at every stronger one. Not every interval "
+            "of the difference is known and holds 0: see the table."
+        )
     entries = _curves(evidence)[first["degradation"]]
     entry = entries[first["step"]]
     words = strength_words(first["degradation"], entry["strength"], entry["unit"])
@@ -128,6 +136,12 @@ def falls_words(evidence: Evidence) -> str:
         f"{figure_text(main, entry['metrics'][main])} against {figure_text(main, about['undegraded'][main])} on the "
         f"images as they are; difference {gain['value']} ({gain['interval']})."
     )
+
+
+def _holds_none(gain: Mapping[str, Any]) -> bool:
+    """Tell whether the interval of a difference is known and holds 0."""
+    low, high = gain.get("low"), gain.get("high")
+    return low is not None and high is not None and low <= 0 <= high
 
 
 def changes_words(evidence: Evidence) -> str:

@@ -18,8 +18,8 @@ from semeion.study.predicting import Chosen, Decision, Predicted
 
 Values = npt.NDArray[np.float64]
 
-MOST_RESAMPLES, LEAST_RESAMPLES = 1000, 200
-"""Draws of patients for the intervals before and after: fewer than for the headline, and none beyond that time."""
+MOST_RESAMPLES, LEAST_RESAMPLES = 2000, 200
+"""Draws of patients for the intervals before and after: those of the headline, fewer of many cases, then none."""
 WORK = 2_000_000
 """Cases times draws that are spent on one set of cases."""
 TOO_MANY = "no interval: with so many cases it would be narrow, and take long"
@@ -176,5 +176,6 @@ def _compared(y: Any, before: Values, after: Values, patient: Any, labels: int, 
     if drawn == 1:
         for part in told.values():
             for entry in part.values():
-                entry |= {"low": None, "high": None, "method": "as defined", "reason": TOO_MANY}
+                why = TOO_MANY if entry["value"] is not None else entry.get("reason", "")
+                entry |= {"low": None, "high": None, "method": "as defined", "reason": why}
     return told

@@ -15,6 +15,7 @@ from semeion.artefacts import write_bytes, write_json
 from semeion.audit.degrade import Degradation, Key, degrade_picture
 from semeion.cohort.image import Image
 from semeion.cohort.volume import Volume
+from semeion.errors import ImageError
 from semeion.evidence.use.robustness import UNDEGRADED
 from semeion.model.runtime import Model
 from semeion.parallel import ordered_map
@@ -83,7 +84,11 @@ class Reader:
 
     def prepared(self, case: str, references: Sequence[str]) -> Iterator[Pixels]:
         """Yield a case as the networks see it, version by version, uint8 ``(planes, (slices,) rows, columns)``."""
-        images = read_case(references, self.spec, self.inputs.groups, names=self.inputs.names)
+        try:
+            images = read_case(references, self.spec, self.inputs.groups, names=self.inputs.names)
+        except ImageError as error:
+            # The reason stands on the page, where the name of a file may say whose it is.
+            raise ImageError(error.what, where=f"case {case}", fix=error.fix) from error
         for version in self.versions:
             yield prepare_case(self._degraded(images, version, case), self.spec, self.inputs.groups)
 

@@ -175,7 +175,7 @@ def test_with_few_cases_the_temperature_alone_is_fitted_as_ever() -> None:
     assert choice.warning == ""
     one = choose_by_size(np.ones(30, dtype=int), np.linspace(0.1, 0.9, 30), np.arange(30))
     assert one.chosen == Identity()
-    assert one.warning == "one class only among the cases: not calibrated"
+    assert one.warning == one.reason == "one class only among the cases: not calibrated"
     none = choose_by_size(np.zeros(0), np.zeros(0), np.zeros(0))
     assert none.chosen == Identity()
     assert none.warning == "only 0 labelled cases, fewer than 20: not calibrated"

@@ -169,7 +169,8 @@ def choose_by_size(y: ArrayLike, p: ArrayLike, patient: ArrayLike, *, seed: int 
     fit = fit_temperature(truth, values if values.ndim == 2 else np.column_stack([1 - values, values]))
     chosen: Map = Identity() if fit.value == 1 else Temperature(fit.value)
     few = f"the second commonest class has {second} patients, fewer than {PATIENTS['temperature']} to compare on"
-    return Choice(chosen, (), f"temperature alone: {few}", values, len(truth), len(np.unique(whose)), 0, fit.reason)
+    reason = f"temperature alone: {few}" if fit.value != 1 or not fit.reason else fit.reason
+    return Choice(chosen, (), reason, values, len(truth), len(np.unique(whose)), 0, fit.reason)
 
 
 def _chosen(

@@ -1,8 +1,8 @@
 """Recalibration maps are fitted here, and applied by :mod:`semeion.calibration.maps`.
 
-All of the binary ones are fitted towards Platt's targets, ``(n1 + 1) / (n1 + 2)`` and ``1 / (n0 + 2)`` instead of 1 and
-0, so that finitely many cases never make a map certain and separated classes have a finite fit (Platt, Advances in
-Large Margin Classifiers, 1999).
+Platt's, beta and isotonic maps are fitted towards Platt's targets, ``(n1 + 1) / (n1 + 2)`` and ``1 / (n0 + 2)`` instead
+of 1 and 0, so that finitely many cases never make a map certain and separated classes have a finite fit (Platt,
+Advances in Large Margin Classifiers, 1999). The temperature is fitted to the labels themselves.
 """
 
 from __future__ import annotations
