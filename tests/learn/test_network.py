@@ -14,7 +14,6 @@ from semeion.learn.network import (
     ResidualBlock,
     Scales,
     ShippedNetwork,
-    count_parameters,
     outputs_of,
 )
 from semeion.plan.schema import NetworkPlan
@@ -59,7 +58,11 @@ def test_any_size_passes(size):
     assert network()(torch.zeros(2, 1, *size)).shape == (2, 2)
 
 
-def test_parameters_are_counted():
+def count_parameters(network: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def test_the_stages_have_the_parameters_that_their_widths_say():
     assert count_parameters(torch.nn.Linear(3, 2)) == 8
     stem, first, second = 9 * 4 + 8, 2 * (4 * 4 * 9 + 8), 4 * 8 * 9 + 16 + 8 * 8 * 9 + 16 + 4 * 8 + 16
     assert count_parameters(network()) == stem + first + second + 8 * 2 + 2

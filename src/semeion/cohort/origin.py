@@ -96,7 +96,11 @@ def read_origin(reference: str) -> dict[str, Any]:
         if kind == "webp":
             return {"encoding": f"webp {head[12:16].decode('ascii', 'replace').strip()}"}
         return _nifti(head)
-    except Exception:  # the scan tells of files that cannot be read; here they merely say nothing
+    except MemoryError:
+        raise
+    # pydicom raises whatever a hostile header makes it stumble over. The scan tells of files that cannot be read, and
+    # refuses them or leaves them out; beside that a file that says nothing of its origin is a missing value here.
+    except Exception:
         return {}
 
 

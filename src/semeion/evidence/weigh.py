@@ -12,6 +12,7 @@ from semeion.errors import InputError
 from semeion.evidence.measuring import Answer, Drawing, distinct, left_out, measured
 from semeion.evidence.metrics import binary_figures, figure_names, regression_figures, several_figures
 from semeion.evidence.question import ABSENT, PRESENT, Question
+from semeion.evidence.strata import FEWEST_CASES, parted
 from semeion.evidence.table import UNWEIGHED, Cases, split_cases, validate_predictions
 from semeion.evidence.use.account import KEYS, account_of
 from semeion.evidence.use.curves import confusion, one_class_curves, scatter, threshold_table
@@ -19,10 +20,6 @@ from semeion.evidence.use.operating import OperatingPoints
 from semeion.evidence.use.sets import SetsAsked, weigh_all_sets
 
 _SHOWN = ("confusion", "curves", *KEYS, "sets")
-MOST_LEVELS = 20
-"""Levels of a stratum that are weighed, the largest first."""
-FEWEST_CASES = 10
-"""A level with fewer cases has no figures."""
 
 
 def weigh(
@@ -205,28 +202,11 @@ def _strata(
     table: pd.DataFrame, question: Question, points: OperatingPoints | None, strata: pd.DataFrame, drawing: Drawing
 ) -> tuple[dict[str, Any], list[str]]:
     """Return ``{column: {level: {metrics: {split: ...}}}}`` and the notes."""
-    if "case_id" not in strata.columns:
-        raise InputError("no column 'case_id'", where="strata", fix="say which case each row is")
-    keyed = strata.assign(case_id=strata["case_id"].astype(str))
-    if keyed["case_id"].duplicated().any():
-        twice = keyed.loc[keyed["case_id"].duplicated(), "case_id"].iloc[0]
-        raise InputError(f"case {twice!r} stands twice", where="strata", fix="keep one row a case")
-    keyed = keyed.set_index("case_id")
-    found: dict[str, Any] = {}
-    notes: list[str] = []
-    weighed = table[~table["split"].isin(UNWEIGHED)]
-    per_case = weighed.drop_duplicates("case_id")["case_id"]
-    for column in keyed.columns:
-        levels = keyed[column].astype(object).where(keyed[column].notna())
-        known = per_case.map(levels).dropna().astype(str)
-        ranked = known.value_counts().sort_index().sort_values(ascending=False, kind="stable").index.tolist()
-        if len(ranked) > MOST_LEVELS:
-            notes.append(f"{column}: the {MOST_LEVELS} largest of {len(ranked)} levels are weighed one by one.")
-        of_row = weighed["case_id"].map(levels).map(str, na_action="ignore")
-        found[str(column)] = {
-            level: {"metrics": _level(weighed[of_row == level], question, points, drawing)}
-            for level in ranked[:MOST_LEVELS]
-        }
+    levels, notes = parted(table[~table["split"].isin(UNWEIGHED)], strata)
+    found = {
+        column: {level: {"metrics": _level(rows, question, points, drawing)} for level, rows in parts.items()}
+        for column, parts in levels.items()
+    }
     return found, notes
 
 

@@ -155,8 +155,3 @@ class ShippedNetwork(nn.Module):
 def outputs_of(task: str, classes: list[str]) -> int:
     """Return how many numbers the network puts out."""
     return 1 if task == "regression" else len(classes)
-
-
-def count_parameters(network: nn.Module) -> int:
-    """Return the number of learned values."""
-    return sum(parameter.numel() for parameter in network.parameters())

@@ -15,8 +15,8 @@ from semeion.evidence.intervals.bootstrap import Spread, case_weights, draw
 from semeion.evidence.intervals.entry import bootstrapped
 from semeion.evidence.intervals.proportions import FEW, carriers, clustered_wilson
 from semeion.evidence.masks.agreement import agreement
+from semeion.evidence.strata import FEWEST_CASES, parted
 from semeion.evidence.table import SPLITS
-from semeion.evidence.weigh import FEWEST_CASES, MOST_LEVELS
 from semeion.naming import encode_class
 
 Array = NDArray[np.float64]
@@ -315,27 +315,11 @@ def _ranking(part: pd.DataFrame) -> dict[str, str]:
 def _strata(
     rows: pd.DataFrame, labels: Sequence[str], strata: pd.DataFrame, resamples: int, seed: int, jobs: int | None
 ) -> tuple[dict[str, Any], list[str]]:
-    if "case_id" not in strata.columns:
-        raise InputError("no column 'case_id'", where="strata", fix="say which case each row is")
-    keyed = strata.assign(case_id=strata["case_id"].astype(str))
-    if keyed["case_id"].duplicated().any():
-        twice = keyed.loc[keyed["case_id"].duplicated(), "case_id"].iloc[0]
-        raise InputError(f"case {twice!r} stands twice", where="strata", fix="keep one row a case")
-    keyed = keyed.set_index("case_id")
-    found: dict[str, Any] = {}
-    notes: list[str] = []
-    each = rows.drop_duplicates("case_id")["case_id"]
-    for column in keyed.columns:
-        levels = keyed[column].astype(object).where(keyed[column].notna()).map(str, na_action="ignore")
-        known = each.map(levels).dropna()
-        ranked = known.value_counts().sort_index().sort_values(ascending=False, kind="stable").index.tolist()
-        if len(ranked) > MOST_LEVELS:
-            notes.append(f"{column}: the {MOST_LEVELS} largest of {len(ranked)} levels are weighed one by one.")
-        of_row = rows["case_id"].map(levels)
-        found[str(column)] = {
-            level: {"metrics": _level(rows[of_row == level], labels, resamples, seed, jobs)}
-            for level in ranked[:MOST_LEVELS]
-        }
+    levels, notes = parted(rows, strata)
+    found = {
+        column: {level: {"metrics": _level(part, labels, resamples, seed, jobs)} for level, part in parts.items()}
+        for column, parts in levels.items()
+    }
     return found, notes
 
 
