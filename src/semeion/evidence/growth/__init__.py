@@ -1,0 +1,1 @@
+"""How a figure grows with the patients that are learned from, and how many cases an interval would need."""
