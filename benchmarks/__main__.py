@@ -6,10 +6,13 @@ import sys
 
 from benchmarks import (
     accuracy,
+    classic_keras,
     coverage,
+    curve_coverage,
     demo,
     diagnosis,
     evidence,
+    few,
     index,
     memory,
     networks,
@@ -20,6 +23,8 @@ from benchmarks import (
     series,
     sliding,
     stenosis,
+    tasks,
+    training_speed,
 )
 from benchmarks.record import newest
 from benchmarks.sabotage import corpus
@@ -27,6 +32,7 @@ from benchmarks.sabotage import corpus
 ROOMS = (
     reading,
     accuracy,
+    few,
     memory,
     demo,
     index,
@@ -34,12 +40,16 @@ ROOMS = (
     prepare,
     segmentation,
     networks,
+    classic_keras,
     diagnosis,
     sliding,
     nnunet,
     stenosis,
+    tasks,
+    training_speed,
     evidence,
     coverage,
+    curve_coverage,
     corpus,
 )
 ROWS = {row: work for room in ROOMS for row, work in room.ROWS.items()}

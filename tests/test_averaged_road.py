@@ -11,6 +11,10 @@ import pandas as pd
 import pytest
 from sklearn.metrics import accuracy_score, roc_auc_score
 
+from evidence import plain
+from report.recomputed import FACTS, check
+from report.recomputed_measured import LEARNED, read_measured
+from report.test_recomputed import told_of
 from semeion.artefacts import read_json
 from semeion.calibration.maps import map_from_json
 from semeion.cohort.cohort import CohortOptions
@@ -23,8 +27,9 @@ from semeion.plan.files import read_plan_as, write_plan
 from semeion.plan.measure_schema import MeasuredPlan
 from semeion.prepare.store import open_store
 from semeion.progress import Silent
-from semeion.study import learning, measure_road
-from semeion.study.learning import run_graph
+from semeion.study import measure_road
+from semeion.study.members import task
+from semeion.study.members.outputs import run_graph
 from semeion.study.options import RunOptions
 from semeion.study.road import resume_run, start_run
 from support.core_environment import make_core_environment
@@ -32,6 +37,7 @@ from support.hearts import FAILING, HEALTHY, STRUCTURES, heart, image_networks, 
 from support.spheres import write_volume
 
 PATIENTS, TEST = 18, 6
+COLUMNS = {"audits/rows/[^/]+/figures": "audits see images and other columns too, see tests/audit"}
 P = f"p_{FAILING}"
 
 
@@ -50,7 +56,7 @@ def _fits() -> list[CrossFit]:
 def _run(table: Path, fits: list[CrossFit], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The finished run that most tests look at; it is interrupted in its second image network and resumed."""
     real, begun = measure_road.folds_of, []
-    train = learning._train_one
+    train = task.learn_network
     run = tmp_path_factory.mktemp("run") / "run"
 
     def interrupted(*given: Any) -> None:
@@ -61,7 +67,7 @@ def _run(table: Path, fits: list[CrossFit], tmp_path_factory: pytest.TempPathFac
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(measure_road, "folds_of", lambda *given: fits.append(real(*given)) or fits[-1])
-        patch.setattr(learning, "_train_one", interrupted)
+        patch.setattr(task, "learn_network", interrupted)
         with pytest.raises(Interrupted, match="semeion resume"):
             train_hearts(table, measured_plan(seen=image_networks()), run)
     first = run / "images" / "members" / "fold0-seed0" / "member.json"
@@ -110,6 +116,26 @@ def test_headline_figures_are_those_of_the_average_and_each_part_has_its_own(run
     page = (run / "report.html").read_text()
     assert "What the images add" in page
     assert "with equal weights" in (run / "model" / "CARD.md").read_text()
+
+
+def test_every_number_of_the_page_is_made_anew(run: Path, table: Path) -> None:
+    told = read_measured(run, table, told_of(run, read_json(run / "evidence.json")))
+    seen = check(read_json(run / "report.json"), told, FACTS | LEARNED | COLUMNS)
+    assert seen["measured/parts/(\\d+)/rows/(\\d+)/(accuracy|auroc)"] == 2 * 4 * 2 * 5
+    assert seen["measured/agreement/(\\d+)/rows/(\\d+)"] and seen["measured/structures/(\\d+)/rows/(\\d+)"] == 2 * 3 * 5
+    assert seen["measured/cases/(\\d+)/drivers/(\\d+)"]
+
+
+def test_the_points_of_the_parts_are_chosen_on_the_cases_that_may_choose(run: Path) -> None:
+    """Each part is called at a point of its own, without which nobody could repeat its accuracy."""
+    points = read_json(run / "evidence.json")["measured"]["points"]
+    assert set(points) == {"measurements", "images"}
+    for part, stated in points.items():
+        assert set(stated["by_fold"]) == {"0", "1", "2"}
+        held = predictions_of(run, part).query("split == 'oof'")
+        # So few cases leave the probabilities as they are, for the folds and for what ships.
+        y, p = (held["y_true"] == FAILING).to_numpy(int), held[f"raw_{FAILING}"].to_numpy(float)
+        assert stated["value"] == pytest.approx(plain.youden(y, p), abs=1e-12)
 
 
 def test_drivers_speak_for_the_class_that_the_average_calls(run: Path) -> None:

@@ -13,7 +13,7 @@ from support.imports import Module, eager_closure, read_package
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "semeion"
 
-COMMON = {"errors", "artefacts", "progress", "parallel", "naming", "calibration", "folds"}
+COMMON = {"errors", "artefacts", "progress", "parallel", "naming", "calibration", "folds", "provenance"}
 """Modules that any room may import; they import only one another."""
 
 ROOMS: dict[str, set[str]] = {
@@ -25,6 +25,7 @@ ROOMS: dict[str, set[str]] = {
     "evidence": set(),
     "audit": {"cohort", "prepare", "evidence"},
     "model": {"cohort", "prepare", "measure"},
+    "adopt": {"model"},
     "explain": {"cohort", "prepare", "model"},
     "monitor": {"cohort", "prepare", "model"},
     "report": set(),

@@ -12,6 +12,9 @@ import pandas as pd
 import pytest
 import SimpleITK as sitk
 
+from report.recomputed import FACTS, check
+from report.recomputed_measured import LEARNED, read_measured
+from report.test_recomputed import told_of
 from semeion.artefacts import read_json, write_json
 from semeion.cohort.cohort import CohortOptions
 from semeion.errors import InputError, Interrupted
@@ -30,6 +33,7 @@ from support.hearts import FAILING, HEALTHY, heart, make_hearts, measured_plan, 
 from support.spheres import write_volume
 
 PATIENTS, TEST = 18, 6
+COLUMNS = {"audits/rows/[^/]+/figures": "audits see images and other columns too, see tests/audit"}
 
 
 @pytest.fixture(scope="module", name="table")
@@ -50,6 +54,13 @@ def _run(table: Path, fits: list[CrossFit], tmp_path_factory: pytest.TempPathFac
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(measure_road, "folds_of", lambda *given: fits.append(real(*given)) or fits[-1])
         return train_hearts(table, measured_plan(), tmp_path_factory.mktemp("run") / "run")
+
+
+def test_every_number_of_the_page_is_made_anew(run: Path, table: Path) -> None:
+    told = read_measured(run, table, told_of(run, read_json(run / "evidence.json")))
+    seen = check(read_json(run / "report.json"), told, FACTS | LEARNED | COLUMNS)
+    assert seen["measured/structures/(\\d+)/rows/(\\d+)"] == 2 * 3 * 5
+    assert seen["measured/agreement/(\\d+)/rows/(\\d+)"] and seen["measured/cases/(\\d+)/drivers/(\\d+)"]
 
 
 def predictions_of(run: Path) -> pd.DataFrame:

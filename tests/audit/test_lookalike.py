@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from semeion.audit.confirm import turned
-from semeion.audit.lookalike import BOXES, Candidates, _descriptors, find_candidates, turned_descriptor
+from semeion.audit.lookalike import BOXES, Candidates, _descriptors, find_candidates, laid, turned_descriptor
 from semeion.prepare.thumb import SIDE, thumbnail
 from support.altered import WAYS, altered, texture
 
@@ -60,3 +60,24 @@ def test_a_picture_is_not_its_own_neighbour_and_few_have_none():
 def test_blank_thumbnails_break_nothing():
     found = find_candidates(np.full((5, SIDE, SIDE), 7, np.uint8), np.arange(5))
     assert np.isfinite(found.likeness).all()
+
+
+@pytest.mark.parametrize("how", ["mirrored", "turned", "cropped", "several"])
+@pytest.mark.parametrize("swapped", [False, True])
+def test_given_pairs_are_laid_as_a_search_would(how, swapped):
+    thumbs = np.stack([small(texture(120, 130, k)) for k in range(30)])
+    thumbs[29] = small(altered(texture(120, 130, 0), how))
+    pair = np.array([[29, 0] if swapped else [0, 29], [3, 7]])
+    found = laid(thumbs, pair, np.array([0.9, 0.4]))
+    assert found.likeness.tolist() == [0.9, 0.4]
+    assert [sorted(rows) for rows in found.pairs.tolist()] == [[0, 29], [3, 7]]
+    searched = find_candidates(thumbs, np.arange(30))
+    place = next(k for k, rows in enumerate(searched.pairs.tolist()) if sorted(rows) == [0, 29])
+    if searched.pairs[place].tolist() == found.pairs[0].tolist():
+        assert found.turn[0] == searched.turn[place]
+        # Among some crops of nearly one size either may win.
+        assert np.allclose(found.start[0], searched.start[place], atol=0.08)
+
+
+def test_no_pairs_are_laid_where_there_are_none():
+    assert len(laid(np.zeros((3, 32, 32), dtype=np.uint8), np.empty((0, 2), dtype=np.int64), np.empty(0)).pairs) == 0

@@ -50,6 +50,24 @@ def test_fewer_than_three_are_not_compared() -> None:
     assert "3 are needed" in audit.advice
 
 
+def test_members_of_other_recipes_differ_by_more_than_luck() -> None:
+    found = with_members(table(400, strength=3.0), [0.1, 0.1, 0.1, 9.0, 9.0])
+    names = ["fold0-seed0", "fold0-seed1", "fold1-seed0", "covariates-fold0-seed0", "fused-fold0-seed0"]
+    audit = seed_luck(judged(found.replace({"member": {f"m{number}": name for number, name in enumerate(names)}})))
+    assert (audit.verdict, audit.figures["number"]) == ("clear", 3)
+    one_each = {"m0": "seed0", "m1": "frozen-seed0", "m2": "fused-seed0", "m3": "covariates-seed0"}
+    audit = seed_luck(judged(found[found["member"] != "m4"].replace({"member": one_each})))
+    assert audit.verdict == "not_run"
+
+
+def test_what_images_and_covariates_alone_say_is_no_member() -> None:
+    found = with_members(table(400, strength=3.0), [0.1, 9.0, 9.0])
+    named = {"m0": "seed0", "m1": "images", "m2": "covariates"}
+    both = judged(found.replace({"member": named}))
+    assert set(both.members) == {"seed0"}
+    assert seed_luck(both).verdict == "not_run"
+
+
 @pytest.mark.parametrize(
     ("readings", "verdict", "says"),
     [

@@ -35,6 +35,8 @@ COMMANDS = (
     "evaluate",
     "weigh",
     "compare",
+    "curve",
+    "adopt",
 )
 Said = pytest.CaptureFixture[str]
 
@@ -89,6 +91,7 @@ def test_every_option_is_explained(command: str, capsys: Said) -> None:
         ("report", "--no-pictures"),
         ("weigh", f"{WEIGH} --operating-point --threshold --strata --weights --seed --output -o"),
         ("compare", "--split --seed --output -o"),
+        ("curve", f"{COHORT} --budget --metric --want-width --seed --skip-bad --accept --jobs --quiet --output -o"),
         ("demo", "--data --synthetic -o --budget --seed --quiet"),
         ("resume", "--quiet"),
     ],

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from semeion.artefacts import read_json
+from semeion.artefacts import read_json, write_json
 from semeion.plan.files import read_plan
 from semeion.plan.networks import Candidate
 from semeion.plan.rules import Machine, Measured
@@ -49,6 +49,11 @@ def test_train_prints_figures_and_places(command: Command, tmp_path: Path) -> No
     again = command("resume", tmp_path / "run", "-q")
     assert again.status == 0
     assert again.out == done.out
+    # An audit that runs after training may void the result.
+    evidence = read_json(tmp_path / "run" / "evidence.json")
+    evidence["audits"]["near-duplicates"]["verdict"] = "void"
+    write_json(tmp_path / "run" / "evidence.json", evidence)
+    assert command("resume", tmp_path / "run", "-q").status == 1
 
 
 def test_progress_goes_to_standard_error_in_plain_lines(command: Command, cohort: Tiny, tmp_path: Path) -> None:

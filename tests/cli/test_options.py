@@ -12,6 +12,7 @@ from semeion.cli.options import Cohort, Jobs, Target, cohort_options, image_name
 from semeion.cohort.cohort import CohortOptions
 from semeion.errors import InputError
 from support.spheres import make_spheres
+from support.tiny import make_cohort
 
 
 @pytest.mark.parametrize(
@@ -36,6 +37,19 @@ def test_names_of_images() -> None:
     assert (options.channels, options.frames, options.views) == (("a", "b"), (), ())
 
 
+def test_check_refuses_weights_with_their_rows_and_tells_of_votes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny = make_cohort(tmp_path, n=12)
+    votes = tiny.rows["finding"].tolist()
+    tiny = tiny.rewrite(w=[0.5, -1, *[2] * 10], a=votes, b=["unsure", *votes[1:]])
+    asked = ["check", str(tiny.table), "--target", "finding", "-q"]
+    assert run([*asked, "--weight", "w"], 0.0) == 2
+    assert "w (--weight) is no number above 0: -1 (row 3)" in capsys.readouterr().err.replace("\n", " ")
+    assert run([*asked, "--raters", "a, b"], 0.0) in (0, 1)
+    assert "Training would refuse --raters: 1 votes are for none of" in capsys.readouterr().out
+
+
 def test_check_says_what_the_images_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = make_spheres(tmp_path, n=8, images=("front", "side"))
     assert run(["check", str(table), "--target", "finding", "-q", "--views"], 0.0) in (0, 1)
@@ -53,7 +67,7 @@ def test_a_command_takes_the_options_of_a_cohort_where_it_names_it() -> None:
 
     names = list(inspect.signature(command).parameters)
     assert names[:3] == ["table", "target", "task"]
-    assert names[-2:] == ["structures", "jobs"]
+    assert names[-2:] == ["raters", "jobs"]
     assert "cohort" not in names
     said = command("c.csv", target="y", labels="0=a", views="all", jobs=2)
     assert said == ("c.csv", "y", CohortOptions(labels={"0": "a"}, views=("*",)), 2)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semeion.learn.augment import Draw, apply, draw, draw_volumes
-from semeion.plan.schema import AugmentationPlan
+from semeion.plan.recipes import AugmentationPlan
 
 STILL = {"rotation": 0, "scale": 0, "shift": 0, "brightness": 0, "contrast": 0, "noise": 0}
 

@@ -4,7 +4,6 @@ import math
 import signal
 import subprocess
 import sys
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +16,8 @@ from learn.tiny import pictures, plan_of, same, sides_of, store_of, train
 from semeion.errors import Interrupted, TrainingFailed
 from semeion.learn import member as module
 from semeion.learn.checkpoint import load_tensors
-from semeion.learn.member import (
-    Hooks,
-    average,
-    learning_rate,
-    measure_scales,
-    predict_values,
-    train_member,
-)
+from semeion.learn.member import Hooks, average, predict_values, train_member
+from semeion.learn.stages import learning_rate
 from semeion.plan.splits import Sides
 
 CPU = torch.device("cpu")
@@ -363,44 +356,6 @@ def test_fewer_cases_than_a_batch(tmp_path):
 
 
 # Pieces
-
-
-def test_scales_are_numpys(tmp_path):
-    images = np.random.default_rng(0).integers(0, 256, (30, 3, 8, 10), dtype=np.uint8)
-    store = store_of(images, tmp_path, per_shard=7)
-    rows, y = np.arange(5, 25), np.linspace(10, 60, 30)
-    scales = measure_scales(store, rows, y, "regression")
-    assert scales.mean == pytest.approx(images[rows].mean((0, 2, 3)))
-    assert scales.std == pytest.approx(images[rows].std((0, 2, 3)))
-    assert scales.target_mean == pytest.approx(y[rows].mean())
-    assert scales.target_std == pytest.approx(y[rows].std())
-    other = measure_scales(store, rows, y, "binary")
-    assert (other.target_mean, other.target_std) == (0.0, 1.0)
-
-
-def test_scales_come_from_the_learning_cases_only(tmp_path):
-    images, y = pictures("regression")
-    scales = measure_scales(store_of(images, tmp_path / "a"), sides_of().learn, y, "regression")
-    images[100:], y[100:] = 255, 1e6
-    assert measure_scales(store_of(images, tmp_path / "b"), sides_of().learn, y, "regression") == scales
-
-
-def test_constant_pictures_and_values_have_scales_to_divide_by(tmp_path):
-    store = store_of(np.full((4, 1, 8, 8), 7, np.uint8), tmp_path)
-    scales = measure_scales(store, np.arange(4), np.full(4, 3.0), "regression")
-    assert scales.mean == (7.0,)
-    assert scales.std == (1.0,)
-    assert scales.target_std > 0
-
-
-def test_the_rate_is_one_cycle():
-    assert learning_rate(0) == 0.04
-    assert learning_rate(0.25) == pytest.approx(1)
-    assert learning_rate(1) == pytest.approx(0, abs=1e-12)
-    rates = [learning_rate(k / 100) for k in range(101)]
-    assert rates.index(max(rates)) == 25
-    assert all(a < b for a, b in pairwise(rates[:26]))
-    assert all(a > b for a, b in pairwise(rates[25:]))
 
 
 def test_averaging_is_a_moving_average_that_starts_fast():

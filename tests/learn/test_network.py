@@ -16,7 +16,7 @@ from semeion.learn.network import (
     ShippedNetwork,
     outputs_of,
 )
-from semeion.plan.schema import NetworkPlan
+from semeion.plan.recipes import NetworkPlan
 
 SCALES = Scales((100.0,), (40.0,))
 

@@ -11,7 +11,7 @@ from semeion.learn.network import Network, Scales, ShippedNetwork
 from semeion.learn.network3d import PartsNetwork, layout_of, make_network, strides_of
 from semeion.model.combine import from_logits
 from semeion.model.engine import open_engine
-from semeion.plan.schema import NetworkPlan
+from semeion.plan.recipes import NetworkPlan
 
 
 def network(shape: tuple[int, ...], groups: int = 1, task: str = "binary", outputs: int = 2, **plan: object):

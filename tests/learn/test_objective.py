@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from sklearn.metrics import log_loss, mean_absolute_error
 
 from semeion.learn.network import Scales
-from semeion.learn.objective import loss, to_values, validation_loss
+from semeion.learn.objective import lesson_of, loss, taught_loss, to_values, validation_loss
+from semeion.plan.teaching import Teaching
 
 SCALES = Scales((0.0,), (1.0,))
 RNG = np.random.default_rng(0)
@@ -23,6 +24,47 @@ def test_classes_have_weighted_smoothed_cross_entropy():
         assert float(found) == pytest.approx(float(each.sum() / weights[y.long()].sum()), rel=1e-5)
     plain = loss(logits, y, "multiclass", SCALES, None, 0.0)
     assert float(plain) == pytest.approx(log_loss(y.numpy(), torch.softmax(logits.double(), 1).numpy()), rel=1e-5)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("task", ["binary", "multiclass", "ordinal", "multilabel", "regression"])
+def test_cases_that_count_alike_have_the_plain_loss(task: str, smoothing: float):
+    """With weights of 1 and one class a case nothing changes; doubling one weight is repeating the case."""
+    scales = Scales((0.0,), (1.0,), 500.0, 40.0) if task == "regression" else SCALES
+    y = {"multilabel": RNG.integers(0, 2, (8, 3)).astype(float), "regression": RNG.normal(500, 60, 8)}.get(
+        task, RNG.integers(0, 3, 8).astype(float)
+    )
+    if task == "multilabel":
+        y[2, 1] = np.nan
+    logits, classes = torch.randn(8, 1 if task == "regression" else 3), 0 if task in ("multilabel", "regression") else 3
+    weights = None if task == "regression" else torch.tensor([0.5, 1.0, 2.0])
+    rows = np.arange(8)
+
+    def taught(weight: np.ndarray, only: np.ndarray = rows) -> float:
+        lesson = torch.from_numpy(lesson_of(Teaching(weight), y, rows, classes)).float()[only]
+        return float(taught_loss(logits[only], lesson, task, scales, weights, smoothing))
+
+    plain = loss(logits, torch.from_numpy(y).float(), task, scales, weights, smoothing)
+    assert taught(np.full(8, 7.0)) == pytest.approx(float(plain), rel=1e-5)
+    heavy = np.ones(8)
+    heavy[3] = 2
+    again = np.append(rows, 3)
+    repeated = loss(logits[again], torch.from_numpy(y[again]).float(), task, scales, weights, smoothing)
+    if task == "regression":
+        share = 9 / 8
+    elif task == "multilabel":
+        share = np.isfinite(y[again]).sum() / np.isfinite(y).sum()
+    else:
+        share = float(weights[y[again].astype(int)].sum() / weights[y.astype(int)].sum())
+    assert taught(heavy) * 9 / 8 == pytest.approx(float(repeated) * share, rel=1e-5)
+
+
+def test_shares_of_votes_are_the_mean_of_the_losses_of_the_votes():
+    logits, y = torch.randn(1, 3), np.array([0.0])
+    lesson = lesson_of(Teaching(np.ones(1), np.array([[0.25, 0.75, 0.0]])), y, np.arange(1), 3)
+    found = taught_loss(logits, torch.from_numpy(lesson).float(), "ordinal", SCALES, None, 0.0)
+    each = -torch.log_softmax(logits[0], 0)
+    assert float(found) == pytest.approx(float(0.25 * each[0] + 0.75 * each[1]), rel=1e-5)
 
 
 def test_a_measured_value_has_a_robust_loss_in_units_of_its_deviation():

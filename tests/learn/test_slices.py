@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from semeion.learn.slices import AttentionPool, RecurrentPool, SliceEncoder, make_pool
-from semeion.plan.schema import NetworkPlan
+from semeion.learn.slices import AttentionPool, PictureEncoder, RecurrentPool, SliceEncoder, make_pool
+from semeion.plan.recipes import NetworkPlan
 
 
 def test_attention_weights_sum_to_one_and_shape_the_mean():
@@ -42,7 +42,7 @@ def test_recurrent_cells_are_those_of_torch(kind, reference):
 
 def test_slices_share_one_body():
     torch.manual_seed(0)
-    encoder = SliceEncoder(NetworkPlan(widths=[4, 8], kind="slices", pooling="mean"), 2).eval()
+    encoder = SliceEncoder(PictureEncoder(NetworkPlan(widths=[4, 8], kind="slices"), 2), "mean").eval()
     x = torch.randn(1, 2, 3, 12, 12)
     each = torch.stack([encoder.picture(x[:, :, k]) for k in range(3)]).mean(0)
     torch.testing.assert_close(encoder(x), each)

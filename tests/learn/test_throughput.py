@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from semeion.learn.throughput import (
     step_seconds,
 )
 from semeion.plan.networks import Candidate
+from semeion.plan.parallel import Beside
 from semeion.progress import Silent
 
 SMALL = Candidate((12, 12), "pad", (4,), 1, 4, 1.0)
@@ -61,6 +63,8 @@ def test_every_candidate_is_measured_best_first(machine):
 def test_it_comes_back_from_json(machine):
     text = json.dumps(finite(machine_to_json(machine)), allow_nan=False)
     assert machine_from_json(json.loads(text), Path("machine.json")) == machine
+    beside = replace(machine, beside=(Beside(1, 2, 0.1), Beside(2, 1, 0.15)))
+    assert machine_from_json(machine_to_json(beside), Path("machine.json")) == beside
 
 
 def test_it_names_no_person_and_no_path(machine):

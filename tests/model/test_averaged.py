@@ -81,6 +81,16 @@ def test_a_model_of_measurements_alone_has_none_and_its_manifest_says_nothing_of
             "neither a faster graph nor mirrored",
         ),
         ({"members": [{**IMAGES["members"][0], "mirror": [1]}]}, "neither a faster graph nor mirrored"),
+        (
+            {
+                "members": [
+                    {**IMAGES["members"][0], "kind": "frozen", "output": "features", "head": "members/gone.json"}
+                ]
+            },
+            "an image network gives logits, and has neither a head nor a weight",
+        ),
+        ({"members": [{**IMAGES["members"][0], "weight": 1.0}]}, "has neither a head nor a weight"),
+        ({"members": [{**IMAGES["members"][0], "kind": "covariates", "output": "probabilities"}]}, "gives logits"),
         ({"calibration": {"by_target": {"grown": 1.0}}}, "the calibration of image networks is one temperature"),
         ({"weights": [0.1, 0.9]}, "Extra inputs are not permitted"),
     ],
@@ -88,6 +98,13 @@ def test_a_model_of_measurements_alone_has_none_and_its_manifest_says_nothing_of
 def test_what_does_not_fit_is_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         manifest_of(**changes)
+
+
+def test_members_that_outline_count_the_same() -> None:
+    raw = manifest_of().model_dump(by_alias=True)
+    raw["members"][0]["weight"], raw["combination"] = 1.0, "weighted"
+    with pytest.raises(ValueError, match="what members outline counts the same, and they have weights"):
+        Manifest.model_validate(raw)
 
 
 def test_a_graph_that_outlines_is_no_image_network(tmp_path: Path) -> None:

@@ -138,3 +138,23 @@ def test_a_segmentation_card_says_what_is_outlined_and_how_well():
     assert "Post-processing: largest:1. Values in the mask: 2 left part" in card
     assert "--masks masks" in card
     assert "infinite" not in headline(evidence["metrics"])["test"]["dice"]
+
+
+@pytest.mark.parametrize(
+    ("members", "sentence"),
+    [
+        ([("network", 0.5), ("network", 0.5)], "2 networks; the mean of their outputs is taken."),
+        ([("network", 1.0), ("network", 0.0)], "2 networks learned; one of them ships alone."),
+        (
+            [("frozen", 0.75), ("network", 0.25)],
+            "2 members; the mean of the outputs is taken, weighted by their shares.",
+        ),
+        (
+            [("frozen", 0.5), ("network", 0.0), ("tuned", 0.5)],
+            "3 members; the mean of the outputs of the 2 that have a share is taken, weighted by their shares.",
+        ),
+    ],
+)
+def test_it_says_how_members_become_one(parts, members, sentence):
+    told = [{"name": str(n), "recipe": recipe, "share": share} for n, (recipe, share) in enumerate(members)]
+    assert sentence in render_card(parts(), EVIDENCE | {"members": told})

@@ -10,7 +10,7 @@ import pytest
 
 from semeion.calibration.maps import Platt
 from semeion.errors import InputError, ModelRefused
-from semeion.model.package import open_folder, read_listed, verify, write_model
+from semeion.model.package import open_folder, read_listed, write_model
 from semeion.model.runtime import load_model
 
 PLATT = Platt(0.6, -0.4).to_json()
@@ -30,7 +30,7 @@ def replace_manifest(folder: Path, data: bytes) -> None:
 
 def refusal(folder: Path) -> str:
     with pytest.raises(ModelRefused) as caught:
-        verify(folder)
+        open_folder(folder)
     assert caught.value.exit_status == 3
     assert caught.value.fix
     return str(caught.value)
@@ -325,7 +325,7 @@ def test_what_is_no_model_folder_says_what_to_give(make_model, tmp_path):
 
 def test_a_file_changed_after_opening_is_noticed(make_model):
     folder = make_model()
-    manifest = verify(folder)
+    manifest, _ = open_folder(folder)
     (folder / "CARD.md").write_text("# CARD\n")
     with pytest.raises(ModelRefused, match="changed since the model was opened"):
         read_listed(folder, "CARD.md", manifest.files["CARD.md"])

@@ -153,7 +153,7 @@ def test_an_answer_that_is_no_number_fails(make_model, pictures):
             return np.array([[np.nan, 0.0] if image.mean() > 100 else [0.0, 0.0] for image in batch], np.float32)
 
     model = load_model(make_model())
-    model._engines = [Broken()]
+    model._engines = [Broken()] * len(model.manifest.members)
     table = model.predict(pictures())
     assert table["status"].tolist() == ["called", "called", "failed", "failed", "failed"]
     assert set(table["reasons"].dropna()) == {"not-finite"}

@@ -92,13 +92,13 @@ def test_every_wrong_value_is_named_at_once(file):
     def change(raw):
         raw["training"]["batch"] = "many"
         raw["network"]["dropout"] = 2
-        raw["members"][1]["steps"] = 0
+        raw["members"][1]["steps"] = -1
 
     with pytest.raises(InputError) as caught:
         read_plan(edited(file, change))
     assert "training.batch: Input should be a valid integer" in caught.value.what
     assert "network.dropout: Input should be less than 1" in caught.value.what
-    assert "members.1.steps: Input should be greater than or equal to 1" in caught.value.what
+    assert "members.1.steps: Input should be greater than or equal to 0" in caught.value.what
     assert "pydantic" not in str(caught.value)
 
 

@@ -10,15 +10,14 @@ from hypothesis import strategies as st
 
 from plan.made import cohort_of, fingerprint_of, machine_of, plan_of
 from semeion.errors import InputError
+from semeion.plan.members import MOST_MEMBERS, plan_members
 from semeion.plan.networks import candidates
 from semeion.plan.rules import (
     DEFAULT_BUDGET,
-    MOST_MEMBERS,
     Measured,
     Wishes,
     class_weights,
     make_plan,
-    plan_members,
     plan_validation,
 )
 from semeion.plan.schema import ValidationPlan
@@ -187,6 +186,15 @@ def test_a_class_with_fewer_than_three_cases_is_refused(task):
         plan_validation(labelled(counts, task))
     assert caught.value.what == f"class '{name}' has 2 training cases; folds need at least 3 of every class"
     assert caught.value.fix == "bring more cases of it, leave it out, or merge it with another class"
+
+
+def test_one_in_two_hundred_is_planned_with_few_folds_and_softened_weights():
+    facts = labelled((1600, 8))
+    found = plan_validation(facts)
+    assert (found.scheme, found.folds) == ("folds", 3)
+    weights, why = class_weights("binary", facts["training"])
+    assert weights[1] / weights[0] == pytest.approx(math.sqrt(200), rel=1e-3)
+    assert "200.0 times" in why and "undone in the shipped graph" in why
 
 
 def test_a_class_without_any_training_case_is_refused_with_a_given_split_too():

@@ -4,15 +4,8 @@ import pytest
 from pydantic import ValidationError
 
 from plan.made import plan_of
-from semeion.plan.schema import (
-    AugmentationPlan,
-    MemberPlan,
-    NetworkPlan,
-    Plan,
-    PreparationPlan,
-    TrainingPlan,
-    ValidationPlan,
-)
+from semeion.plan.recipes import AugmentationPlan, NetworkPlan, TrainingPlan
+from semeion.plan.schema import MemberPlan, Plan, PreparationPlan, ValidationPlan
 from semeion.prepare.spec import Cleaning, Preparation
 
 

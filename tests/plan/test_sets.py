@@ -54,8 +54,15 @@ def test_several_classes_and_labels_need_enough_patients_alone() -> None:
     assert sets_of(facts_with(120, "multilabel")).share == 0.333
 
 
-def test_a_measured_value_has_no_sets() -> None:
-    assert sets_of(facts_with(150, "regression")).coverage is None
+def test_of_a_measured_value_the_same_patients_calibrate_intervals() -> None:
+    found = sets_of(facts_with(150, "regression"))
+    assert (found.coverage, found.share) == (0.9, 0.333)
+    assert (
+        found.why["share"]
+        == "of 150 val patients; they calibrate the intervals and serve nothing else, the others choose"
+    )
+    few = sets_of(facts_with(60, "regression"))
+    assert few.why["share"].endswith("who chose cannot calibrate: no intervals are made")
 
 
 def test_what_is_asked_for_is_stated() -> None:

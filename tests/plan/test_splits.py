@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semeion.errors import InputError
+from semeion.plan import splits
 from semeion.plan.splits import Sides, grouped_folds, inner_split, sides, strata
 
 TASKS = ["binary", "multiclass", "ordinal", "multilabel", "regression"]
@@ -163,6 +164,44 @@ def test_the_smallest_cohorts_that_are_planned_can_be_divided(counts):
     for side in found:
         assert set(y[side.learn]) == {0.0, 1.0}
         assert set(y[side.held_out]) == {0.0, 1.0}
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(("positives", "folds"), [(8, 3), (8, 5), (4, 3), (3, 3)])
+def test_one_in_two_hundred_is_on_every_side(positives, folds, seed):
+    y = np.zeros(1600 + positives)
+    y[np.random.default_rng(seed).permutation(len(y))[:positives]] = 1
+    found = sides(None, y, "binary", np.arange(len(y)), scheme="folds", folds=folds, inner_share=0.15, seed=seed)
+    for side in found:
+        assert y[side.learn].sum() >= 1 and y[side.validate].sum() >= 1 and y[side.held_out].sum() >= 1
+        assert len(side.validate) == pytest.approx(len(y) * (1 - 1 / folds) / 7, rel=0.1)
+
+
+def test_a_class_that_cannot_be_on_every_side_is_refused(monkeypatch):
+    # Whatever deals out the folds: one that leaves nothing of a class to learn from is no fold.
+    y, groups = np.repeat([0.0, 1.0], [30, 12]), np.array([*range(30), *[90] * 10, 91, 92])
+    monkeypatch.setattr(
+        splits, "grouped_folds", lambda stratum, *_: np.where(stratum == 1, 0, np.arange(len(stratum)) % 3)
+    )
+    with pytest.raises(InputError) as caught:
+        sides(None, y, "binary", groups, scheme="folds", folds=3, inner_share=0.15, seed=0, classes=["no", "yes"])
+    assert "fold 0 would learn without class 'yes': its patients cannot be spread" in str(caught.value)
+    assert "bring more patients of it, leave it out, or give a split column" in str(caught.value)
+
+
+def test_where_a_class_cannot_be_on_both_sides_it_is_learned_from():
+    # One patient has all cases of the class that are left.
+    rows, y = np.arange(60), np.repeat([0.0, 1.0], [52, 8])
+    for seed in range(10):
+        learn, validate = inner_split(rows, y.astype(np.int64), np.array([*range(52), *[99] * 8]), 0.15, seed)
+        assert y[learn].sum() == 8 and not y[validate].any()
+
+
+def test_a_class_of_two_patients_is_refused_by_name():
+    y, groups = np.repeat([0.0, 1.0], [40, 10]), np.concatenate([np.arange(40), np.repeat([98, 99], 5)])
+    with pytest.raises(InputError) as caught:
+        sides(None, y, "binary", groups, scheme="folds", folds=3, inner_share=0.15, seed=0, classes=["no", "yes"])
+    assert "class 'yes' has cases of 2 patients or groups; folds need at least 3" in str(caught.value)
 
 
 def test_a_small_regression_can_be_divided():

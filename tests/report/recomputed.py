@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,11 @@ import pytest
 
 from evidence import plain
 from semeion.evidence.calibration.choice import Choice, choose_by_size, compare_calibration
+from semeion.evidence.question import Question
+from semeion.evidence.use.operating import OperatingPoints
 from semeion.naming import encode_class
+from semeion.study.baseline import compared_with_classic
+from semeion.study.covariate_worth import compared_tables
 
 EXACT = 1e-9
 Json = Any
@@ -34,12 +38,17 @@ FACTS = {
     "first/disjoint": "sides of the cohort, see test_first_page.py",
     "audits/counts": "verdicts, counted",
     "audits/rows/[^/]+/n_cases": "cases that an audit names",
+    "audits/shown/copies": "the same, see test_audit_pictures.py",
     "members": "training",
+    "combination": "inner validation predictions, see study/members/test_told.py",
+    "search": "inner validation predictions, see study/members/test_searching.py and evidence/test_chosen.py",
     "budget": "seconds",
     "cost": "seconds and memory",
     "plan": "decisions before training",
     "fingerprint": "the images",
     "gallery": "which cases are shown",
+    "performance/classic/(?:networks|epochs)": "training",
+    "covariates/pushed": "what members added, see study/test_covariate_road.py",
     "robustness": "test images made worse and read again, see evidence/use/test_robustness.py",
 }
 """What is no figure of predictions, and where else it is looked at."""
@@ -114,6 +123,20 @@ class Told:
         if split == "oof" and stated.get("by_fold"):
             return np.array([stated["by_fold"][str(k)] for k in fold])
         return np.full(len(fold), stated["value"])
+
+    def given_point(self, label: str | None) -> float:
+        """Return an operating point that no case of these chose: given by the user, or 0.5, a fact."""
+        return float(stated(self, label)["value"])
+
+    def choosing(self, split: str, label: str | None = None) -> pd.DataFrame:
+        """Return the rows whose uncalibrated probabilities chose the calibration."""
+        return self.rows(split, label)
+
+    def as_shipped(self, split: str, label: str | None) -> np.ndarray:
+        """Return the probability of the positive class by the map that ships, of cases that chose it."""
+        slope, intercept = map_of(self, split, label)
+        raw = self.rows(split, label)[[f"raw_{encode_class(name)}" for name in self.classes(label)]].to_numpy(float)
+        return np.asarray(1 / (1 + np.exp(-(intercept + slope * np.log(raw[:, 1] / raw[:, 0])))))
 
     @cache  # noqa: B019
     def cases(self, split: str, label: str | None = None, column: str = "", level: str = "") -> Cases:
@@ -291,6 +314,20 @@ def _(told: Told, report: Json, k: str) -> Json:
     return told.again["audits"][report["audits"]["rows"][int(k)]["name"]]["figures"]
 
 
+@rule(r"audits/shown/labels")
+def _(told: Told, report: Json) -> Json:
+    figures = told.again["audits"]["label-errors"]["figures"]
+    total = sum(found for key, found in figures.items() if re.fullmatch(r"(.*: )?suspects", key))
+    cases = []
+    for one in report["audits"]["shown"]["labels"]["cases"]:
+        rows = told.rows(report["headline"]["split"], one["target"])
+        [row] = rows[rows["case_id"] == one["case_id"]].to_dict("records")
+        others = {name: row[f"p_{encode_class(name)}"] for name in told.classes(one["target"]) if name != row["y_true"]}
+        assert (one["given"], one["suggested"]) == (row["y_true"], max(others, key=lambda name: others[name]))
+        cases.append({"probability": others[one["suggested"]]})
+    return {"total": total, "cases": cases}
+
+
 # Performance
 
 
@@ -352,6 +389,35 @@ def _(told: Told, report: Json, k: str) -> Json:
     return int(told.cases(report["performance"]["split"], row["target"]).positive.sum())
 
 
+@rule(r"performance/classic/rows/(\d+)")
+def _(told: Told, report: Json, k: str) -> Json:
+    split, key = report["performance"]["split"], report["performance"]["classic"]["rows"][int(k)]["key"]
+    other, again = classic_of(told)
+    own, beside = told.figure(split, key), mean_of([other.cases(split, label) for label in told.labels], key)
+    size = {name: own[name] for name in ("n", "n_patients")}
+    gain = None if own["value"] is None or beside is None else own["value"] - beside
+    return {
+        "model": own,
+        "classic": {"value": beside, **ends(again["metrics"][split][key]), **size},
+        "difference": {"value": gain, **ends(again["difference"][split][key]), **size},
+    }
+
+
+@rule(r"covariates/rows/(\d+)")
+def _(told: Told, report: Json, k: str) -> Json:
+    split, key = report["covariates"]["split"], report["covariates"]["rows"][int(k)]["key"]
+    own, found = told.figure(split, key), {}
+    size = {name: own[name] for name in ("n", "n_patients")}
+    for name in ("images", "covariates"):
+        other, again = part_alone(told, name)
+        value = mean_of([other.cases(split, label) for label in told.labels], key)
+        found[name] = {"value": value, **ends(again["metrics"][split][key]), **size}
+        if name == "images":
+            gain = None if own["value"] is None or value is None else own["value"] - value
+            found["difference"] = {"value": gain, **ends(again["difference"][split][key]), **size}
+    return {"both": own, **found}
+
+
 @rule(r"performance/confusion")
 def _(told: Told, report: Json) -> Json:
     cases = told.cases(report["performance"]["split"])
@@ -378,6 +444,65 @@ def _(told: Told, report: Json) -> Json:
 @rule(r"performance/agreement/([^/]+)")
 def _(told: Told, report: Json, key: str) -> Json:
     return told.figure(report["performance"]["split"], key)
+
+
+@rule(r"performance/intervals/(stated|rows/(\d+))")
+def _(told: Told, report: Json, what: str, row: str | None) -> Json:
+    if row is None:
+        return 0.9
+    shown, split = report["performance"]["intervals"]["rows"][int(row)], report["performance"]["split"]
+    cases, again = told.cases(split), told.again["intervals"][split]
+    low, high = ends_of(told, split, cross=shown["name"] == "CV+")
+    held, kept, place = (cases.y >= low) & (cases.y <= high), np.ones(len(cases.y), dtype=bool), again
+    if shown["name"] == "CV+":
+        place = again["cross"]
+    elif shown["words"] not in ("", "patients"):
+        column = shown["words"].replace(" ", "_")
+        place = again["groups"][column][shown["name"]]
+        known = told.rows(split)["case_id"].map(told.columns.set_index("case_id")[column])
+        kept = (known.astype(str) == shown["name"]).to_numpy()
+    people = sorted(set(cases.patient[kept].tolist()))
+    value = held[kept].mean()
+    size, key = {"n": int(kept.sum()), "n_patients": len(people)}, "coverage"
+    if shown["words"] == "patients":
+        value = np.mean([held[cases.patient == who].all() for who in people])
+        size, key = dict.fromkeys(size, len(people)), "patient_coverage"
+    return {"coverage": {"value": float(value), **ends(place[key]), **size}, "width": float((high - low)[kept].mean())}
+
+
+def ends_of(told: Told, split: str, *, cross: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Make the ends of intervals anew: one half-width of those who calibrate, of each fold of the others, or CV+."""
+
+    def largest(cases: Cases) -> dict[str, float]:
+        errors = np.abs(cases.y - cases.p)
+        return {who: float(errors[cases.patient == who].max()) for who in set(cases.patient.tolist())}
+
+    def half(errors: dict[str, float]) -> float:
+        return sorted(errors.values())[int(np.ceil((len(errors) + 1) * 0.9 - 1e-9)) - 1]
+
+    cases = told.cases(split)
+    if (told.table["split"] == "calibration").any():
+        own = half(largest(told.cases("calibration")))
+        return cases.p - own, cases.p + own
+    fold = dict(zip(told.rows("oof")["patient_id"].astype(str), told.rows("oof")["fold"], strict=True))
+    errors = largest(told.cases("oof"))
+    if cross:
+        members = told.table[~told.table["member"].isin(["ensemble", "classic", "images", "covariates"])]
+        of_member = members[members["split"] == "oof"].groupby("member")["fold"].first()
+        asked, order = members[members["split"] == split], told.rows(split)["case_id"]
+        new = {
+            number: weighted_mean(asked[asked["member"].map(of_member) == number], ["y_pred"]).loc[order, "y_pred"]
+            for number in set(of_member)
+        }
+        rank = int(np.ceil((len(errors) + 1) * 0.9 - 1e-9))
+        above = np.sort([new[fold[who]].to_numpy() + error for who, error in errors.items()], axis=0)
+        below = np.sort([new[fold[who]].to_numpy() - error for who, error in errors.items()], axis=0)
+        return below[len(errors) - rank], above[rank - 1]
+    if split != "oof":
+        return cases.p - half(errors), cases.p + half(errors)
+    by_fold = {k: half({who: e for who, e in errors.items() if fold[who] != k}) for k in set(fold.values())}
+    own_half = np.array([by_fold[fold[who]] for who in cases.patient])
+    return cases.p - own_half, cases.p + own_half
 
 
 @rule(r"performance/distances/(\d+)")
@@ -491,7 +616,8 @@ def _(told: Told, report: Json, k: str) -> Json:
 
 def before_and_after(told: Told, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return truth, probability before and after, and patient; of the cases that chose as maps without them have it."""
-    rows = told.rows(told.evidence["calibration"]["fitted_on"] if split == "validation" else split)
+    chose = split == "validation"
+    rows = told.choosing(told.evidence["calibration"]["fitted_on"]) if chose else told.rows(split)
     _, positive = told.classes(None)
     y, raw = (rows["y_true"] == positive).to_numpy(int), rows[f"raw_{encode_class(positive)}"].to_numpy(float)
     after = chosen_map(told).held_out if split == "validation" else rows[f"p_{encode_class(positive)}"].to_numpy(float)
@@ -502,7 +628,7 @@ def before_and_after(told: Told, split: str) -> tuple[np.ndarray, np.ndarray, np
 @cache
 def chosen_map(told: Told) -> Choice:
     """Choose the map again; folds are dealt out in the order of the patients in the cohort."""
-    rows = told.rows(told.evidence["calibration"]["fitted_on"])
+    rows = told.choosing(told.evidence["calibration"]["fitted_on"])
     _, positive = told.classes(None)
     y, raw = (rows["y_true"] == positive).to_numpy(int), rows[f"raw_{encode_class(positive)}"].to_numpy(float)
     patient = rows["patient_id"].map(told.patients).to_numpy(int)
@@ -575,18 +701,57 @@ def sets_of(told: Told, split: str, label: str | None, of: str) -> np.ndarray:
             sets[own] = made
         return sets
     columns = [f"raw_{encode_class(name)}" for name in names]
-    members = told.table[told.table["member"] != "ensemble"]
+    members = told.table[~told.table["member"].isin(["ensemble", "classic", "images", "covariates"])]
     of_member = members[members["split"] == "oof"].groupby("member")["fold"].first()
     order, asked = told.rows(split, label)["case_id"], members[members["split"] == split]
     new = {
-        int(number): asked[asked["member"].map(of_member) == number]
-        .groupby("case_id")[columns]
-        .mean()
-        .loc[order]
-        .to_numpy()
+        int(number): weighted_mean(asked[asked["member"].map(of_member) == number], columns).loc[order].to_numpy()
         for number in set(of_member)
     }
     return plain.sets_across(y, p, patient, fold, new, 0.9, per_class=per_class)
+
+
+def weighted_mean(rows: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """Return what the members of a fold say together, case by case."""
+    return pd.DataFrame(
+        {case: np.average(own[columns], axis=0, weights=own["share"]) for case, own in rows.groupby("case_id")},
+        index=columns,
+    ).T
+
+
+@cache
+def classic_of(told: Told) -> tuple[Told, dict[str, Any]]:
+    """Return the classic network's rows as if they were the ensemble's, and both weighed again on the same draws."""
+    rows = told.table[told.table["member"] == "classic"].assign(member="ensemble")
+    return beside(told, rows, told.evidence["baseline"]["classic"], compared_with_classic)
+
+
+@cache
+def part_alone(told: Told, name: str) -> tuple[Told, dict[str, Any]]:
+    """Return the rows of images or covariates alone as if they were the ensemble's, and both weighed again."""
+    rows = told.table[told.table["member"] == name].assign(member="ensemble")
+    return beside(told, rows, told.evidence["covariates"]["parts"][name], partial(compared_tables, part=name))
+
+
+def beside(told: Told, rows: pd.DataFrame, stated: Mapping[str, Any], compared: Any) -> tuple[Told, dict[str, Any]]:
+    """Return other rows as if they were the ensemble's, with their own points, and both weighed on the same draws."""
+    question = Question(*(told.evidence[name] for name in ("target", "task")), tuple(told.evidence["classes"]))
+    labels = told.evidence["classes"] if told.task == "multilabel" else []
+
+    def points(place: Mapping[str, Any]) -> OperatingPoints | None:
+        def one(point: Mapping[str, Any]) -> OperatingPoints:
+            by_fold = {int(fold): value for fold, value in (point.get("by_fold") or {}).items()}
+            return OperatingPoints(point["rule"], point["value"], by_fold)
+
+        if labels:
+            by_target = {label: one(place["targets"][label]["operating_point"]) for label in labels}
+            return OperatingPoints(place["operating_point"]["rule"], by_target=by_target)
+        return one(place["operating_point"]) if told.task == "binary" else None
+
+    ensemble = told.table[told.table["member"] == "ensemble"]
+    again = compared(ensemble, rows, question, points(told.evidence), points(stated), **told.evidence["bootstrap"])
+    evidence = {**told.evidence, **{name: stated.get(name, {}) for name in ("operating_point", "targets")}}
+    return replace(told, table=rows, evidence=evidence), again
 
 
 # What they stand on
@@ -637,18 +802,15 @@ def stated(told: Told, label: str | None) -> Mapping[str, Any]:
 
 def chosen(told: Told, on: str, label: str | None) -> dict[str, Any]:
     """Choose the operating point on the cases that chose it: probabilities as the shipped calibration has them."""
-    if not on:
-        # Given by the user, or 0.5: a fact, which no case chose.
-        return {"value": stated(told, label)["value"]}
+    if not on or on == "the model's own":
+        return {"value": told.given_point(label)}
     assert stated(told, label)["rule"] == "youden"
     rows = told.rows(on, label)
     names = told.classes(label)
     y = (rows["y_true"] == names[1]).to_numpy(int)
     p = rows[f"p_{encode_class(names[1])}"].to_numpy(float)
     if on == "oof":
-        slope, intercept = map_of(told, on, label)
-        raw = rows[[f"raw_{encode_class(name)}" for name in names]].to_numpy(float)
-        p = 1 / (1 + np.exp(-(intercept + slope * np.log(raw[:, 1] / raw[:, 0]))))
+        p = told.as_shipped(on, label)
     n = told.rows(on)["case_id"].nunique()
     return {"value": plain.youden(y, p), "chosen_n": int(n)}
 
@@ -662,7 +824,7 @@ def map_of(told: Told, on: str, label: str | None) -> tuple[float, float]:
     if written["kind"] == "temperature":
         return 1 / temperature_of(told, on, label), 0.0
     assert written["kind"] == "platt", "made anew for other runs: see tests/evidence/calibration/test_maps.py"
-    rows, names = told.rows(on, label), told.classes(label)
+    rows, names = told.choosing(on, label), told.classes(label)
     y, raw = (rows["y_true"] == names[1]).to_numpy(int), rows[f"raw_{encode_class(names[1])}"].to_numpy(float)
     slope, intercept = plain.platt(y, raw)
     assert (written["slope"], written["intercept"]) == pytest.approx((slope, intercept), rel=1e-7)
@@ -670,7 +832,7 @@ def map_of(told: Told, on: str, label: str | None) -> tuple[float, float]:
 
 
 def temperature_of(told: Told, on: str, label: str | None) -> float:
-    rows, names = told.rows(on, label), told.classes(label)
+    rows, names = told.choosing(on, label), told.classes(label)
     y = rows["y_true"].map({name: k for k, name in enumerate(names)}).to_numpy(int)
     return plain.temperature(y, rows[[f"raw_{encode_class(name)}" for name in names]].to_numpy(float))
 

@@ -140,6 +140,17 @@ def test_hashes_are_those_of_the_files(given: Path) -> None:
     assert "ab" * 32 in words(given)
 
 
+def test_the_hash_of_the_code_stands_short_on_the_page_and_whole_in_the_json(build: Any, tmp_path: Path) -> None:
+    run = build.write_run(tmp_path, build.binary() | {"code": "0123456789abcdef" * 4})
+    write_report(run)
+    assert content(run)["first"]["code"] == "0123456789abcdef" * 4
+    assert "code Semeion 0.1.0, 0123456789ab" in words(run)
+    build.write_run(tmp_path, build.binary())
+    write_report(run)
+    assert content(run)["first"]["code"] is None
+    assert "code Semeion 0.1.0 " in words(run)
+
+
 @pytest.mark.parametrize(
     ("run", "sides"), [("given", ["test", "train", "val"]), ("folds", [f"fold {k}" for k in range(5)])]
 )

@@ -72,7 +72,9 @@ def weighed(tmp_path_factory: pytest.TempPathFactory) -> Any:
     def run(task: str, splits: tuple[str, ...]) -> tuple[dict[str, Any], Told]:
         if (task, splits) not in made:
             folder = tmp_path_factory.mktemp(task)
-            predictions(task, splits).to_parquet(folder / "given.parquet", index=False)
+            # No picture of more than 200 cases shows all of them.
+            n = 180 if (task, splits) == ("regression", ("oof",)) else 210
+            predictions(task, splits, n).to_parquet(folder / "given.parquet", index=False)
             named = {
                 "binary": Named(positive="malignant"),
                 "ordinal": Named(task="ordinal"),
@@ -92,13 +94,17 @@ def weighed(tmp_path_factory: pytest.TempPathFactory) -> Any:
         ("binary", ("oof",)),
         ("multiclass", ("external",)),
         ("binary", ("calibration", "test")),
+        ("regression", ("calibration", "test")),
+        ("regression", ("oof",)),
     ],
 )
 def test_every_number_of_a_page_is_that_of_its_predictions(task: str, splits: tuple[str, ...], weighed: Any) -> None:
     report, told = weighed(task, splits)
     seen = check(report, told)
     assert seen["headline/figures/(\\d+)"] and seen["metrics/(\\d+)/rows/(\\d+)"] > 15
-    if "calibration" in splits:
+    if task == "regression" and "val" not in splits:
+        assert seen["performance/intervals/(stated|rows/(\\d+))"] > 25
+    elif "calibration" in splits:
         assert seen["practice/(\\d+)/sets/(sizes|coverage)/(\\d+)/cells/(\\d+)"] > 50
     if task in ("binary", "multilabel") and splits == ("val", "test"):
         assert seen["adjusted/rows/(\\d+)"] and seen["practice/(\\d+)/decision"] > 500

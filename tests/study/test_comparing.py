@@ -138,6 +138,100 @@ def test_a_run_is_compared_with_itself(tiny_run: Any, tmp_path: Path) -> None:
     assert folds["figures"]["accuracy"]["a"]["value"] == pytest.approx(value), "each fold keeps its own point"
 
 
+# Weights, and classes that one of the two lacks
+
+
+def test_weights_are_said_to_count_for_nothing(two: tuple[Path, Path], tmp_path: Path) -> None:
+    heavy = saved(tmp_path / "heavy.csv", pd.read_csv(two[1]).assign(weight=np.arange(60)))
+    found = compared(two[0], heavy)
+    assert found["figures"] == compared(*two)["figures"]
+    assert "B: Case weights are not supported: every case counts once, whatever weight says." in found["notes"]
+    assert not [note for note in found["notes"] if note.startswith("A: ") and "weight" in note]
+
+
+@pytest.fixture
+def several(tmp_path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Two models' predictions of cases of three classes."""
+    names = np.array(["cyst", "mass", "scar"])
+    y = names[np.random.default_rng(0).integers(0, 3, 60)]
+    cases = {"case_id": [f"c{row}" for row in range(60)], "patient_id": [f"p{row // 2}" for row in range(60)], "y": y}
+    drawn = [np.random.default_rng(seed).dirichlet(np.ones(3), 60) for seed in (1, 2)]
+    made = [pd.DataFrame({**cases, **{f"p_{name}": p[:, k] for k, name in enumerate(names)}}) for p in drawn]
+    return made[0], made[1]
+
+
+def test_a_class_absent_from_the_split_that_is_compared_is_said(
+    several: tuple[pd.DataFrame, pd.DataFrame], tmp_path: Path
+) -> None:
+    """The rule: its own figures are undefined, and those over classes are of the classes that are there."""
+    split = np.where(np.arange(60) < 30, "val", "test")
+    y = np.where((split == "test") & (several[0]["y"] == "scar"), "cyst", several[0]["y"])
+    a, b = (saved(tmp_path / f"{k}.csv", table.assign(y=y, split=split)) for k, table in enumerate(several))
+    found = compared(a, b)
+    assert (found["a"]["split"], found["n"], found["absent"]) == ("test", 30, ["scar"])
+    said = "No case that is compared is of the class 'scar': its figures are undefined, and means are over the others."
+    assert said in found["notes"]
+    figures = found["figures"]
+    assert figures["recall_scar"]["difference"]["reason"] == "no case of class 'scar'"
+    assert figures["recall_scar"]["verdict"] == "unknown"
+    for name in ("a", "b"):
+        there = [figures[f"recall_{one}"][name]["value"] for one in ("cyst", "mass")]
+        assert figures["balanced_accuracy"][name]["value"] == pytest.approx(np.mean(there))
+    tests = pd.read_csv(b).query("split == 'test'")
+    one = [roc_auc_score(tests["y"] == each, tests[f"p_{each}"]) for each in ("cyst", "mass")]
+    assert figures["auroc"]["b"]["value"] == pytest.approx(np.mean(one))
+    assert set(found["curves"]) == {"cyst", "mass"}
+    whole = compared(a, b, "val")
+    assert whole["absent"] == []
+    assert not [note for note in whole["notes"] if "is of the class" in note]
+
+
+def test_cases_of_a_class_that_one_file_lacks_are_left_out_and_the_class_is_named(
+    two: tuple[Path, Path], several: tuple[pd.DataFrame, pd.DataFrame], tmp_path: Path
+) -> None:
+    rest = pd.read_csv(two[1]).query("y == 0")
+    found = compared(two[0], saved(tmp_path / "rest.csv", rest))
+    assert (found["n"], found["a"]["left_out"], found["absent"]) == (len(rest), 60 - len(rest), ["1"])
+    said = "No case that is compared is of the class '1': figures that need both classes are undefined."
+    assert said in found["notes"]
+    assert found["figures"]["auroc"]["difference"]["reason"] == "only one class among the cases"
+    assert found["figures"]["specificity"]["verdict"] in ("b", "none")
+    a = saved(tmp_path / "a3.csv", several[0])
+    b = saved(tmp_path / "b3.csv", several[1].query("y != 'scar'"))
+    assert compared(a, b)["absent"] == ["scar"]
+
+
+def test_a_model_that_knows_fewer_classes_answers_another_question(
+    several: tuple[pd.DataFrame, pd.DataFrame], tmp_path: Path
+) -> None:
+    a = saved(tmp_path / "a.csv", several[0])
+    two_classes = several[1].drop(columns="p_scar").query("y != 'scar'")
+    two_classes[["p_cyst", "p_mass"]] /= two_classes[["p_cyst", "p_mass"]].sum(axis=1).to_numpy()[:, None]
+    weighed = saved(tmp_path / "weighed.csv", two_classes)
+    weigh_file(weighed, tmp_path / "w", Named(positive="mass"), resamples=5)
+    assert "the tasks differ: multiclass (cyst, mass, scar) and binary (cyst, mass)" in refused(a, tmp_path / "w")
+    unnamed = several[1].drop(columns="p_scar")
+    assert "y 'scar' in rows 2, 11" in refused(a, saved(tmp_path / "b.csv", unnamed))
+
+
+def test_a_label_that_all_or_none_have_is_said_and_left_out_of_the_means(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    truth = {"edema": rng.integers(0, 2, 40), "nodule": np.zeros(40, dtype=int)}
+    paths = []
+    for name in "ab":
+        cases = {"case_id": [f"c{row}" for row in range(40)], "patient_id": [f"p{row}" for row in range(40)]}
+        risks = {f"p_{label}": rng.random(40) for label in truth}
+        table = saved(tmp_path / f"{name}.csv", pd.DataFrame({**cases, **truth, **risks}))
+        weigh_file(table, tmp_path / name, Named(tuple(truth), tuple(risks)), resamples=5)
+        paths.append(tmp_path / name)
+    found = compared(*paths)
+    assert found["absent"] == ["nodule"]
+    said = "All cases that are compared, or none, have 'nodule': means over labels leave out what that undefines."
+    assert said in found["notes"]
+    one = found["targets"]["edema"]["figures"]["auroc"]["difference"]["value"]
+    assert found["figures"]["auroc"]["difference"]["value"] == pytest.approx(one)
+
+
 # Cases that leave little to say
 
 

@@ -14,7 +14,8 @@ import semeion
 from semeion.artefacts import read_json
 from semeion.errors import InputError
 from semeion.progress import Silent
-from semeion.study.folder import RunFolder, read_run_state
+from semeion.provenance import code_hash
+from semeion.study.folder import RunFolder, code_notes, read_run_state
 from semeion.study.options import RunOptions
 from semeion.study.road import resume_run
 from support.tiny import TinyRun, contents_of, train_tiny
@@ -39,8 +40,20 @@ def begun(tmp_path: Path) -> RunFolder:
 def test_a_new_run_remembers_what_was_asked(begun: RunFolder) -> None:
     state = read_run_state(begun.path)
     assert state["semeion"] == semeion.__version__
+    assert state["code"] == code_hash()
     assert state["finished"] is False
     assert RunOptions.from_json(state["options"]) == RunOptions()
+
+
+def test_code_that_changed_between_begin_and_resume_is_told(begun: RunFolder) -> None:
+    assert code_notes(begun) == []
+    state = read_run_state(begun.path)
+    begun.write_state({**state, "code": "ab" * 32})
+    assert code_notes(begun) == [
+        f"The code was changed after this run was begun: sha256 {'ab' * 32} then, {code_hash()} when it was weighed."
+    ]
+    begun.write_state({name: value for name, value in state.items() if name != "code"})
+    assert code_notes(begun) == []
 
 
 def test_an_unfinished_run_is_not_begun_again(begun: RunFolder, tmp_path: Path) -> None:

@@ -10,12 +10,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from semeion.artefacts import read_json
+from semeion.model.runtime import load_model
+from semeion.plan.members import most_members
 from semeion.plan.schema import Plan
 from semeion.plan.splits import Sides
 from semeion.study import learning
 from semeion.study.clock import Clock
 from semeion.study.folder import RunFolder
-from semeion.study.learning import Trained, pooled_loss, question_of
+from semeion.study.learning import Place, Trained, pooled_loss, question_of
+from semeion.study.members import rounds, task
+from semeion.study.members.shares import share
+from semeion.study.stopping import Stopping
 from support.tiny import TinyRun, contents_of, make_plan
 
 ROWS = np.arange(6, dtype=np.int64)
@@ -37,7 +43,19 @@ def two_folds() -> list[Sides]:
 
 
 def trained(plan: Plan, seconds: float = 10.0) -> Trained:
-    return Trained(plan, [{"seconds": seconds, "steps": member.steps} for member in plan.members])
+    done = Trained(plan)
+    for _ in plan.members:
+        finish(done, seconds)
+    return done
+
+
+def finish(done: Trained, seconds: float = 10.0) -> None:
+    """Say that the next member of the plan was learned."""
+    member = done.plan.members[len(done.facts)]
+    rows = len(ROWS) if member.fold < 0 else len(ROWS[member.fold :: 2])
+    p = np.random.default_rng(member.seed).uniform(0.2, 0.8, rows)
+    done.validation[member.name] = np.stack([1 - p, p], axis=1)
+    done.facts.append({"recipe": "network", "fold": member.fold, "seconds": seconds, "steps": member.steps})
 
 
 @pytest.fixture
@@ -46,7 +64,10 @@ def add(tmp_path: Path) -> Callable[..., bool]:
 
     def ask(done: Trained, budget: float, now: float, losses: list[float]) -> bool:
         sides = two_folds() if done.plan.validation.scheme == "folds" else [Sides(-1, ROWS, ROWS, ROWS[:0])]
-        return learning._add_member(RunFolder(tmp_path), done, At(budget, now), losses, sides)
+        y = (ROWS % 2).astype(np.float64)
+        by_fold = {side.fold: side for side in sides}
+        place = Place(RunFolder(tmp_path), None, None, y, ROWS, by_fold)  # type: ignore[arg-type]
+        return learning._add_member(place, done, At(budget, now), losses)
 
     return ask
 
@@ -55,17 +76,13 @@ def test_a_share_is_by_steps_and_fixed_when_a_member_starts() -> None:
     plan = make_plan(seconds=102.0)  # 2 s are reserved
     plan.members[0].steps, plan.members[1].steps = 30, 10
     clock = At(102.0)
-    allowed = learning._share(plan, 0, clock)
-    assert allowed() == pytest.approx(75.0)
-    clock.now = 70.0
-    assert allowed() == pytest.approx(5.0)
+    assert share(plan, [], 0, clock) == pytest.approx(75.0)
     clock.now = 90.0
-    assert allowed() == 0.0
-    assert learning._share(plan, 1, clock)() == pytest.approx(10.0), "the last member gets all that is left"
+    assert share(plan, [], 1, clock) == pytest.approx(10.0), "the last member gets all that is left"
 
 
 def test_a_plan_without_a_budget_gives_no_limit() -> None:
-    assert learning._share(make_plan(), 0, At(None))() is None
+    assert share(make_plan(), [], 0, At(None)) is None
 
 
 def test_a_member_is_added_while_there_is_time_for_most_of_one(add: Callable[..., bool]) -> None:
@@ -74,7 +91,8 @@ def test_a_member_is_added_while_there_is_time_for_most_of_one(add: Callable[...
     added = done.plan.members[-1]
     assert (added.name, added.fold) == ("fold0-seed1", 0)
     assert 12 <= added.steps <= 18, "at most half as many steps again"
-    done.facts.append({"seconds": 10.0, "steps": 12})
+    finish(done)
+    done.facts[-1]["steps"] = 12
     # Less than a whole member's time is left: it is shortened before it starts.
     assert add(done, 100.0, 89.0, [0.6, 0.5, 0.5])
     last = done.plan.members[-1]
@@ -104,14 +122,21 @@ def test_names_and_seeds_of_added_members_are_never_used_twice(add: Callable[...
     done = trained(make_plan(seconds=1e6))
     losses = [0.7, 0.69]
     while add(done, 1e6, 0.0, losses):
-        done.facts.append({"seconds": 10.0, "steps": 12})
+        finish(done)
         losses.append(losses[-1] - 0.01)
     assert done.ended == "most members"
     plan = done.plan
-    assert len(plan.members) == learning.MOST_MEMBERS
+    assert len(plan.members) == most_members(2)
     Plan.model_validate(plan.model_dump(by_alias=True))
     seeds = [member.seed for member in plan.members]
     assert len(set(seeds)) == len(seeds)
+
+
+def test_a_member_that_could_not_learn_is_not_tried_again(add: Callable[..., bool], tmp_path: Path) -> None:
+    done = trained(make_plan(seconds=1e6))
+    (tmp_path / "members" / "fold0-seed1").mkdir(parents=True)
+    assert add(done, 1e6, 0.0, [0.7, 0.69])
+    assert done.plan.members[-1].name == "fold0-seed2"
 
 
 def test_the_ensembles_loss_pools_the_folds() -> None:
@@ -159,7 +184,7 @@ def test_a_finished_member_is_not_trained_again(
     def fail(*_: Any) -> None:
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(learning, "_train_one", fail)
+    monkeypatch.setattr(task, "learn_network", fail)
     resume_run(copy, Silent())
     evidence = read_json(copy / "evidence.json")
     assert evidence["metrics"] == tiny_run.evidence["metrics"]
@@ -180,20 +205,30 @@ def test_a_member_goes_on_with_the_steps_it_began_with(monkeypatch: pytest.Monke
     lengths = iter([60, 90])
     looks = iter(range(70))
 
-    def lengthen(done: Trained, index: int, clock: Clock) -> None:
+    def lengthen(plan: Plan, facts: list[Any], index: int, *_: Any) -> None:
         if index == 1:
-            done.plan.members[index].steps = next(lengths)
+            plan.members[index].steps = next(lengths)
+
+    class After(Stopping):
+        """Asks to stop when it was looked at often enough."""
+
+        def __call__(self) -> bool:
+            return next(looks, None) is None
 
     @contextmanager
-    def stopping() -> Iterator[Callable[[], bool]]:
-        yield lambda: next(looks, None) is None
+    def stopping() -> Iterator[Stopping]:
+        yield After()
 
-    monkeypatch.setattr(learning, "_lengthen", lengthen)
+    monkeypatch.setattr(rounds, "lengthen", lengthen)
     monkeypatch.setattr(learning, "_add_member", lambda *_: False)
     with monkeypatch.context() as patched:
         patched.setattr(road, "interruptible", stopping)
-        with pytest.raises(Interrupted, match="stopped by the user; continue with `semeion resume"):
+        with pytest.raises(Interrupted, match="weighed and shipped; continue with `semeion resume"):
             train_tiny(cohort, plan, tmp_path / "run")
+    # What the first member is worth stands in a whole run folder, and is replaced when the run goes on.
+    assert [member["name"] for member in read_json(tmp_path / "run" / "evidence.json")["members"]] == ["seed0"]
+    assert load_model(tmp_path / "run" / "model").manifest.members[0].name == "seed0"
+    assert (tmp_path / "run" / "report.html").exists()
     assert (tmp_path / "run" / "members" / "seed1" / "checkpoint.safetensors").exists()
     road.resume_run(tmp_path / "run", Silent())
     executed = tmp_path / "run" / "plan.executed.yaml"

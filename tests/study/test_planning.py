@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -128,12 +129,21 @@ def test_more_folds_than_patients_are_refused(refused: Callable[..., str], tmp_p
     assert "10 patients or groups cannot be divided into 12 folds" in said
 
 
-def test_covariates_are_refused_rather_than_left_out(refused: Callable[..., str], tiny_run: TinyRun) -> None:
+def test_covariates_that_no_model_should_see_are_named(refused: Callable[..., str], tiny_run: TinyRun) -> None:
     said = refused(tiny_run.cohort, tiny_run.plan, cohort={"covariates": ("site",)})
     assert said == (
-        "--covariates: covariates are not learned from yet (site): models see images alone; leave the option out; "
-        "`semeion check --covariates` audits such columns"
+        "--covariates: the covariate 'site' tells the site of each case; leave it out of --covariates; `--by site` "
+        "holds sites out, and figures of each site are given anyway"
     )
+
+
+def test_a_plan_without_the_covariates_that_are_named_is_refused(
+    refused: Callable[..., str], tmp_path: Path, tiny_run: TinyRun
+) -> None:
+    cohort = make_cohort(tmp_path / "source", n=40)
+    aged = cohort.rewrite(age=np.random.default_rng(0).normal(60, 10, 40))
+    said = refused(aged, tiny_run.plan, cohort={"covariates": ("age",)})
+    assert "the plan learns from no covariates, and --covariates names age; plan again with it" in said
 
 
 def test_planning_writes_decisions_with_reasons_and_the_facts(

@@ -15,7 +15,7 @@ from semeion.calibration.maps import apply_to_classes
 from semeion.cohort.cohort import Cohort, Target
 from semeion.evidence.calibration.choice import choose_by_size
 from semeion.evidence.use.operating import choose_point
-from semeion.plan.schema import Plan
+from semeion.plan.schema import MemberPlan, Plan
 from semeion.plan.splits import Sides, sides
 from semeion.study import predicting
 from semeion.study.folder import RunFolder
@@ -95,10 +95,12 @@ def predict(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., tu
                 raised = np.exp(2 * np.eye(sharp.shape[1])[truth.astype(int)] + sharp)
                 answers[member.name] = raised / raised.sum(1, keepdims=True)
 
-        def graph(path: Path, task: str, store: Any, rows: npt.NDArray[np.int64], threads: int | None) -> Values:
-            return answers[path.parent.name][rows]
+        def said(
+            run: RunFolder, plan: Plan, member: MemberPlan, store: Any, banks: Any, rows: npt.NDArray[np.int64]
+        ) -> Values:
+            return answers[member.name][rows]
 
-        monkeypatch.setattr(predicting, "run_graph", graph)
+        monkeypatch.setattr(predicting, "member_outputs", said)
         y = truth if relabel is None else relabel(truth.copy(), parts)
         by_fold = {side.fold: side for side in parts}
         done = Trained(plan, validation={m.name: answers[m.name][by_fold[m.fold].validate] for m in plan.members})

@@ -1,9 +1,10 @@
-"""Whether the model is better than what needs no image: the prevalence, or the patients' covariates."""
+"""Whether the model is better than what is trivial: the prevalence, covariates, or the classic small network."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,16 +18,24 @@ from semeion.evidence.ranking import areas
 
 NAME = "trivial-baseline"
 RESAMPLES = 1000
+CLASSIC_NAME = "the classic small network"
+NOT_COMPARED = "not compared"
 MOST_LEVELS = 12
 """A text column of more levels is a name, and no covariate."""
 
 
 def trivial_baseline(judged: Judged) -> Audit:
-    """Compare the model with the class balance, and with a linear model of age, sex and what else is known.
+    """Compare the model with the class balance, a linear model of age, sex and what else is known, and the classic
+    small network.
 
     *Prevalence*: the Brier skill, one less the Brier score over that of always saying the share of each class among
     these cases, and the AUROC against 0.5. *Covariates*: a ridge classifier on the patients' covariates, out of fold
     over these very cases, by patient; its AUROC is compared on the same draws of patients. For a measured value, R2.
+    *Classic network*: the AUROC (R2) of both on the same draws of patients.
+
+    The first two need no image, so a model that is not shown to be better than they is warned of. The classic network
+    sees the images, and to equal it is no fault where the task is easy: that is a note, and only a model that is shown
+    to be worse is warned of.
     """
     if judged.question.task == "regression":
         return _regression(judged)
@@ -42,8 +51,7 @@ def trivial_baseline(judged: Judged) -> Audit:
         problems.append("its probabilities are not shown to be better than the share of each class")
     features = covariate_features(judged.columns, judged.covariates)
     figures["covariates"] = ", ".join(features[0]) if features else ""
-    figures["classic_network"] = "not compared"
-    compared = "the class balance"
+    compared = ["the class balance"]
     if features:
         names, values = features
         found = probe(values, judged.y, judged.cases.patient, seed=judged.seed)
@@ -55,7 +63,7 @@ def trivial_baseline(judged: Judged) -> Audit:
                 return np.asarray(auroc(weights) - other(weights))
 
             figures |= _named("gain_over_covariates", _spread(gain, judged))
-            compared = f"the class balance and {' and '.join(names)}"
+            compared += names
             if not figures["gain_over_covariates_low"] > 0:
                 problems.append(
                     f"it is not shown to tell more than {' and '.join(names)} (AUROC {found.auroc:.3f}; the model's "
@@ -64,18 +72,64 @@ def trivial_baseline(judged: Judged) -> Audit:
                 )
         else:
             figures["covariates_reason"] = found.reason
+    classic = _classic(judged)
+    if classic is None:
+        figures["classic_network"] = NOT_COMPARED
+    else:
+        other = _macro([(judged.y == code, classic[:, code]) for code in _codes(judged)])
+        figures |= _against_classic("auroc", auroc, other, judged)
     if problems:
         text = "; ".join(problems)
-        return Audit(
-            NAME,
-            "warn",
-            "train",
-            figures,
-            (),
+        advice = (
             f"{text[0].upper()}{text[1:]}. The images have not been shown to add anything: bring more cases, or doubt "
-            "that they hold the answer.",
+            "that they hold the answer."
         )
-    return Audit(NAME, "clear", "train", figures, (), f"The model is better than {compared}.")
+        return Audit(NAME, "warn", "train", figures, (), advice)
+    verdict, advice = _beside_classic("AUROC", "auroc", figures, compared)
+    return Audit(NAME, verdict, "train", figures, (), advice)
+
+
+def _classic(judged: Judged) -> Floats | None:
+    """Return what the classic network says of the judged cases, in their order; None where it did not see them all."""
+    if judged.classic is None:
+        return None
+    place = {case: row for row, case in enumerate(judged.classic.case_id.tolist())}
+    rows = [place.get(case, -1) for case in judged.ids.tolist()]
+    return None if -1 in rows else np.asarray(judged.classic.p[rows], dtype=np.float64)
+
+
+def _against_classic(
+    name: str, own: Callable[[Floats], Floats], other: Callable[[Floats], Floats], judged: Judged
+) -> dict[str, Any]:
+    """Return the figure of the classic network, and how much more the model has on the same draws of patients."""
+    gain = _spread(lambda weights: np.asarray(own(weights) - other(weights)), judged)
+    told = _named(f"classic_{name}", _spread(other, judged)) | _named("gain_over_classic", gain)
+    return {"classic_network": "compared", **told}
+
+
+def _beside_classic(title: str, name: str, figures: dict[str, Any], compared: list[str]) -> tuple[Verdict, str]:
+    """Return the verdict on a model that is better than all that was `compared`, and what to do."""
+    better = f"The model is better than {_listed(compared)}"
+    if "gain_over_classic" not in figures:
+        return "clear", f"{better}."
+    gain, low, high = (figures[f"gain_over_classic{end}"] for end in ("", "_low", "_high"))
+    if low > 0:
+        return "clear", f"The model is better than {_listed([*compared, CLASSIC_NAME])}."
+    told = f"({title} {figures[f'classic_{name}']:.3f}; the model's is {figures[name]:.3f}, a difference of "
+    told += f"{gain:+.3f}, interval {low:+.3f} to {high:+.3f})"
+    if high < 0:
+        return "warn", (
+            f"{better}, but {CLASSIC_NAME} is better than the model {told}: what was planned does not suit these "
+            "cases. Train with a larger budget or another seed before the model is used."
+        )
+    return "note", (
+        f"{better}, but not shown to be better than {CLASSIC_NAME} {told}: either the task is easy enough for it, or "
+        "there are too few cases to tell them apart."
+    )
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def covariate_features(columns: pd.DataFrame, names: tuple[str, ...]) -> tuple[list[str], Floats] | None:
@@ -155,20 +209,23 @@ def _named(name: str, found: tuple[float, float, float]) -> dict[str, float]:
 
 
 def _regression(judged: Judged) -> Audit:
-    y, p = judged.cases.y.astype(np.float64), judged.cases.p
+    y = judged.cases.y.astype(np.float64)
 
-    def r2(weights: Floats) -> Floats:
+    def r2(p: Floats, weights: Floats) -> Floats:
         total = weights.sum(axis=1)
         mean = weights @ y / total
         variation = weights @ y**2 - total * mean**2
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.asarray(np.where(variation > 0, 1 - (weights @ (p - y) ** 2) / variation, np.nan))
 
-    figures = {"cases": len(y), **_named("r2", _spread(r2, judged))}
-    verdict: Verdict = "clear" if figures["r2_low"] > 0 else "warn"
-    advice = (
-        "The model is better than the mean of these cases."
-        if verdict == "clear"
-        else "The model is not shown to be better than the mean of these cases: its R2 may be 0 or less."
-    )
+    figures: dict[str, Any] = {"cases": len(y), **_named("r2", _spread(partial(r2, judged.cases.p), judged))}
+    classic = _classic(judged)
+    if classic is None:
+        figures["classic_network"] = NOT_COMPARED
+    else:
+        figures |= _against_classic("r2", partial(r2, judged.cases.p), partial(r2, classic), judged)
+    if not figures["r2_low"] > 0:
+        advice = "The model is not shown to be better than the mean of these cases: its R2 may be 0 or less."
+        return Audit(NAME, "warn", "train", figures, (), advice)
+    verdict, advice = _beside_classic("R2", "r2", figures, ["the mean of these cases"])
     return Audit(NAME, verdict, "train", figures, (), advice)

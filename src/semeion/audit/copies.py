@@ -29,6 +29,7 @@ VOID_COUNT = 10
 """...and so do verified copies of this many test cases."""
 _UNSEEN = ("pairs_not_read_again", "pairs_left_unchecked")
 """Figures that count pairs of which nothing can be said."""
+KEPT_TOGETHER = "copies stay in one group when folds are drawn. Leave them out if they are mistakes."
 MOST_TOLD = 50
 """Pairs of which it is written out how they were verified."""
 
@@ -105,7 +106,7 @@ def _judged(figures: dict[str, Any], across: set[str], no_split: bool) -> tuple[
             "confirmed by laying one on the other"
         )
     if no_split:
-        return "warn", f"{found}; copies stay in one group when folds are drawn. Leave them out if they are mistakes."
+        return "warn", f"{found}; {KEPT_TOGETHER}"
     if figures["share_of_test_cases"] > VOID_SHARE or len(across) >= VOID_COUNT:
         return "void", (
             f"{found}, and {len(across)} of {figures['test_cases']} test cases are copied outside the test set: the "

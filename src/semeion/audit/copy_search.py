@@ -118,10 +118,10 @@ def find_copies(
             searched = "all pictures, whole in eight orientations and cropped"
             found = find_candidates(thumbs[rows, 0], rows)
     wanted = _wanted(_with_hashed(found, near), cohort)
-    small, large = _by_size(wanted, facts)
+    small, large = by_size(wanted, facts)
     chosen = [small[:MOST_SMALL], large[:MOST_REGISTERED]]
     checked = wanted.at(np.sort(np.concatenate(chosen)))
-    matches = _compared(checked, cohort, jobs, progress or Silent())
+    matches = compared_pairs(checked, cohort, jobs, progress or Silent())
     confirmed = tuple(
         Confirmed((int(pair[0]), int(pair[1])), match, int(turn))
         for pair, match, turn in zip(checked.pairs, matches, checked.turn, strict=True)
@@ -138,11 +138,15 @@ def find_copies(
         "pairs_not_read_again": sum(match is None for match in matches),
         "pairs_confirmed": len(confirmed),
     }
-    code = np.arange(len(facts))
+    return Copies(exact, groups, confirmed, apart(near, groups, len(facts)), figures)
+
+
+def apart(pairs: Rows, groups: Iterable[Rows], n: int) -> Rows:
+    """Return the pairs ``(pairs, 2)`` of rows below `n` that no group holds both of."""
+    code = np.arange(n)
     for rows in groups:
         code[rows] = rows[0]
-    alike = near[code[near[:, 0]] != code[near[:, 1]]] if len(near) else near
-    return Copies(exact, groups, confirmed, alike, figures)
+    return pairs[code[pairs[:, 0]] != code[pairs[:, 1]]] if len(pairs) else pairs
 
 
 def _with_hashed(found: Candidates, near: Rows) -> Candidates:
@@ -175,7 +179,7 @@ def _wanted(found: Candidates, cohort: Cohort) -> Candidates:
     return found.at(order[keep[order]])
 
 
-def _by_size(found: Candidates, facts: pd.DataFrame) -> tuple[Rows, Rows]:
+def by_size(found: Candidates, facts: pd.DataFrame) -> tuple[Rows, Rows]:
     """Return the places of pairs with a small picture, and of large ones; unknown sizes count as large."""
     if "rows" in facts.columns and "cols" in facts.columns:
         area = facts["rows"].to_numpy(dtype=np.float64, na_value=np.inf)
@@ -186,7 +190,7 @@ def _by_size(found: Candidates, facts: pd.DataFrame) -> tuple[Rows, Rows]:
     return np.flatnonzero(tiny.any(axis=1)), np.flatnonzero(~tiny.any(axis=1))
 
 
-def _compared(checked: Candidates, cohort: Cohort, jobs: int | None, progress: Progress) -> list[Match | None]:
+def compared_pairs(checked: Candidates, cohort: Cohort, jobs: int | None, progress: Progress) -> list[Match | None]:
     """Return how each pair compares; None where a picture cannot be read again."""
     references = [cohort.table[column].astype(str).to_numpy() for column in image_columns(cohort)]
     kept: dict[str, Look | None] = {}

@@ -12,7 +12,7 @@ import pandas as pd
 
 from semeion.audit.audit import Audit, Verdict
 from semeion.evidence.question import Question
-from semeion.evidence.table import ENSEMBLE, Cases, split_cases
+from semeion.evidence.table import CLASSIC, ENSEMBLE, OUTSIDE, Cases, split_cases
 from semeion.evidence.use.operating import OperatingPoints
 
 Floats = npt.NDArray[np.float64]
@@ -37,6 +37,8 @@ class Judged:
         Class index that each case is called, ``(cases,)``; empty for a measured value.
     members
         Predictions of each member on cases of the same split, by name.
+    classic
+        Those of the classic small network, where it was trained: it is no member.
     columns
         What else is known of each case (site, sex, age, scanner...), a row a case of `cases`.
     covariates
@@ -51,6 +53,7 @@ class Judged:
     cases: Cases
     call: Codes
     members: Mapping[str, Cases] = field(default_factory=dict)
+    classic: Cases | None = None
     columns: pd.DataFrame = field(default_factory=pd.DataFrame)
     covariates: tuple[str, ...] = ()
     chosen: Cases | None = None
@@ -107,7 +110,9 @@ def judge(
     members = {
         str(name): {one.target: one for one in _of_member(rows, question, split)}
         for name, rows in table[(table["split"] == split) & (table["member"] != ENSEMBLE)].groupby("member", sort=True)
+        if name == CLASSIC or name not in OUTSIDE
     }
+    classic = members.pop(CLASSIC, {})
     chosen = {one.target: one for one in by_split.get("val", [])}
     known = None if columns is None else columns.assign(case_id=columns["case_id"].astype(str)).set_index("case_id")
     found = []
@@ -119,6 +124,7 @@ def judge(
                 cases,
                 _calls(cases, asked, points),
                 {name: each[cases.target] for name, each in members.items() if cases.target in each},
+                classic.get(cases.target),
                 pd.DataFrame(index=range(len(cases)))
                 if known is None
                 else known.reindex(cases.case_id.astype(str)).reset_index(drop=True),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ SHARE = 0.01
 CHANCE = 2.33
 """...when it is this many standard errors from none: one in a hundred by chance, as a share cannot be less than none
 (Self and Liang, J Am Stat Assoc 82:605, 1987)."""
+MOST_LISTED = 50
+"""Suspects of which it is said what the model takes them for."""
 
 
 def label_errors(judged: Judged) -> Audit:
@@ -58,6 +61,8 @@ def label_errors(judged: Judged) -> Audit:
         "share_of_suspects": len(suspects) / len(y),
         **_contradictions(judged),
     }
+    if suspects:
+        figures["likeliest"] = _likeliest(judged, ranked[:MOST_LISTED])
     share, z = figures["estimated_share"], figures["estimated_standard_errors"]
     verdict: Verdict = "clear"
     advice = "No label stands out as likely wrong."
@@ -75,6 +80,18 @@ def label_errors(judged: Judged) -> Audit:
             "labels contradict it than hard cases would. Read the first ones again if labels were given in haste."
         )
     return Audit(NAME, verdict, "train", figures, tuple(suspects), advice)
+
+
+def _likeliest(judged: Judged, rows: Iterable[Any]) -> list[dict[str, Any]]:
+    """Return, of each row, its label and the other class that is likeliest, with its probability."""
+    names, found = judged.question.classes, []
+    for row in rows:
+        given, others = int(judged.y[row]), judged.cases.p[row].copy()
+        others[given] = -1.0
+        other = int(others.argmax())
+        one = {"case": str(judged.ids[row]), "given": names[given], "suggested": names[other]}
+        found.append({**one, "probability": float(others[other])})
+    return found
 
 
 def _contradictions(judged: Judged) -> dict[str, Any]:

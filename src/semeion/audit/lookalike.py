@@ -39,6 +39,8 @@ BOXES = (
     (0.15, 0.15, 0.85),
 )
 """Crops: top, left and side in units of the picture; the first is the whole."""
+_WAYS = (*((0, turn) for turn in range(8)), *((box, turn) for box in range(1, len(BOXES)) for turn in (0, 4)))
+"""Crop and orientation in which a picture is compared: whole in all, cropped as it is and mirrored."""
 _BLOCK = 512
 _CHUNK = 128
 
@@ -99,7 +101,7 @@ def find_candidates(thumbnails: Bytes, rows: Rows) -> Candidates:
 
     goal = placed(base).T.copy()
     cropped = [base, *(_descriptors(thumbnails, box) for box in BOXES[1:])]
-    ways = [(0, turn) for turn in range(8)] + [(box, turn) for box in range(1, len(BOXES)) for turn in (0, 4)]
+    ways = list(_WAYS)
     moves = [turned_descriptor(turn) for turn in range(8)]
     near = min(NEIGHBOURS, n - 1)
     query, other, best, how = [], [], [], []
@@ -120,6 +122,46 @@ def find_candidates(thumbnails: Bytes, rows: Rows) -> Candidates:
         best.append(values[row, place])
         how.append(each.argmax(axis=0))
     return _pairs(np.concatenate(query), np.concatenate(other), np.concatenate(best), np.concatenate(how), ways, rows)
+
+
+def laid(thumbnails: Bytes, pairs: Rows, likeness: npt.NDArray[np.float64]) -> Candidates:
+    """Return given pairs as candidates, each in the orientation and crop in which its thumbnails agree best.
+
+    Parameters
+    ----------
+    thumbnails
+        uint8 ``(pictures, side, side)``, of all pictures that pairs name by row.
+    pairs
+        Rows ``(pairs, 2)``.
+    likeness
+        Of each pair, whatever it was found by; it is kept.
+    """
+    if not len(pairs):
+        return Candidates.none()
+    named, places = np.unique(pairs, return_inverse=True)
+    first, second = places.reshape(-1, 2).T
+    shown = thumbnails[named]
+    base = _descriptors(shown, BOXES[0])
+    mean = base.mean(axis=0)
+
+    def centred(values: Floats) -> Floats:
+        inner = values - mean
+        return np.asarray(inner / np.maximum(np.linalg.norm(inner, axis=1, keepdims=True), 1e-9), dtype=np.float32)
+
+    goal = centred(base)
+    cropped = [base, *(_descriptors(shown, box) for box in BOXES[1:])]
+    moved = [centred(cropped[box][:, turned_descriptor(turn)]) for box, turn in _WAYS]
+    # Either picture may be a part of the other: the one that is turned and cropped is the second of a candidate.
+    ways = [
+        np.stack([np.einsum("id,id->i", goal[a], one[b]) for one in moved])
+        for a, b in ((first, second), (second, first))
+    ]
+    swapped = ways[1].max(axis=0) > ways[0].max(axis=0)
+    how = np.where(swapped, ways[1].argmax(axis=0), ways[0].argmax(axis=0))
+    ordered = np.where(swapped[:, None], pairs[:, ::-1], pairs)
+    turns = np.array([turn for _, turn in _WAYS], dtype=np.int64)
+    starts = np.array([_start(box, turn) for box, turn in _WAYS])
+    return Candidates(ordered.astype(np.int64), likeness.astype(np.float64), turns[how], starts[how])
 
 
 def turned_descriptor(turn: int) -> Rows:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,11 +11,13 @@ import numpy as np
 from semeion.audit.audit import Audit, Verdict, counted
 from semeion.audit.judged import Judged
 from semeion.evidence.ranking import areas
+from semeion.evidence.table import Cases
 
 FEWEST = 3
 """Seeds or folds from which a spread can be told."""
 FEWEST_OF_A_CLASS = 5
 """Cases of each class that a fold must have to count."""
+_NAMED = re.compile(r"(?:(.+)-)??(?:fold\d+-)?seed\d+")
 OFTEN = 3
 """Readings of the test cases from which on the figures count as chosen."""
 
@@ -21,14 +25,15 @@ OFTEN = 3
 def seed_luck(judged: Judged) -> Audit:
     """Compare the spread of single networks, or of folds, with what the ensemble gains over chance.
 
-    Networks that predicted the same cases differ by seed alone. Where each fold has its own networks, their cases
-    differ too, so that the spread is an upper bound and says so.
+    Networks of one recipe that predicted the same cases differ by seed alone; members of other recipes differ by more
+    than luck, and are not compared with them. Where each fold has its own networks, their cases differ too, so that the
+    spread is an upper bound and says so.
     """
     name = "seed-luck"
     if judged.question.task == "regression":
         return Audit(name, "not_run", "train", advice="Measured values are not compared over seeds.")
     every = set(judged.ids.tolist())
-    full = {one: cases for one, cases in judged.members.items() if set(cases.case_id.tolist()) == every}
+    full = _alike({one: cases for one, cases in judged.members.items() if set(cases.case_id.tolist()) == every})
     if len(full) >= FEWEST:
         kind = "networks"
         values = [
@@ -69,6 +74,18 @@ def seed_luck(judged: Judged) -> Audit:
     elif spread >= gain / 2:
         verdict, todo = "note", " Compare other methods with the mean, not with the best."
     return Audit(name, verdict, "train", figures, (), f"{told}.{todo}")
+
+
+def _alike(members: Mapping[str, Cases]) -> dict[str, Cases]:
+    """Return the members of the recipe that has most: a run names them ``[recipe-][fold<k>-]seed<k>``.
+
+    Of members that are not so named nothing is known, and they count as one recipe.
+    """
+    by_recipe: dict[str, dict[str, Cases]] = {}
+    for name, cases in members.items():
+        found = _NAMED.fullmatch(name)
+        by_recipe.setdefault((found[1] or "") if found else "", {})[name] = cases
+    return max(by_recipe.values(), key=len, default={})
 
 
 def readings_of_test(readings: int | None, split: str = "test") -> Audit:

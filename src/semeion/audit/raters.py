@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -54,8 +54,8 @@ def reader_columns(cohort: Cohort) -> dict[str, tuple[str, ...]]:
     A column is one reader's when its name is that of the question with a reader's word before or after it
     (``finding_rater1``, ``reader_2_finding``, ``finding_radiologist_a``), with a short one and a number
     (``finding_r1``), or, where there is one question alone, is a reader's word and a number or letter (``rater1``,
-    ``reader_b``). Two such columns make an audit. A target that is a reader's column itself counts as one; covariates,
-    being inputs, never do.
+    ``reader_b``). Columns that the user named as raters always are. Two such columns make an audit. A target that is a
+    reader's column itself counts as one; covariates, being inputs, never do.
     """
     questions = cohort.target.classes if cohort.target.task == "multilabel" else (cohort.target.name,)
     found: dict[str, list[str]] = {name: [] for name in questions}
@@ -70,6 +70,8 @@ def reader_columns(cohort: Cohort) -> dict[str, tuple[str, ...]]:
         elif len(questions) == 1 and _is_reader(words, alone=True):
             found[questions[0]].append(column)
     target = cohort.target.name
+    if len(questions) == 1:
+        found[questions[0]] += [name for name in cohort.raters if name != target]
     if len(questions) == 1 and _is_reader(tokens(target), alone=True) and target in cohort.table.columns:
         found[questions[0]].insert(0, target)
     return {name: tuple(columns) for name, columns in found.items() if len(columns) > 1}
@@ -241,6 +243,16 @@ def _readings(cohort: Cohort, about: str, columns: tuple[str, ...]) -> _Readings
                 if task != "ordinal":
                     values[row, place] = foreign.setdefault(text, float(n_classes + len(foreign)))
     return _Readings(about, columns, values, "ordinal" if task == "ordinal" else "nominal", truth, unknown)
+
+
+def class_readings(cohort: Cohort, columns: tuple[str, ...]) -> npt.NDArray[np.float64]:
+    """Return what readers said as class numbers ``(cases, readers)``: NaN where one did not read.
+
+    Answers that are no class of the target have numbers of their own, from the number of classes on.
+    """
+    target = cohort.target
+    asked = replace(target, task="multiclass") if target.task == "ordinal" else target
+    return _readings(replace(cohort, target=asked), target.name, columns).values
 
 
 def _measurements(cohort: Cohort, about: str, columns: tuple[str, ...]) -> _Readings:

@@ -93,6 +93,9 @@ def plan(
     operating_point: o.OperatingPoint = "youden",
     by: o.By = None,
     sets: o.Sets = None,
+    ship: o.Ship = o.ShipWhat.ensemble,
+    network: o.Network = None,
+    unlabelled: o.Unlabelled = None,
     with_images: WithImages = False,
     measure: Measure = None,
     skip_bad: o.SkipBad = False,
@@ -119,6 +122,9 @@ def plan(
         measure=parse_measured(measure),
         by=by,
         sets=sets,
+        ship=ship.value,
+        network=network,
+        unlabelled=None if unlabelled is None else str(unlabelled.expanduser().absolute()),
     )
     made = write_planned(source_path(table), options, output, for_terminal(quiet=quiet))
     print_plan(made, output)
@@ -138,12 +144,16 @@ def train(
     operating_point: o.OperatingPoint = "youden",
     by: o.By = None,
     sets: o.Sets = None,
+    ship: o.Ship = o.ShipWhat.ensemble,
+    network: o.Network = None,
+    unlabelled: o.Unlabelled = None,
     with_images: WithImages = False,
     measure: Measure = None,
     skip_bad: o.SkipBad = False,
     accept: o.Accept = None,
     intended_use: o.IntendedUse = None,
     jobs: o.Jobs = None,
+    cluster: o.Cluster = None,
     quiet: o.Quiet = False,
 ) -> int:
     """Train, weigh, ship and report within a budget.
@@ -170,6 +180,10 @@ def train(
         intended_use=None if intended_use is None else str(source_path(intended_use)),
         by=by,
         sets=sets,
+        ship=ship.value,
+        network=network,
+        cluster=cluster,
+        unlabelled=None if unlabelled is None else str(unlabelled.expanduser().absolute()),
     )
     return _told(Run(start_run(source_path(table), options, output, for_terminal(quiet=quiet), context.obj)))
 
@@ -192,7 +206,8 @@ def resume(
 def _told(run: Run) -> int:
     """Print a finished run; 1 when it was finished although an audit is void."""
     print_run(run)
-    return int(bool(run.evidence["accepted"]))
+    void = any(audit["verdict"] == "void" for audit in run.evidence["audits"].values())
+    return int(void or bool(run.evidence["accepted"]))
 
 
 COMMANDS = (demo, check, plan, train, resume)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -50,8 +51,26 @@ Structures = Annotated[
     typer.Option(help="Diagnose from measurements of what the masks show, for example 1=rv,2=myocardium,3=lv."),
 ]
 Covariates = Annotated[
-    str | None, typer.Option(help="Columns that are inputs: age,sex (audited by check; not learned from yet).")
+    str | None, typer.Option(help="Columns that are inputs besides the images: age,sex (audited by check).")
 ]
+
+Weight = Annotated[
+    str | None,
+    typer.Option(metavar="COLUMN", help="How much each case counts while members learn; figures count each once."),
+]
+Raters = Annotated[
+    str | None,
+    typer.Option(help="Columns of the votes of raters, a,b,c: their shares are taught, and the target is weighed by."),
+]
+
+
+class ShipWhat(StrEnum):
+    """What of a run ships."""
+
+    ensemble = "ensemble"
+    single = "single"
+
+
 Budget = Annotated[str | None, typer.Option(help="Time for everything, for example 15m or 1h30m.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="The one source of randomness.")]
 OperatingPoint = Annotated[
@@ -66,6 +85,10 @@ Sets = Annotated[
         help="Share of patients whose sets of classes are to hold the truth, 0.9 unless given; 0 makes none.",
     ),
 ]
+Ship = Annotated[
+    ShipWhat,
+    typer.Option(help="What ships and is weighed: all members that help, or the smallest that is about as good."),
+]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out cases whose image is missing or unreadable.")]
 Accept = Annotated[
     list[str] | None,
@@ -79,11 +102,37 @@ IntendedUse = Annotated[
         help="YAML with what only a person can say: intended_use, population, setting, users and more.",
     ),
 ]
+Network = Annotated[
+    str | None,
+    typer.Option(
+        "--network",
+        metavar="PACKAGE.MODULE:FACTORY",
+        help="Your own network, by import path: a function of (planes, size, outputs) that returns a PyTorch module.",
+    ),
+]
+Unlabelled = Annotated[
+    Path | None,
+    typer.Option(
+        "--unlabelled",
+        metavar="FOLDER",
+        help="Images without labels, of the same kind, that networks first learn from; copies of cases are left out.",
+    ),
+]
 By = Annotated[
     str | None,
     typer.Option("--by", metavar="COLUMN", help="Hold out one site after another: the column, usually site."),
 ]
-Jobs = Annotated[int | None, typer.Option(min=1, help="Threads that read images; all cores.")]
+Jobs = Annotated[
+    int | None, typer.Option(min=1, help="Threads that read images, and members that learn at once at most; all cores.")
+]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        metavar="auto|ADDRESS",
+        help="Learn on the nodes of a running Ray cluster that share the run folder's file system.",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 Cohort = CohortOptions
 """What stands in a command for the options of :func:`cohort_options`; see :func:`takes_cohort`."""
@@ -179,6 +228,8 @@ def cohort_options(
     frames: Frames = None,
     views: Views = None,
     structures: Structures = None,
+    weight: Weight = None,
+    raters: Raters = None,
 ) -> CohortOptions:
     """Collect the options that say what a cohort is, in the order in which a command lists them.
 
@@ -212,4 +263,6 @@ def cohort_options(
         frames=image_names(frames),
         views=image_names(views),
         structures=code_names(structures, "--structures"),
+        weight=weight,
+        raters=names(raters),
     )

@@ -131,7 +131,7 @@ def predict(
     found = loaded.findings(
         images, jobs=jobs, progress=for_terminal(quiet=quiet), masks=masks, mask_format=mask_format.value
     )
-    counts = write_findings(found, output, loaded.probability_names)
+    counts = write_findings(found, output, loaded.probability_names, interval=loaded.has_interval)
     print_findings(counts, output)
     return int(counts.get("failed", 0) > 0)
 

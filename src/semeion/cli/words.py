@@ -196,12 +196,16 @@ def _print_networks(plan: Plan) -> None:
     if plan.images.role != "single":
         print(f"images of a case: {plan.images.role} {', '.join(plan.images.names)}")
     kinds = {"residual": "residual network", "residual3d": "residual network in three dimensions"}
-    kind = kinds.get(plan.network.kind, f"residual network of slices, {plan.network.pooling} over them")
-    print(f"input {' x '.join(map(str, shape[1:]))} x {shape[0]}; {kind} {plan.network.widths}")
+    if plan.network.kind == "own":
+        network = f"your network {plan.network.factory}"
+    else:
+        kind = kinds.get(plan.network.kind, f"residual network of slices, {plan.network.pooling} over them")
+        network = f"{kind} {plan.network.widths}"
+    print(f"input {' x '.join(map(str, shape[1:]))} x {shape[0]}; {network}")
     for name in ("kind", "pooling", "group_pooling", "shared"):
         if name in plan.network.why:
             print(f"  {name.replace('_', ' ')}: {plan.network.why[name]}")
-    print(f"  {plan.network.why.get('widths', '')}")
+    print(f"  {plan.network.why.get('widths', plan.network.why.get('factory', ''))}")
     steps = sum(member.steps for member in plan.members)
     print(f"{len(plan.members)} members, {steps} steps of {plan.training.batch} images in {plan.training.precision}")
     print(f"  {plan.validation.why.get('scheme', '')}; {plan.validation.why.get('members', '')}")

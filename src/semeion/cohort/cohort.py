@@ -105,6 +105,10 @@ class Cohort:
         Whether they are pictures or volumes, and what several images of a case are to one another.
     structures
         Of a diagnosis from measurements: what the masks show, name to whole number, in the order asked for.
+    weight
+        Column that says how much each case counts while members learn; None: all the same.
+    raters
+        Columns of the votes of raters, whose shares members are taught.
     """
 
     table: pd.DataFrame
@@ -118,6 +122,8 @@ class Cohort:
     synthetic: bool = False
     images: ImageRole = field(default_factory=ImageRole)
     structures: dict[str, int] = field(default_factory=dict)
+    weight: str | None = None
+    raters: tuple[str, ...] = ()
 
     @property
     def has_split(self) -> bool:
@@ -151,6 +157,10 @@ class CohortOptions:
     views: tuple[str, ...] = ()
     structures: dict[str, str] = field(default_factory=dict)
     """Number in the masks (as text) to the name of the structure that is outlined and measured for a diagnosis."""
+    weight: str | None = None
+    """Column of how much each case counts while members learn."""
+    raters: tuple[str, ...] = ()
+    """Columns of the votes of single raters."""
 
 
 def write_cohort(cohort: Cohort, path: Path) -> None:
@@ -177,6 +187,8 @@ def write_cohort(cohort: Cohort, path: Path) -> None:
         "synthetic": cohort.synthetic,
         "images": {"kind": cohort.images.kind, "role": cohort.images.role, "names": list(cohort.images.names)},
         "structures": cohort.structures,
+        "weight": cohort.weight,
+        "raters": list(cohort.raters),
     }
     table = pa.Table.from_pandas(cohort.table, preserve_index=False)
     metadata = {**(table.schema.metadata or {}), b"semeion": json.dumps(facts).encode()}
@@ -221,4 +233,6 @@ def read_cohort(path: Path) -> Cohort:
         synthetic=facts["synthetic"],
         images=ImageRole(images["kind"], images["role"], tuple(images["names"])),
         structures=dict(facts.get("structures", {})),
+        weight=facts.get("weight"),
+        raters=tuple(facts.get("raters", ())),
     )

@@ -42,6 +42,8 @@ class Roles:
     masks: tuple[str, ...] = ()
     covariates: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
+    weight: str | None = None
+    raters: tuple[str, ...] = ()
 
 
 def find_roles(columns: list[str], options: CohortOptions, problems: Problems) -> Roles:
@@ -76,10 +78,18 @@ def find_roles(columns: list[str], options: CohortOptions, problems: Problems) -
                 f"{name!r} cannot be a covariate: it holds {identity.get(name, 'the masks')}",
                 "leave it out of --covariates",
             )
-    used = {*images, case_id, patient, split, "site", *KNOWN, *masks, *targets, *covariates}
+    weight = _asked(options.weight, "--weight", columns, problems, default="")
+    raters = tuple(dict.fromkeys(name for name in options.raters if _exists(name, "--raters", columns, problems)))
+    for option, given in (("--weight", (weight,) if weight else ()), ("--raters", raters)):
+        own = set(targets) if option == "--weight" else set()
+        for name in given:
+            if name in identity or name in masks or name in own or name in covariates:
+                held = identity.get(name) or ("an input" if name in covariates else "the target or masks")
+                problems.add(f"{name!r} cannot be given with {option}: it holds {held}", f"leave it out of {option}")
+    used = {*images, case_id, patient, split, "site", *KNOWN, *masks, *targets, *covariates, weight, *raters}
     unused = tuple(name for name in columns if name not in used)
     site = "site" if "site" in columns else None
-    return Roles(images, targets, case_id, patient, site, split, masks, covariates, unused)
+    return Roles(images, targets, case_id, patient, site, split, masks, covariates, unused, weight, raters)
 
 
 def is_segmentation(targets: tuple[str, ...], options: CohortOptions) -> bool:

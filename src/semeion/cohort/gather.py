@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from semeion.cohort.cohort import Cohort, CohortOptions, Flow, Target
@@ -21,6 +23,7 @@ from semeion.cohort.roles import ImageRole, find_image_role, find_structures
 from semeion.cohort.table import read_table
 from semeion.cohort.target import ask, rename_target
 from semeion.cohort.tree import CLASS, read_tree, unmatched_note
+from semeion.cohort.words import is_missing
 from semeion.errors import InputError, nearest
 
 _NO_OPTIONS = CohortOptions()
@@ -109,7 +112,7 @@ def _from_tree(source: Path, options: CohortOptions, expected: Target | None) ->
     name = source.absolute().name
     problems = Problems(name)
     _refuse_table_options(options, "a folder of class folders", problems)
-    own = replace(options, target=CLASS, split=None, group=None, covariates=())
+    own = replace(options, target=CLASS, split=None, group=None, covariates=(), weight=None, raters=())
     roles = find_roles([str(column) for column in tree.table.columns], own, problems)
     frame, remarks = assemble(tree.table, roles, source.absolute(), problems)
     question = ask(tree.table, (CLASS,), own, problems, expected)
@@ -135,6 +138,7 @@ def _from_archive(source: Path, options: CohortOptions, expected: Target | None)
     own = replace(
         options, target=",".join(archive.targets), labels=labels, task=task, split=None, group=None, covariates=()
     )
+    own = replace(own, weight=None, raters=())
     columns = [str(column) for column in archive.table.columns]
     roles = replace(find_roles(columns, own, problems), targets=archive.targets)
     frame, remarks = assemble(archive.table, roles, source.absolute().parent, problems)
@@ -151,6 +155,7 @@ def _from_archive(source: Path, options: CohortOptions, expected: Target | None)
 def _refuse_table_options(options: CohortOptions, kind: str, problems: Problems) -> None:
     """Refuse options that name columns where there are none."""
     named = {"--group": options.group, "--split": options.split, "--covariates": ",".join(options.covariates)}
+    named |= {"--weight": options.weight, "--raters": ",".join(options.raters)}
     for option, value in named.items():
         if value:
             problems.add(
@@ -186,6 +191,8 @@ def _cohort(
                 f"{listed(map(repr, taken), 'column')} of the table would be overwritten by the target",
                 "rename it in the table",
             )
+    if roles.weight is not None and roles.weight in frame:
+        frame = frame.assign(**{roles.weight: _weights(frame[roles.weight], problems)})
     images = ImageRole()
     if not problems.found:
         # Files are looked at only when the table itself is sound.
@@ -213,7 +220,24 @@ def _cohort(
         source=source,
         images=images,
         structures=structures,
+        weight=roles.weight,
+        raters=roles.raters,
     )
+
+
+def _weights(column: pd.Series[Any], problems: Problems) -> pd.Series[float]:
+    """Return how much each case counts, as numbers; what is none, or not above 0, is a problem with its row."""
+    numbers = pd.to_numeric(column, errors="coerce").astype(np.float64)
+    values = numbers.to_numpy(dtype=np.float64)
+    bad = column[~(np.isfinite(values) & (values > 0))]
+    if len(bad):
+        named = str(column.index.name or "row")
+        shown = listed(f"{_as_read(value)} ({named} {row})" for row, value in bad.items())
+        problems.add(
+            f"{column.name} (--weight) is no number above 0: {shown}",
+            "correct it: a weight says how many cases one stands for, such as the inverse of its sampling probability",
+        )
+    return numbers
 
 
 def _refuse_unsegmentable(images: ImageRole, problems: Problems) -> None:
@@ -225,3 +249,10 @@ def _refuse_unsegmentable(images: ImageRole, problems: Problems) -> None:
             f"a case has several {images.role} ({listed(images.names)}), and a segmentation has one mask a case",
             "write one row a volume with columns image and mask; patient_id keeps the rows of a patient together",
         )
+
+
+def _as_read(value: object) -> str:
+    """Return what a cell holds, for a message."""
+    if is_missing(str(value)):
+        return "nothing"
+    return f"{value:g}" if isinstance(value, int | float | np.number) else repr(value)

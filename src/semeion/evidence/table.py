@@ -17,6 +17,14 @@ SPLITS = ("train", "val", "calibration", "test", "oof", "external")
 UNWEIGHED = ("train", "calibration")
 """Splits without figures: what was learned from, and what calibrates sets of classes and serves nothing else."""
 ENSEMBLE = "ensemble"
+CLASSIC = "classic"
+"""The rows of the classic small network, a baseline: no member, and no part of the ensemble."""
+IMAGES, COVARIATES = "images", "covariates"
+"""The rows of images alone and of covariates alone, where members of both kinds make the ensemble."""
+OUTSIDE = (ENSEMBLE, CLASSIC, IMAGES, COVARIATES)
+"""Values of the column ``member`` that are no members."""
+SHARE = "share"
+"""Column that tells what a member counts in the ensemble of its row's split; without it all count the same."""
 KEY = ["case_id", "target", "split", "member"]
 SUM_TOLERANCE = 1e-6
 """How far from 1 the probabilities of a case may sum."""

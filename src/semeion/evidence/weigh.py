@@ -18,6 +18,7 @@ from semeion.evidence.use.account import KEYS, account_of
 from semeion.evidence.use.curves import confusion, one_class_curves, scatter, threshold_table
 from semeion.evidence.use.operating import OperatingPoints
 from semeion.evidence.use.sets import SetsAsked, weigh_all_sets
+from semeion.evidence.use.value_intervals import shipped_interval, weigh_intervals
 
 _SHOWN = ("confusion", "curves", *KEYS, "sets")
 
@@ -58,7 +59,7 @@ def weigh(
     jobs
         Threads; the figures do not depend on it.
     sets
-        Which sets of classes are made and measured; None: none.
+        Which sets of classes, or intervals of a measured value, are made and measured; None: none.
 
     Returns
     -------
@@ -67,7 +68,8 @@ def weigh(
     labels, and ``targets.<label>`` holds all that follows and ``operating_point``. ``confusion.<split>``,
     ``curves.<split>`` and ``splits.<split>`` are as their functions say; ``reliability.<split>``, ``utility.<split>``
     and ``abstaining.<split>`` as :func:`semeion.evidence.account.account_of` does; ``sets.<split>`` as
-    :func:`semeion.evidence.use.sets.weigh_all_sets` does;
+    :func:`semeion.evidence.use.sets.weigh_all_sets` does, and of a measured value ``intervals.<split>`` as
+    :func:`semeion.evidence.use.value_intervals.weigh_intervals`, with ``interval``, what ships;
     ``strata.<column>.<level>.metrics.<split>``; ``notes`` are sentences for the reader; ``bootstrap`` is ``{resamples,
     seed}``, with which all is had again. A class name that is a key stands as it is; within a figure's name it is
     percent-encoded.
@@ -115,7 +117,10 @@ def weigh(
     if strata is not None:
         result["strata"], notes = _strata(table, question, points, strata, drawing)
         result["notes"] += notes
-    if sets is not None:
+    if sets is not None and question.task == "regression":
+        result["interval"] = shipped_interval(predictions, question, sets)
+        result["intervals"] = weigh_intervals(predictions, question, sets, drawing, strata)
+    elif sets is not None:
         for target, found in weigh_all_sets(predictions, question, sets, drawing, strata).items():
             (result["targets"][target] if question.task == "multilabel" else result)["sets"] = found
     if not result["metrics"]:

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - its usual name
 from torch import Tensor
 
-from semeion.plan.schema import AugmentationPlan
+from semeion.plan.recipes import AugmentationPlan
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import io
 import logging
 import warnings
 from collections.abc import Callable
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,17 @@ TOLERANCE = 1e-4
 """Largest difference in probability (for measured values: relative to their spread) between network and graph."""
 
 Runs = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float64]]
+
+
+class Answers(Protocol):
+    """A network that answers logits, or the measured value, to uint8 images."""
+
+    task: str
+    target: Tensor
+    """Mean and standard deviation of a measured value."""
+
+    def eval(self) -> Any:
+        """Return the network in use."""
 
 
 def to_onnx(shipped: ShippedNetwork, shape: tuple[int, ...]) -> bytes:
@@ -48,7 +60,7 @@ def traced(shipped: nn.Module, example: Tensor) -> bytes:
     return buffer.getvalue()
 
 
-def refuse_disagreement(shipped: ShippedNetwork, run_graph: Runs, images: npt.NDArray[np.uint8], member: str) -> float:
+def refuse_disagreement(shipped: Answers, run_graph: Runs, images: npt.NDArray[np.uint8], member: str) -> float:
     """Compare the float32 network with its graph on real prepared images and return the largest difference.
 
     Parameters
@@ -65,7 +77,7 @@ def refuse_disagreement(shipped: ShippedNetwork, run_graph: Runs, images: npt.ND
     Raises
     ------
     TrainingFailed
-        When they differ by more than :data:`TOLERANCE`.
+        When they differ by more than :data:`TOLERANCE`, in probability, or of values in units of their spread.
     """
     with torch.inference_mode():
         wanted = to_values(shipped.eval()(torch.from_numpy(images)), shipped.task)
@@ -73,9 +85,10 @@ def refuse_disagreement(shipped: ShippedNetwork, run_graph: Runs, images: npt.ND
     scale = max(float(shipped.target[1]), 1e-9) if shipped.task == "regression" else 1.0
     difference = float(np.abs(wanted - got).max() / scale)
     if not difference <= TOLERANCE:
+        of = "of the values' spread" if shipped.task == "regression" else "in probability"
         raise TrainingFailed(
-            f"the exported graph differs from the trained network by {difference:.2g} in probability; at most "
-            f"{TOLERANCE:g} is allowed",
+            f"the exported graph differs from the trained network by {difference:.2g} {of}; at most {TOLERANCE:g} is "
+            "allowed",
             where=f"member {member}",
             fix="report this with the plan and the versions of torch and onnxruntime",
         )

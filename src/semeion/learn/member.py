@@ -17,20 +17,24 @@ from torch import Tensor
 
 from semeion.artefacts import remove_parts
 from semeion.errors import InputError, Interrupted, TrainingFailed
-from semeion.learn import augment, checkpoint
+from semeion.learn import augment, checkpoint, mixup
 from semeion.learn.batches import batches_ahead
-from semeion.learn.network import Scales, ShippedNetwork, outputs_of, planes_view
+from semeion.learn.bodies import start_from
+from semeion.learn.network import ShippedNetwork, outputs_of, planes_view
 from semeion.learn.network3d import layout_of, make_network
-from semeion.learn.objective import loss, to_values, validation_loss
+from semeion.learn.objective import lesson_of, loss, taught_loss, to_values, validation_loss
+from semeion.learn.scales import scales_of
 from semeion.learn.settle import settle, settling_batches
+from semeion.learn.stages import stage_rates, stages_of
+from semeion.plan.recipes import OWN, AnyNetwork, NetworkRecipe, TrainingPlan
 from semeion.plan.schema import MemberPlan, Plan, Shortened
 from semeion.plan.splits import Sides
+from semeion.plan.teaching import Teaching
 from semeion.prepare.store import Store
 
 CHECKPOINT_SECONDS = 15.0
 LOOK_SECONDS = 8.0
 """The pace is judged over at least this long: a shared machine stutters, and the first steps are slow everywhere."""
-WARM_UP = 0.25
 SMOOTHED_OVER = 3
 """Evaluations whose mean validation loss is compared: one alone is a matter of luck with few validation cases."""
 
@@ -84,40 +88,15 @@ class Hooks:
         Called after every step with the steps done, the total and the last smoothed validation loss (NaN before).
     log
         Called with one JSON-ready line an evaluation.
+    looked
+        Called at an evaluation with what is said of the validation rows, ``(rows, outputs)``, before `log`.
     """
 
     allowed: Callable[[], float | None] = lambda: None
     stop: Callable[[], bool] = lambda: False
     stepped: Callable[[int, int, float], None] = lambda *_: None
     log: Callable[[dict[str, Any]], None] = lambda _: None
-
-
-def measure_scales(store: Store, rows: npt.NDArray[np.int64], y: npt.NDArray[np.float64], task: str) -> Scales:
-    """Take a member's constants from its learning cases (at most 2,000 of them, evenly spaced, for the pixels)."""
-    chosen = rows[np.linspace(0, len(rows) - 1, min(len(rows), 2000)).astype(np.int64)]
-    total = np.zeros((2, store.shape[0]))
-    count = 0
-    for pixels in store.batches(chosen):
-        values = pixels.astype(np.float64)
-        rest = (0, *range(2, values.ndim))
-        total += np.stack([values.sum(rest), (values**2).sum(rest)])
-        count += values.size // store.shape[0]
-    mean = total[0] / count
-    std = np.sqrt(np.maximum(total[1] / count - mean**2, 1.0))
-    if task != "regression":
-        return Scales(tuple(mean.tolist()), tuple(std.tolist()))
-    wanted = y[rows]
-    return Scales(tuple(mean.tolist()), tuple(std.tolist()), float(wanted.mean()), float(max(wanted.std(), 1e-9)))
-
-
-def learning_rate(phase: float) -> float:
-    """Return the one-cycle factor of the peak rate: linear to 1 in the first quarter, then cosine to 0.
-
-    Source: Smith, arXiv:1803.09820, 2018.
-    """
-    if phase < WARM_UP:
-        return 0.04 + 0.96 * phase / WARM_UP
-    return 0.5 * (1 + math.cos(math.pi * (phase - WARM_UP) / (1 - WARM_UP)))
+    looked: Callable[[npt.NDArray[np.float64]], None] = lambda _: None
 
 
 def average(into: torch.nn.Module, current: torch.nn.Module, decay: float, step: int) -> None:
@@ -150,6 +129,8 @@ def train_member(
     sides: Sides,
     folder: Path,
     hooks: Hooks,
+    start: Path | None = None,
+    taught: Teaching | None = None,
 ) -> Learned:
     """Train one member, from its checkpoint when there is one.
 
@@ -167,24 +148,38 @@ def train_member(
         Of this member: ``checkpoint.safetensors`` is kept here until the member has finished.
     hooks
         Budget, interruption and reporting.
+    start
+        Weights of :func:`semeion.learn.selfsup.pretrain` that the body of a recipe with ``start: pretraining`` begins
+        with.
+    taught
+        How much each case counts and the shares of votes; None: every case counts once and has its class.
 
     Raises
     ------
     Interrupted
         When the user asked to stop; the checkpoint is written.
     InputError
-        When the plan wants a GPU and there is none.
+        When the plan wants a GPU and there is none, or `start` is of another network.
     TrainingFailed
         When the training or validation loss is not a finite number.
     """
-    if plan.training.device == "cuda" and not torch.cuda.is_available():
+    recipe = plan.recipe_of(member)
+    if not isinstance(recipe, NetworkRecipe):
+        raise ValueError(f"member {member.name} does not learn by gradient")
+    if recipe.training.device == "cuda" and not torch.cuda.is_available():
         raise InputError(
             "the plan trains on a GPU and torch finds none", where="training.device", fix="write cpu, or plan again"
         )
-    torch.set_num_threads(plan.training.threads)
+    torch.set_num_threads(recipe.training.threads)
     torch.use_deterministic_algorithms(True)
     remove_parts(folder)
-    return _Loop(plan, member, store, y, sides, folder, hooks).run()
+    if recipe.start == "pretraining" and start is None:
+        raise ValueError(f"member {member.name} starts from pretraining, and no weights were given")
+    return _Loop(plan, recipe, member, store, y, sides, folder, hooks, start, taught).run()
+
+
+def _classes(plan: Plan) -> int:
+    return 0 if plan.target.task in ("regression", "multilabel") else len(plan.target.classes)
 
 
 class _Loop:
@@ -193,27 +188,36 @@ class _Loop:
     def __init__(
         self,
         plan: Plan,
+        recipe: NetworkRecipe,
         member: MemberPlan,
         store: Store,
         y: npt.NDArray[np.float64],
         sides: Sides,
         folder: Path,
         hooks: Hooks,
+        start: Path | None = None,
+        taught: Teaching | None = None,
     ) -> None:
         self.plan, self.member, self.store, self.y, self.sides = plan, member, store, y, sides
-        self.settings, self.task, self.hooks = plan.training, plan.target.task, hooks
+        self.kind: AnyNetwork = recipe.network
+        self.settings: TrainingPlan = recipe.training
+        self.task, self.hooks = plan.target.task, hooks
+        self.lesson = y if taught is None else lesson_of(taught, y, sides.learn, _classes(plan))
         self.device = torch.device(self.settings.device)
         self.file = folder / "checkpoint.safetensors"
-        self.scales = measure_scales(store, sides.learn, y, self.task)
+        self.scales = scales_of(self.kind, store, sides.learn, y, self.task)
         torch.manual_seed(member.seed)
         outputs = outputs_of(self.task, plan.target.classes)
-        network = make_network(plan.network, store.shape, plan.images.groups, self.task, outputs)
-        self.layout = layout_of(plan.network, self.settings.channels_last)
+        network = make_network(self.kind, store.shape, plan.images.groups, self.task, outputs)
+        if recipe.start == "pretraining" and start is not None:
+            start_from(network, start)
+        self.layout = layout_of(self.kind, self.settings.channels_last)
         self.network = network.to(self.device, memory_format=self.layout)  # type: ignore[call-overload]
         self.averaged = copy.deepcopy(self.network).eval()
         self.best = copy.deepcopy(self.averaged.state_dict())
+        self.stages = stages_of(self.network)
         self.optimiser = torch.optim.AdamW(
-            self.network.parameters(), 1e-3, weight_decay=self.settings.weight_decay, fused=True
+            [{"params": stage} for stage in self.stages], 1e-3, weight_decay=self.settings.weight_decay, fused=True
         )
         self.weights = (
             torch.tensor(self.settings.class_weights, device=self.device) if self.settings.class_weights else None
@@ -229,12 +233,18 @@ class _Loop:
             self._load()
         last_saved = last_look = last = perf_counter()
         looked_at, stopped = self.at.step, "all steps done"
-        batches = batches_ahead(self.store, self.y, self.sides.learn, self.batch, self.member.seed, self.at.step)
+        batches = batches_ahead(self.store, self.lesson, self.sides.learn, self.batch, self.member.seed, self.at.step)
         try:
             for pixels, y in batches:
                 if self.at.step >= self.at.total:
                     break
-                self._step(pixels, y)
+                try:
+                    self._step(pixels, y)
+                except TrainingFailed as error:
+                    if not self.at.best_step:
+                        raise
+                    # What was validated before is as good as it was.
+                    return self._finish(f"{error.what}; the last good weights are kept")
                 if self.at.step % self.every == 0 or self.at.step == self.at.total:
                     self._evaluate()
                     self.at.waited, batches.waited = self.at.waited + batches.waited, 0.0
@@ -268,18 +278,22 @@ class _Loop:
         # Everything random in a step follows from the seed and the step's number, so a resumed run needs no state.
         torch.manual_seed(int(np.random.default_rng([self.member.seed, 2, at.step]).integers(2**31)))
         rng = np.random.default_rng([self.member.seed, 3, at.step])
-        for group in self.optimiser.param_groups:
-            group["lr"] = settings.learning_rate * learning_rate(at.phase)
+        rates = stage_rates(at.phase, len(self.stages), settings.layer_decay, settings.frozen_share)
+        for group, stage, rate in zip(self.optimiser.param_groups, self.stages, rates, strict=True):
+            group["lr"] = settings.learning_rate * rate
+            for parameter in stage:
+                parameter.requires_grad_(rate > 0)
         images = torch.from_numpy(pixels).to(self.device).float()
         images = augment.apply(images, self._drawn(len(images), rng))
         images = (images - self.mean) / self.std
+        blend = mixup.draw(settings.mixup, len(images), rng)
+        images = mixup.blended(images, blend)
         if settings.channels_last and (images.ndim == 4 or self.layout == torch.channels_last_3d):
             images = images.contiguous(memory_format=self.layout)
         self.network.train()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
             logits = self.network(images)
-        wanted = torch.from_numpy(y).float().to(self.device)
-        value = loss(logits.float(), wanted, self.task, self.scales, self.weights, settings.label_smoothing)
+        value = self._loss(logits.float(), y, blend)
         if not bool(torch.isfinite(value)):
             raise TrainingFailed(
                 f"the training loss is not a finite number at step {at.step}",
@@ -294,9 +308,19 @@ class _Loop:
         at.step += 1
         average(self.averaged, self.network, settings.averaging, at.step)
 
+    def _loss(self, logits: Tensor, y: npt.NDArray[np.float64], blend: mixup.Blend | None) -> Tensor:
+        def of(truth: npt.NDArray[np.float64]) -> Tensor:
+            wanted = torch.from_numpy(truth).float().to(self.device)
+            how = loss if self.lesson is self.y else taught_loss
+            return how(logits, wanted, self.task, self.scales, self.weights, self.settings.label_smoothing)
+
+        if blend is None:
+            return of(y)
+        return blend.share * of(y) + (1 - blend.share) * of(y[blend.other])
+
     def _drawn(self, batch: int, rng: np.random.Generator) -> augment.Draw:
         size = self.store.shape[1:]
-        if self.plan.network.kind == "residual3d":
+        if len(size) == 3 and self.kind.kind == "residual3d":
             return augment.draw_volumes(self.settings.augmentation, batch, (size[0], size[1], size[2]), rng)
         return augment.draw(self.settings.augmentation, batch, size[-2] / size[-1], rng)
 
@@ -315,7 +339,8 @@ class _Loop:
     def _evaluate(self) -> None:
         at, rows = self.at, self.sides.validate
         settled = self._settled()
-        value = validation_loss(predict_values(settled, self.store, rows, self.device), self.y[rows], self.task)
+        said = predict_values(settled, self.store, rows, self.device)
+        value = validation_loss(said, self.y[rows], self.task)
         if not math.isfinite(value):
             # No look would ever be the best one, and the weights of the beginning would ship.
             raise TrainingFailed(
@@ -331,13 +356,14 @@ class _Loop:
             self.best = settled.network.state_dict()
         else:
             at.since_best += 1
+        self.hooks.looked(said)
         self.hooks.log(
             {
                 "member": self.member.name,
                 "step": at.step,
                 "total": at.total,
                 "validation_loss": value,
-                "learning_rate": self.optimiser.param_groups[0]["lr"],
+                "learning_rate": self.optimiser.param_groups[-1]["lr"],
             }
         )
 
@@ -390,6 +416,7 @@ class _Loop:
         per_epoch = max(1, len(self.sides.learn) // self.batch)
         facts = {
             "name": self.member.name,
+            "recipe": self.member.recipe or OWN,
             "fold": self.member.fold,
             "seed": self.member.seed,
             "steps": at.step,

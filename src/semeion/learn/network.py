@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - its usual name
 from torch import Tensor, nn
 
-from semeion.plan.schema import NetworkPlan
+from semeion.plan.recipes import NetworkPlan
 
 
 @dataclass(frozen=True)

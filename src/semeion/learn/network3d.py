@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, TypeAlias
+
 import torch
 import torch.nn.functional as F  # noqa: N812 - its usual name
 from torch import Tensor, nn
 
 from semeion.learn.network import Network, make_head
+from semeion.learn.own import own_network
+from semeion.learn.shrink import Shrunk
 from semeion.learn.slices import PictureEncoder, SliceEncoder, make_pool
-from semeion.plan.schema import NetworkPlan
+from semeion.learn.stages import stages_of
+from semeion.plan.recipes import AnyNetwork, NetworkPlan, PretrainedPlan
+
+if TYPE_CHECKING:
+    from semeion.learn.pretrained import PretrainedBody
 
 Triple = tuple[int, int, int]
 
@@ -70,6 +78,10 @@ class VolumeEncoder(nn.Module):
         features: Tensor = self.body(x).mean((2, 3, 4))
         return features
 
+    def stages(self) -> list[list[nn.Parameter]]:
+        """Return the parameters that learn at one rate: all of them."""
+        return [list(self.parameters())]
+
 
 class PartsNetwork(nn.Module):
     """Encodes each image of a case for itself (channels of one grid together), pools, and answers.
@@ -86,24 +98,18 @@ class PartsNetwork(nn.Module):
         As for :class:`semeion.learn.network.Network`.
     """
 
-    def __init__(self, plan: NetworkPlan, shape: tuple[int, ...], groups: int, task: str, outputs: int) -> None:
+    def __init__(
+        self, plan: NetworkPlan | PretrainedPlan, shape: tuple[int, ...], groups: int, task: str, outputs: int
+    ) -> None:
         super().__init__()
-        self.groups, self.shared, self.spatial = groups, plan.shared, len(shape) - 1
+        self.shared = isinstance(plan, PretrainedPlan) or plan.shared
+        self.groups, self.spatial = groups, len(shape) - 1
         self.channels = shape[0] // groups
-        size = shape[1:]
-
-        def encoder() -> PictureEncoder | SliceEncoder | VolumeEncoder:
-            if plan.kind == "residual":
-                return PictureEncoder(plan, self.channels)
-            if plan.kind == "slices":
-                return SliceEncoder(plan, self.channels)
-            return VolumeEncoder(plan, self.channels, (size[0], size[1], size[2]))
-
-        encoders = [encoder() for _ in range(1 if plan.shared else groups)]
+        encoders = [make_encoder(plan, self.channels, shape[1:]) for _ in range(1 if self.shared else groups)]
         self.encoders = nn.ModuleList(encoders)
         width = encoders[0].width
         # A shared encoder cannot know which view it sees; what is added tells the pooling.
-        self.place = nn.Parameter(torch.zeros(groups, width)) if plan.shared and groups > 1 else None
+        self.place = nn.Parameter(torch.zeros(groups, width)) if self.shared and groups > 1 else None
         self.pool = make_pool(plan.group_pooling, width) if groups > 1 else None
         self.dropout = nn.Dropout(plan.dropout)
         self.head = make_head(self.pool.width if self.pool is not None else width, task, outputs)
@@ -113,6 +119,13 @@ class PartsNetwork(nn.Module):
         features = self._features(x)
         logits: Tensor = self.head(self.dropout(features))
         return logits
+
+    def stages(self) -> list[list[nn.Parameter]]:
+        """Return the parameters that learn at one rate, from the input to the output."""
+        staged = [stages_of(encoder) for encoder in self.encoders]
+        inner = [[p for stage in same for p in stage] for same in zip(*staged, strict=True)]
+        taken = {id(p) for stage in inner for p in stage}
+        return [*inner, [p for p in self.parameters() if id(p) not in taken]]
 
     def _features(self, x: Tensor) -> Tensor:
         if self.pool is None:
@@ -128,14 +141,35 @@ class PartsNetwork(nn.Module):
         return pooled
 
 
-def make_network(plan: NetworkPlan, shape: tuple[int, ...], groups: int, task: str, outputs: int) -> nn.Module:
+Encoder: TypeAlias = "PictureEncoder | SliceEncoder | VolumeEncoder | PretrainedBody"
+
+
+def make_encoder(plan: NetworkPlan | PretrainedPlan, channels: int, size: tuple[int, ...]) -> Encoder:
+    """Return what encodes one image of a case, of `size` (slices,) height, width."""
+    if isinstance(plan, PretrainedPlan):
+        from semeion.learn.pretrained import PretrainedBody
+
+        body = PretrainedBody(plan.backbone, plan.side, channels)
+        return SliceEncoder(body, plan.pooling) if len(size) == 3 else body
+    if plan.kind == "residual3d":
+        return VolumeEncoder(plan, channels, (size[0], size[1], size[2]))
+    picture = PictureEncoder(plan, channels)
+    return SliceEncoder(picture, plan.pooling) if plan.kind == "slices" else picture
+
+
+def make_network(plan: AnyNetwork, shape: tuple[int, ...], groups: int, task: str, outputs: int) -> nn.Module:
     """Return the network of a plan for cases of `shape`."""
+    if plan.kind == "own":
+        return own_network(plan, shape, outputs)
+    if plan.kind == "residual" and plan.side is not None and plan.side < max(shape[1:]):
+        smaller = make_network(plan.model_copy(update={"side": None}), shape, groups, task, outputs)
+        return Shrunk(smaller, (shape[1], shape[2]), plan.side)
     if plan.kind == "residual" and groups == 1:
         return Network(plan, shape[0], task, outputs)
     return PartsNetwork(plan, shape, groups, task, outputs)
 
 
-def layout_of(plan: NetworkPlan, channels_last: bool) -> torch.memory_format:
+def layout_of(plan: AnyNetwork, channels_last: bool) -> torch.memory_format:
     """Return the memory layout of weights and images that is fast for the plan's convolutions."""
     if not channels_last:
         return torch.contiguous_format

@@ -9,6 +9,9 @@ import torch.nn.functional as F  # noqa: N812 - its usual name
 from torch import Tensor
 
 from semeion.learn.network import Scales
+from semeion.plan.teaching import Teaching
+
+Lesson = npt.NDArray[np.float64]
 
 
 def loss(logits: Tensor, y: Tensor, task: str, scales: Scales, weights: Tensor | None, smoothing: float) -> Tensor:
@@ -35,6 +38,49 @@ def loss(logits: Tensor, y: Tensor, task: str, scales: Scales, weights: Tensor |
         each = F.binary_cross_entropy_with_logits(logits, wanted, pos_weight=weights, reduction="none")
         return (each * known).sum() / known.sum().clamp_min(1)
     return F.cross_entropy(logits, y.long(), weight=weights, label_smoothing=smoothing)
+
+
+def lesson_of(taught: Teaching, y: npt.NDArray[np.float64], learn: npt.NDArray[np.int64], classes: int) -> Lesson:
+    """Return what :func:`taught_loss` takes of every case, ``(cases, 1 + outputs)``: its weight, and what is taught.
+
+    Parameters
+    ----------
+    taught
+        Weights and shares of votes.
+    y
+        Reference standard: class index or value ``(cases,)``, or ``(cases, labels)``.
+    learn
+        Rows that are learned from: their weights are 1 on average.
+    classes
+        Number of classes whose shares are taught; 0 for measured values and several labels.
+    """
+    wanted = y if taught.shares is None or not classes else taught.shares
+    if wanted.ndim == 1:
+        wanted = np.eye(classes)[y.astype(np.int64)] if classes else y[:, None]
+    return np.column_stack([taught.relative(learn), wanted])
+
+
+def taught_loss(
+    logits: Tensor, lesson: Tensor, task: str, scales: Scales, weights: Tensor | None, smoothing: float
+) -> Tensor:
+    """Return the training loss of one batch whose cases count differently, or are taught shares of classes.
+
+    Where every case counts 1 and has one class it is :func:`loss`. Parameters are those, but for `lesson`, rows of
+    :func:`lesson_of`.
+    """
+    count, wanted = lesson[:, 0], lesson[:, 1:]
+    if task == "regression":
+        each = F.smooth_l1_loss(logits[:, 0], (wanted[:, 0] - scales.target_mean) / scales.target_std, reduction="none")
+        return (count * each).mean()
+    if task == "multilabel":
+        known = ~torch.isnan(wanted)
+        truth = torch.where(known, wanted, torch.zeros_like(wanted)) * (1 - smoothing) + smoothing / 2
+        each = F.binary_cross_entropy_with_logits(logits, truth, pos_weight=weights, reduction="none")
+        return (each * known * count[:, None]).sum() / known.sum().clamp_min(1)
+    soft = wanted * (1 - smoothing) + smoothing / wanted.shape[1]
+    balance = torch.ones_like(logits[0]) if weights is None else weights
+    each = -(balance * soft * F.log_softmax(logits, 1)).sum(1)
+    return (count * each).sum() / (balance * wanted).sum()
 
 
 def validation_loss(values: npt.NDArray[np.float64], y: npt.NDArray[np.float64], task: str) -> float:

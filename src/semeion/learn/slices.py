@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 
 from semeion.learn.network import residual_body
-from semeion.plan.schema import NetworkPlan
+from semeion.learn.stages import stages_of
+from semeion.plan.recipes import NetworkPlan
+
+if TYPE_CHECKING:
+    from semeion.learn.pretrained import PretrainedBody
 
 
 class MeanPool(nn.Module):
@@ -107,14 +113,18 @@ class PictureEncoder(nn.Module):
         features: Tensor = self.body(x).mean((2, 3))
         return features
 
+    def stages(self) -> list[list[nn.Parameter]]:
+        """Return the parameters that learn at one rate: all of them."""
+        return [list(self.parameters())]
+
 
 class SliceEncoder(nn.Module):
     """Features of a volume: those of its slices by one shared body, pooled."""
 
-    def __init__(self, plan: NetworkPlan, channels: int) -> None:
+    def __init__(self, picture: PictureEncoder | PretrainedBody, pooling: str) -> None:
         super().__init__()
-        self.picture = PictureEncoder(plan, channels)
-        self.pool = make_pool(plan.pooling, self.picture.width)
+        self.picture = picture
+        self.pool = make_pool(pooling, self.picture.width)
         self.width = self.pool.width
 
     def forward(self, x: Tensor) -> Tensor:
@@ -123,3 +133,7 @@ class SliceEncoder(nn.Module):
         flat = x.transpose(1, 2).reshape(-1, channels, height, width)
         features: Tensor = self.pool(self.picture(flat).reshape(-1, slices, self.picture.width))
         return features
+
+    def stages(self) -> list[list[nn.Parameter]]:
+        """Return the parameters that learn at one rate, from the input to the output."""
+        return [*stages_of(self.picture), list(self.pool.parameters())]

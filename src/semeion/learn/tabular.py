@@ -147,12 +147,30 @@ def _arrays(model: Any, kind: Kind, classes: int) -> dict[str, Any]:
         nodes["right"] += np.where(leaf, 0, tree.children_right + start).tolist()
         nodes["value"] += _values(tree.value, model, output if boosted else None, classes).tolist()
     base = _base(model, classes) if boosted else []
-    return {"link": "softmax" if boosted else "mean", "base": base, "roots": roots, **nodes}
+    link = ("softmax" if hasattr(model, "classes_") else "identity") if boosted else "mean"
+    return {"link": link, "base": base, "roots": roots, **nodes}
+
+
+def boosted_arrays(model: Any, classes: int, *, regression: bool) -> dict[str, Any]:
+    """Return the nodes of boosted trees of scikit-learn as :class:`semeion.model.trees.Trees` names them.
+
+    Parameters
+    ----------
+    model
+        A fitted ``GradientBoostingClassifier`` or, with `regression`, ``GradientBoostingRegressor``.
+    classes
+        Number of classes K; a class that the model never saw is unlikely.
+    regression
+        Whether the trees add up to a value.
+    """
+    return _arrays(model, "boosting", 1 if regression else classes)
 
 
 def _values(value: Floats, model: Any, output: int | None, classes: int) -> Floats:
-    """Return ``(nodes, classes)``: a forest's class shares, or a boosted tree's step in its own logit."""
+    """Return ``(nodes, classes)``: a forest's class shares, or a boosted tree's step in its own logit or value."""
     out = np.zeros((len(value), classes))
+    if not hasattr(model, "classes_"):
+        return np.asarray(model.learning_rate * value[:, 0, :1], dtype=np.float64)
     if output is None:
         shares = value[:, 0, :]
         out[:, model.classes_] = shares / shares.sum(axis=1, keepdims=True)
@@ -167,7 +185,9 @@ def _values(value: Floats, model: Any, output: int | None, classes: int) -> Floa
 
 
 def _base(model: Any, classes: int) -> list[float]:
-    """Return the logits before any tree: the classes' shares of the learning cases."""
+    """Return the logits before any tree: the classes' shares of the learning cases; of a value their mean."""
+    if not hasattr(model, "classes_"):
+        return [float(np.ravel(model.init_.constant_)[0])]
     prior = np.asarray(model.init_.class_prior_, dtype=np.float64)
     base = np.full(classes, -20.0)
     base[model.classes_] = np.log(np.clip(prior, 1e-12, 1))

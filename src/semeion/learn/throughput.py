@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -14,13 +15,15 @@ import torch
 
 from semeion.errors import InputError
 from semeion.learn import augment
+from semeion.learn.classic import classic_step_seconds
 from semeion.learn.network import Scales, outputs_of
 from semeion.learn.network3d import layout_of, make_network
 from semeion.learn.objective import loss
 from semeion.parallel import usable_cores
 from semeion.plan.networks import Candidate
+from semeion.plan.parallel import Beside
+from semeion.plan.recipes import AnyNetwork, AugmentationPlan, NetworkPlan, PretrainedPlan
 from semeion.plan.rules import Machine, Measured
-from semeion.plan.schema import AugmentationPlan, NetworkPlan
 from semeion.progress import Progress
 
 SCHEMA = 1
@@ -35,6 +38,7 @@ def measure_machine(
     groups: int = 1,
     seconds: float,
     progress: Progress,
+    pretrained: Sequence[Candidate] = (),
 ) -> Machine:
     """Train each candidate for a few steps on noise and return the median time of a step.
 
@@ -51,26 +55,52 @@ def measure_machine(
         left are left out of the choice.
     progress
         For the bar.
+    pretrained
+        Pretrained networks, best first, measured alike; a third of `seconds` is theirs.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     began = perf_counter()
-    measured: list[Measured] = []
-    progress.start("measuring this machine", len(candidates) + 1)
+    progress.start("measuring this machine", len(candidates) + len(pretrained) + 1)
     threads = best_threads(candidates[-1], task, classes, channels, device, groups)
     torch.set_num_threads(threads)
     progress.advance()
-    for candidate in reversed(candidates):
-        left = seconds - (perf_counter() - began)
-        if measured and left < 4 * _previous_step(measured[-1], candidate):
-            break
-        result = {"float32": step_seconds(candidate, task, classes, channels, device, groups, bfloat16=False)}
-        # Where bfloat16 does not pay for one network, the processor has no instructions for it: not tried again.
-        if not measured or measured[-1].precision == "bfloat16":
-            result["bfloat16"] = step_seconds(candidate, task, classes, channels, device, groups, bfloat16=True)
-        measured.append(Measured(candidate, result, round(peak_gib(), 3)))
-        progress.advance()
+
+    def measured(ladder: Sequence[Candidate], until: float, *, both: bool = False) -> list[Measured]:
+        """Return a ladder measured from its cheap end, best first; in `both` precisions at every step of it, or not."""
+        done: list[Measured] = []
+        for candidate in reversed(ladder):
+            left = until - (perf_counter() - began)
+            if done and left < 4 * _previous_step(done[-1], candidate):
+                break
+            result = {"float32": step_seconds(candidate, task, classes, channels, device, groups, bfloat16=False)}
+            # Where bfloat16 does not pay for one network, the processor has no instructions for it: not tried again.
+            if both or not done or done[-1].precision == "bfloat16":
+                result["bfloat16"] = step_seconds(candidate, task, classes, channels, device, groups, bfloat16=True)
+            done.append(Measured(candidate, result, round(peak_gib(), 3)))
+            progress.advance()
+        return done[::-1]
+
+    own = measured(candidates, seconds if not pretrained else 0.67 * seconds)
+    # Small inputs gain nothing from bfloat16, large ones do.
+    further = extrapolated(pretrained, measured(pretrained, seconds, both=True)) if pretrained else []
+    classic = classic_step_seconds((channels, *own[-1].candidate.size), threads)
     progress.finish()
-    return Machine(threads, free_memory_gib(), device, measured[::-1], _facts(device))
+    facts = {**_facts(device), "classic_step": round(classic, 5)}
+    return Machine(threads, free_memory_gib(), device, own, facts, further)
+
+
+def extrapolated(ladder: Sequence[Candidate], measured: list[Measured]) -> list[Measured]:
+    """Return the measured candidates after those too slow to be measured, whose steps are estimated by their pixels.
+
+    Of one network at several sizes, best first, the smallest were measured.
+    """
+    largest = measured[0]
+    estimates = []
+    for candidate in ladder[: len(ladder) - len(measured)]:
+        times = float(np.prod(candidate.size) / np.prod(largest.candidate.size))
+        seconds = {name: value * times for name, value in largest.seconds.items()}
+        estimates.append(Measured(candidate, seconds, round(largest.peak_gib * times, 3), estimated=True))
+    return [*estimates, *measured]
 
 
 def best_threads(
@@ -91,7 +121,8 @@ def best_threads(
 def _previous_step(previous: Measured, following: Candidate) -> float:
     """Estimate a step of the next candidate from the last one's, by pixels and the square of the width."""
     pixels = np.prod(following.size) / np.prod(previous.candidate.size)
-    width = (following.widths[0] / previous.candidate.widths[0]) ** 1.5
+    own = following.kind != "pretrained"
+    width = (following.widths[0] / previous.candidate.widths[0]) ** 1.5 if own else 1.0
     batch = following.batch / previous.candidate.batch
     return float(previous.seconds["float32"] * pixels * width * batch)
 
@@ -107,14 +138,33 @@ def step_seconds(
     bfloat16: bool,
 ) -> float:
     """Return the median time of a training step, augmentation included, in seconds."""
+    step = a_step(candidate, task, classes, channels, device, groups, bfloat16=bfloat16)
+    times: list[float] = []
+    # The first steps allocate and choose kernels; the later ones are counted.
+    for number in range(6):
+        began = perf_counter()
+        step()
+        if number >= 2:
+            times.append(perf_counter() - began)
+        if number >= 2 and sum(times) > 1.0:
+            break
+    return median(times)
+
+
+def a_step(
+    candidate: Candidate,
+    task: str,
+    classes: list[str],
+    channels: int,
+    device: str,
+    groups: int = 1,
+    *,
+    bfloat16: bool,
+) -> Callable[[], None]:
+    """Return what takes one training step on noise, augmentation included, each time it is called."""
     torch.manual_seed(0)
     outputs = outputs_of(task, classes)
-    plan = NetworkPlan(
-        kind=candidate.kind,
-        widths=list(candidate.widths),
-        stem_stride=candidate.stem_stride,
-        pooling=candidate.pooling,
-    )
+    plan = _network_of(candidate)
     layout = layout_of(plan, channels_last=True)
     network = make_network(plan, (channels, *candidate.size), groups, task, outputs)
     network = network.to(device, memory_format=layout)  # type: ignore[call-overload]
@@ -124,10 +174,8 @@ def step_seconds(
     shape = (candidate.batch, channels, *candidate.size)
     pixels = torch.from_numpy(rng.integers(0, 256, shape, dtype=np.uint8))
     wanted = torch.zeros((candidate.batch, outputs)) if task == "multilabel" else torch.zeros(candidate.batch)
-    times: list[float] = []
-    # The first steps allocate and choose kernels; the later ones are counted.
-    for step in range(6):
-        began = perf_counter()
+
+    def step() -> None:
         images = augment.apply(pixels.float(), _drawn(candidate, rng))
         images = ((images - 127) / 50).to(device)
         if images.ndim == 4 or layout == torch.channels_last_3d:
@@ -139,11 +187,19 @@ def step_seconds(
         value.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         value.item()
-        if step >= 2:
-            times.append(perf_counter() - began)
-        if step >= 2 and sum(times) > 1.0:
-            break
-    return median(times)
+
+    return step
+
+
+def _network_of(candidate: Candidate) -> AnyNetwork:
+    if candidate.kind == "pretrained":
+        return PretrainedPlan(backbone=candidate.backbone, side=candidate.side)
+    return NetworkPlan(
+        kind=candidate.kind,
+        widths=list(candidate.widths),
+        stem_stride=candidate.stem_stride,
+        pooling=candidate.pooling,
+    )
 
 
 def _drawn(candidate: Candidate, rng: np.random.Generator) -> augment.Draw:
@@ -162,11 +218,23 @@ def machine_to_json(machine: Machine) -> dict[str, Any]:
         "memory_gib": machine.memory_gib,
         "device": machine.device,
         "facts": machine.facts,
-        "measured": [
-            {"candidate": vars(entry.candidate), "seconds_per_step": entry.seconds, "peak_gib": entry.peak_gib}
-            for entry in machine.measured
-        ],
+        "measured": [_measured_json(entry) for entry in machine.measured],
+        "pretrained": [_measured_json(entry) for entry in machine.pretrained],
+        **({"beside": [vars(entry) for entry in machine.beside]} if machine.beside else {}),
     }
+
+
+def _measured_json(entry: Measured) -> dict[str, Any]:
+    told = {"candidate": vars(entry.candidate), "seconds_per_step": entry.seconds, "peak_gib": entry.peak_gib}
+    return {**told, "estimated": True} if entry.estimated else told
+
+
+def _measured_of(entry: dict[str, Any]) -> Measured:
+    candidate = {**entry["candidate"]}
+    for name in ("size", "widths"):
+        candidate[name] = tuple(candidate[name])
+    estimated = bool(entry.get("estimated", False))
+    return Measured(Candidate(**candidate), entry["seconds_per_step"], entry["peak_gib"], estimated)
 
 
 def machine_from_json(raw: dict[str, Any], where: Path) -> Machine:
@@ -179,14 +247,11 @@ def machine_from_json(raw: dict[str, Any], where: Path) -> Machine:
     """
     if raw.get("schema") != SCHEMA:
         raise InputError("machine.json is of another version", where=str(where), fix="delete it; it is measured again")
-    measured = []
-    for entry in raw["measured"]:
-        candidate = {**entry["candidate"]}
-        for name in ("size", "widths"):
-            candidate[name] = tuple(candidate[name])
-        measured.append(Measured(Candidate(**candidate), entry["seconds_per_step"], entry["peak_gib"]))
+    measured = [_measured_of(entry) for entry in raw["measured"]]
+    pretrained = [_measured_of(entry) for entry in raw.get("pretrained", ())]
     free = float("inf") if raw["memory_gib"] is None else raw["memory_gib"]
-    return Machine(raw["threads"], free, raw["device"], measured, raw["facts"])
+    beside = tuple(Beside(**entry) for entry in raw.get("beside", ()))
+    return Machine(raw["threads"], free, raw["device"], measured, raw["facts"], pretrained, beside)
 
 
 def _facts(device: str) -> dict[str, Any]:
@@ -197,7 +262,13 @@ def _facts(device: str) -> dict[str, Any]:
         "torch": torch.__version__,
         "accelerator": torch.cuda.get_device_name(0) if device == "cuda" else "none",
         "peak_gib": round(peak_gib(), 3),
+        **({"gpus": gpus()} if device == "cuda" else {}),
     }
+
+
+def gpus() -> int:
+    """Return how many GPUs torch sees."""
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
 def peak_gib() -> float:

@@ -142,6 +142,8 @@ def _opening(parts: Mapping[str, Any], evidence: Mapping[str, Any]) -> list[str]
     lines = [f"# {plain(parts['target'])}: a {kind} model", ""]
     if parts.get("synthetic") or evidence.get("synthetic"):
         lines += ["**Trained on synthetic images. It says nothing about any patient.**", ""]
+    if adopted := _plain_dict(parts.get("adopted")):
+        lines += [f"**{plain(adopted['sentence'])}**", ""]
     lines += ["**Research use only. Not a medical device; not for decisions about patients.**"]
     return lines
 
@@ -163,11 +165,14 @@ def _use(parts: Mapping[str, Any]) -> list[str]:
     get = inputs.get if isinstance(inputs, Mapping) else lambda key, other=None: getattr(inputs, key, other)
     modality = " ".join(plain(name) for name in get("modality") or ())
     image = f"{_images(get)} a case"
+    columns = [one["name"] if isinstance(one, Mapping) else one.name for one in get("covariates") or ()]
+    known = ", ".join(plain(name) for name in columns)
     return [
         "## Intended use",
         "",
         asked,
         f"{image}{', modality ' + modality if modality else ''}.",
+        *([f"The table must also say: {known}. A value may be missing."] if known else []),
         "A finding warns when an image is unlike the training images.",
     ]
 
@@ -185,7 +190,10 @@ def _images(get: Any) -> str:
 
 
 def _training(parts: Mapping[str, Any], evidence: Mapping[str, Any]) -> list[str]:
-    lines = ["## Training data", ""]
+    adopted = _plain_dict(parts.get("adopted"))
+    lines = ["## Calibration and evaluation data" if adopted else "## Training data", ""]
+    if adopted:
+        lines += ["The network learned nothing from these cases here: they calibrate and weigh it.", ""]
     if evidence.get("source"):
         lines += [f"Source: {plain(evidence['source'])}.", ""]
     splits = evidence.get("splits") or {}
@@ -198,9 +206,25 @@ def _training(parts: Mapping[str, Any], evidence: Mapping[str, Any]) -> list[str
             f"| {plain(split)} | {facts.get('n', '')} | {'not known' if patients is None else patients} | {counts} |"
         )
     members = evidence.get("members") or parts.get("members") or ()
-    if members:
-        lines += ["", f"{len(members)} network{'s' if len(members) != 1 else ''}; the mean of their outputs is taken."]
+    if members and not adopted:
+        lines += ["", _ensemble(members)]
     return lines
+
+
+def _ensemble(members: Sequence[Any]) -> str:
+    """Return how many members were learned and how those that ship become one."""
+    each = [_plain_dict(one) or {} for one in members]
+    n, networks = len(each), all(one.get("recipe", "network") == "network" for one in each)
+    what = f"{n} {'network' if networks else 'member'}{'s' if n != 1 else ''}"
+    shares = [one.get("share") for one in each]
+    known = [share for share in shares if share is not None]
+    if len(known) < n or max(known) - min(known) < 1e-9:
+        return f"{what}; the mean of their outputs is taken."
+    having = sum(share > 0 for share in known)
+    if having == 1:
+        return f"{what} learned; one of them ships alone."
+    some = "" if having == n else f" of the {having} that have a share"
+    return f"{what}; the mean of the outputs{some} is taken, weighted by their shares."
 
 
 def _figures(evidence: Mapping[str, Any]) -> list[str]:
@@ -245,7 +269,7 @@ def _decision(parts: Mapping[str, Any], evidence: Mapping[str, Any]) -> list[str
     if parts["task"] == "segmentation":
         return _looking(parts)
     if parts["task"] == "regression":
-        return []
+        return _interval_of_value(evidence)
     point = _plain_dict(parts.get("operating_point"))
     chosen = (evidence.get("operating_point") or {}).get("chosen_on")
     on = f", chosen on {_SPLITS.get(chosen, plain(chosen))}" if chosen else ""
@@ -269,6 +293,26 @@ def _decision(parts: Mapping[str, Any], evidence: Mapping[str, Any]) -> list[str
         fitted = (evidence.get("calibration") or {}).get("fitted_on")
         on = f" fitted on {_CHOSE.get(fitted, plain(fitted))}" if fitted else ""
         lines.append(f"Probabilities are {_calibrated_how(calibration, on)}.")
+    return lines
+
+
+def _interval_of_value(evidence: Mapping[str, Any]) -> list[str]:
+    """Return what the interval around a measured value promises, or why there is none."""
+    found = _plain_dict(evidence.get("interval"))
+    if not found:
+        return []
+    lines = ["## Interval around the value", ""]
+    if found.get("half_width") is None:
+        return [*lines, f"None ships: {plain(found.get('reason') or 'the evidence does not say why')}"]
+    lines.append(
+        f"`low` and `high` of a finding are the value less and plus {_number(found['half_width'])}; stated coverage "
+        f"{found['coverage']:g}, from the errors of {found['n_patients']} patients."
+    )
+    lines.append(plain(found["promise"]))
+    for split, each in (evidence.get("intervals") or {}).items():
+        if held := each.get("coverage"):
+            on = _SPLITS.get(split, plain(split))
+            lines.append(f"Measured on {on}: they held the truth of a share of {_value(held)} ({_interval(held)}).")
     return lines
 
 
@@ -329,7 +373,8 @@ def _how(parts: Mapping[str, Any]) -> list[str]:
     image = "image.nii.gz" if volumes else "image.png"
     call = "the call, and calibrated probabilities"
     if parts["task"] == "regression":
-        call = "the measured value"
+        ends = parts.get("interval") is not None
+        call = "the measured value" + (" with the ends of its interval" if ends else "")
     row = f"One row a case with a status, {call}, and coded reasons."
     graph = "input `image` uint8 (N, C, H, W)" if not volumes else "input `image` uint8 (N, C, D, H, W)"
     if outlines:

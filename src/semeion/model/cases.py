@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,6 +15,7 @@ import numpy.typing as npt
 from semeion.cohort.arrays import array_header
 from semeion.cohort.sniff import HEAD, SUFFIXES, image_format
 from semeion.errors import InputError, nearest
+from semeion.prepare.covariates import refuse_absent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,20 +40,24 @@ class Case:
         array uint8 (H, W) or (H, W, C), or None when the table names no picture.
     others
         The case's further images in the order of their names; None where the table names none.
+    covariates
+        What the table says of the patient, by column.
     """
 
     case_id: str
     image: str
     source: str | npt.NDArray[np.uint8] | None
     others: tuple[str | None, ...] = ()
+    covariates: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a model's cases consist of: volumes or pictures, and the names of several images a case."""
+    """What a model's cases consist of: volumes or pictures, the names of several images a case, and covariates."""
 
     volumes: bool = False
     names: tuple[str, ...] = ()
+    covariates: tuple[str, ...] = ()
 
 
 _PICTURES = Wanted()
@@ -71,22 +76,25 @@ def list_cases(images: Images, wanted: Wanted = _PICTURES) -> list[Case]:
         above them is searched for both.
     wanted
         What a case consists of. Several images a case come from a table with the columns ``image.<name>``, or as files
-        of one case given in the order of the names, or as one file that holds all channels.
+        of one case given in the order of the names, or as one file that holds all channels. Covariates come from a
+        table.
 
     Raises
     ------
     InputError
-        A table that cannot be used or lacks the column of a channel, a folder or an npz file without images, an array
+        A table that cannot be used or lacks the column of a channel or covariate, loose pictures for a model that needs
+        covariates, a folder or an npz file without images, an array
         of another kind, or nothing at all. A single picture that does not exist is no error here: its case fails.
     """
     if isinstance(images, np.ndarray):
+        _refuse_loose(wanted, "images")
         if wanted.volumes or wanted.names:
             raise InputError("an array has no geometry and no channels", where="images", fix="give the files")
         return _array_cases(images)
     if isinstance(images, (str, os.PathLike)):
         images = [images]
     elif hasattr(images, "columns") and hasattr(images, "iloc"):  # a data frame, known without importing pandas
-        return _unique(_frame_cases(cast("pd.DataFrame", images), "the table", Path(), 0, wanted.names))
+        return _unique(_frame_cases(cast("pd.DataFrame", images), "the table", Path(), 0, wanted))
     items = list(images)
     cases: list[Case] = []
     for item in items:
@@ -121,6 +129,8 @@ def _gathered(cases: list[Case], given: int, names: Sequence[str]) -> list[Case]
 def _path_cases(text: str, before: int, wanted: Wanted) -> Iterable[Case]:
     path = Path(text)
     suffix = path.suffix.lower()
+    if suffix not in TABLE_SUFFIXES or path.is_dir():
+        _refuse_loose(wanted, text)
     if path.is_dir() and wanted.volumes:
         return _loose(_volumes_below(text), before)
     if path.is_dir():
@@ -133,10 +143,22 @@ def _path_cases(text: str, before: int, wanted: Wanted) -> Iterable[Case]:
     if suffix in TABLE_SUFFIXES:
         from semeion.cohort.table import read_table
 
-        return _frame_cases(read_table(path)[0], text, path.parent, before, wanted.names)
+        return _frame_cases(read_table(path)[0], text, path.parent, before, wanted)
     if suffix == ".npz" and path.is_file():
         return _loose(_npz_references(text), before)
     return _loose([text], before)
+
+
+def _refuse_loose(wanted: Wanted, where: str) -> None:
+    """Refuse images without a table where a model needs more than images."""
+    if wanted.covariates:
+        columns = [*(f"image.{name}" for name in wanted.names), *wanted.covariates]
+        raise InputError(
+            f"the model needs the covariate{'s' * (len(wanted.covariates) > 1)} {', '.join(wanted.covariates)}, and "
+            "images alone have none",
+            where=where,
+            fix=f"give a table with the columns {', '.join(columns if wanted.names else ['image', *columns])}",
+        )
 
 
 def _loose(references: Sequence[str], before: int) -> list[Case]:
@@ -218,8 +240,9 @@ def _npz_references(text: str) -> list[str]:
     return references
 
 
-def _frame_cases(table: pd.DataFrame, where: str, folder: Path, before: int, wanted: Sequence[str] = ()) -> list[Case]:
+def _frame_cases(table: pd.DataFrame, where: str, folder: Path, before: int, sought: Wanted) -> list[Case]:
     names = [str(name) for name in table.columns]
+    wanted = sought.names
     several = [name for name in names if name == "image" or name.startswith("image.")]
     if wanted and several != ["image"]:
         several = [f"image.{name}" for name in wanted]
@@ -242,6 +265,7 @@ def _frame_cases(table: pd.DataFrame, where: str, folder: Path, before: int, wan
             where=where,
             fix="name the column of the pictures 'image'",
         )
+    refuse_absent(sought.covariates, names, where)
     if len(table) == 0:
         raise InputError("the table has no rows", where=where, fix="give a table with one row a case")
     images = _texts(table, several[0])
@@ -260,9 +284,17 @@ def _frame_cases(table: pd.DataFrame, where: str, folder: Path, before: int, wan
             _utf8(image),
             _beside(folder, image),
             tuple(_beside(folder, other) for other in others),
+            known,
         )
-        for number, (case_id, image, others) in enumerate(zip(ids, images, rest, strict=True), 1)
+        for number, (case_id, image, others, known) in enumerate(
+            zip(ids, images, rest, _covariates(table, sought.covariates), strict=True), 1
+        )
     ]
+
+
+def _covariates(table: pd.DataFrame, names: Sequence[str]) -> list[dict[str, Any]]:
+    columns = [table[name].astype(object).tolist() for name in names]
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)] if names else [{}] * len(table)
 
 
 def _beside(folder: Path, reference: str) -> str | None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import cv2
@@ -18,14 +18,18 @@ from semeion.cohort.image import Image
 from semeion.cohort.reading import read_image
 from semeion.errors import ImageError, InputError
 from semeion.model.cases import Case
-from semeion.model.combine import Floats, calibrate, called, combine_members, from_logits, shipped_maps
+from semeion.model.combine import Floats, calibrate, called, combine_members, shipped_maps
+from semeion.model.covariates import CovariateMember, judge_covariates
 from semeion.model.engine import Engine
 from semeion.model.findings import Finding, reason
 from semeion.model.gate import remarks, volume_remarks, why_unread
+from semeion.model.heads import judged
+from semeion.model.linear import LinearMember
 from semeion.model.manifest import Manifest
 from semeion.parallel import ordered_map
 from semeion.prepare.case import case_shape, prepare_case
 from semeion.prepare.case import read_case as read_images
+from semeion.prepare.covariates import Values, covariate_remarks
 from semeion.prepare.spec import Preparation
 from semeion.prepare.transform import prepare_image
 from semeion.prepare.volume_spec import VolumePreparation
@@ -65,20 +69,47 @@ class Classifier:
     manifest, digest
         What the model is, and its hash for the findings.
     engines
-        One a member, in their order.
+        One a member that sees images, in their order; members that share a graph share the engine.
+    heads
+        The linear head of each of these whose graph gives features, else None; None: no member has one.
+    covariates
+        The members that judge covariates, by their name.
     """
 
-    def __init__(self, manifest: Manifest, digest: str, engines: Sequence[Engine]) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        digest: str,
+        engines: Sequence[Engine],
+        heads: Sequence[LinearMember | None] | None = None,
+        covariates: Mapping[str, CovariateMember] | None = None,
+    ) -> None:
         self.manifest, self.hash, self.engines = manifest, digest, engines
+        self.heads = heads if heads is not None else [None] * len(engines)
+        self.covariates = dict(covariates or {})
         self.classes = tuple(manifest.classes)
 
-    def raw(self, batch: npt.NDArray[np.uint8]) -> Floats:
-        """Return every member's probabilities, float64 (M, N, K), of prepared cases."""
-        return np.stack([from_logits(engine.run(batch), self.manifest.task) for engine in self.engines])
+    def raw(self, batch: npt.NDArray[np.uint8], rows: Mapping[str, Values] | None = None) -> Floats:
+        """Return every member's probabilities, float64 (M, N, K), of prepared cases and their covariates by column.
 
-    def combined(self, batch: npt.NDArray[np.uint8]) -> Floats:
-        """Return the mean over the members, float64 (N, K), before calibration."""
-        return combine_members(self.raw(batch), self.manifest.task)
+        Raises
+        ------
+        InputError
+            When a member judges covariates, and `rows` lacks one.
+        """
+        given: dict[int, npt.NDArray[np.float32]] = {}
+        said: dict[str, Floats] = {}
+        seeing = [member for member in self.manifest.members if member.name not in self.covariates]
+        for member, engine, head in zip(seeing, self.engines, self.heads, strict=True):
+            if id(engine) not in given:
+                given[id(engine)] = engine.run(batch)
+            said[member.name] = judged(given[id(engine)], head, self.manifest.task)
+        said |= judge_covariates(self.covariates, said, rows or {})
+        return np.stack([said[member.name] for member in self.manifest.members])
+
+    def combined(self, batch: npt.NDArray[np.uint8], rows: Mapping[str, Values] | None = None) -> Floats:
+        """Return the (weighted) mean over the members, float64 (N, K), before calibration; raises as :meth:`raw`."""
+        return combine_members(self.raw(batch, rows), self.manifest.task, self.manifest.weights)
 
     def calibrated(self, combined: npt.ArrayLike) -> Floats:
         """Return combined probabilities (N, K) after the shipped calibration; a regression's values unchanged."""
@@ -120,7 +151,8 @@ class Classifier:
             return Prepared(case, None, (reason("too-large", "not enough memory to decode the image"),))
         except OSError as error:
             return Prepared(case, None, (reason("unreadable", error.strerror or str(error)),))
-        return Prepared(case, array, tuple(reason(*_split(text)) for text in said))
+        known = covariate_remarks(self.manifest.inputs.covariates, case.covariates)
+        return Prepared(case, array, tuple(reason(*_split(text)) for text in (*said, *known)))
 
     def _read(self, case: Case) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
         """Return a case as the networks see it, and the warnings about it."""
@@ -153,9 +185,14 @@ class Classifier:
 
     def judge(self, group: Sequence[Prepared]) -> list[Finding]:
         """Return the findings of prepared cases."""
-        arrays = [item.array for item in group if item.array is not None]
+        sound_ones = [item for item in group if item.array is not None]
+        arrays = [item.array for item in sound_ones if item.array is not None]
+        rows = {
+            column.name: [item.case.covariates.get(column.name) for item in sound_ones]
+            for column in self.manifest.inputs.covariates
+        }
         empty = np.zeros((0, self.manifest.n_outputs))
-        combined = self.combined(np.stack(arrays)) if arrays else empty
+        combined = self.combined(np.stack(arrays), rows) if arrays else empty
         sound: npt.NDArray[np.bool_] = np.asarray(np.isfinite(combined).all(axis=1))
         p = np.full_like(combined, np.nan)
         p[sound] = self.calibrated(combined[sound])
@@ -187,7 +224,9 @@ class Classifier:
             )
 
         if manifest.task == "regression":
-            return [finding(manifest.target, float(p[0]), (), combined.tolist())]
+            found, own = finding(manifest.target, float(p[0]), (), combined.tolist()), manifest.interval
+            ends = None if own is None else (float(p[0]) - own.half_width, float(p[0]) + own.half_width)
+            return [replace(found, interval=ends)]
         calls = called(p[None], manifest.task, self.classes, manifest.positive, manifest.operating_point)
         if manifest.task == "multilabel":
             return [

@@ -44,7 +44,7 @@ def from_logits(logits: npt.ArrayLike, task: Task) -> Floats:
     return np.asarray(raised / raised.sum(axis=-1, keepdims=True), dtype=np.float64)
 
 
-def combine_members(raw: npt.ArrayLike, task: Task) -> Floats:
+def combine_members(raw: npt.ArrayLike, task: Task, weights: Sequence[float] | None = None) -> Floats:
     """Average the members.
 
     Parameters
@@ -53,6 +53,8 @@ def combine_members(raw: npt.ArrayLike, task: Task) -> Floats:
         Shape (M, N, K): probabilities (or values, for regression) of M members for N cases.
     task
         The task; every task averages what :func:`from_logits` returned.
+    weights
+        Share of each member, M numbers from 0 that sum to 1; None: all have the same.
 
     Returns
     -------
@@ -64,7 +66,12 @@ def combine_members(raw: npt.ArrayLike, task: Task) -> Floats:
         raise ValueError(f"raw must be (members, cases, outputs) with at least one member, got shape {values.shape}")
     if task == "regression" and values.shape[2] != 1:
         raise ValueError(f"a regression member gives one value a case, got {values.shape[2]}")
-    return np.asarray(values.mean(axis=0), dtype=np.float64)
+    if weights is None:
+        return np.asarray(values.mean(axis=0), dtype=np.float64)
+    shares = np.asarray(weights, dtype=np.float64)
+    if shares.shape != values.shape[:1] or (shares < 0).any() or not np.isclose(shares.sum(), 1.0):
+        raise ValueError(f"{len(values)} members need as many weights, none below 0, that sum to 1")
+    return np.asarray(np.einsum("m,mnk->nk", shares / shares.sum(), values), dtype=np.float64)
 
 
 def calibrate(combined: npt.ArrayLike, task: Task, maps: Map | Sequence[Map] | None) -> Floats:

@@ -164,10 +164,10 @@ def open_engine(
             fix="export the graph as one file",
         )
     try:
-        session = _session(graph, threads)
-    except _refusals() as error:
+        session = open_session(graph, threads)
+    except runtime_errors() as error:
         raise ModelRefused(
-            f"ONNX Runtime cannot open the graph ({_first_line(error)})", where=where, fix=_AGAIN
+            f"ONNX Runtime cannot open the graph ({first_line(error)})", where=where, fix=_AGAIN
         ) from error
     signature = _signature(session, where, takes)
     if kind == "openvino":
@@ -177,8 +177,8 @@ def open_engine(
     def call(batch: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         try:
             output: npt.NDArray[np.float32] = session.run([OUTPUT], {INPUT: batch})[0]
-        except _refusals() as error:
-            raise ModelRefused(f"the graph fails when it runs ({_first_line(error)})", fix=_AGAIN) from error
+        except runtime_errors() as error:
+            raise ModelRefused(f"the graph fails when it runs ({first_line(error)})", fix=_AGAIN) from error
         return output
 
     return GraphEngine(call, signature)
@@ -203,7 +203,7 @@ def _openvino_call(
     try:
         compiled = core.compile_model(core.read_model(graph), "CPU", options)
     except RuntimeError as error:
-        raise ModelRefused(f"OpenVINO cannot open the graph ({_first_line(error)})", where=where, fix=_AGAIN) from error
+        raise ModelRefused(f"OpenVINO cannot open the graph ({first_line(error)})", where=where, fix=_AGAIN) from error
     requests = threading.local()
 
     def call(batch: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
@@ -214,13 +214,13 @@ def _openvino_call(
         try:
             request.infer({INPUT: batch}, share_inputs=True)
         except RuntimeError as error:
-            raise ModelRefused(f"the graph fails when it runs ({_first_line(error)})", fix=_AGAIN) from error
+            raise ModelRefused(f"the graph fails when it runs ({first_line(error)})", fix=_AGAIN) from error
         return np.array(request.get_output_tensor(0).data, dtype=np.float32)
 
     return call
 
 
-def _refusals() -> tuple[type[Exception], ...]:
+def runtime_errors() -> tuple[type[Exception], ...]:
     """Return the errors of ONNX Runtime, which have no base of their own."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
@@ -236,8 +236,11 @@ def _refusals() -> tuple[type[Exception], ...]:
     )
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's message, cut to a length that a message can hold."""
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    # Names in a file of others could steer a terminal.
+    return "".join(letter if letter.isprintable() else "?" for letter in line)
 
 
 def _read(path: Path) -> bytes:
@@ -249,7 +252,8 @@ def _read(path: Path) -> bytes:
         raise ModelRefused(f"the graph cannot be read ({error.strerror})", where=str(path), fix=_AGAIN) from error
 
 
-def _session(graph: bytes, threads: int | None) -> Any:
+def open_session(graph: bytes, threads: int | None) -> Any:
+    """Open a graph in ONNX Runtime on the processor, whatever its inputs and outputs; it raises what it raises."""
     import onnxruntime as ort
 
     options = ort.SessionOptions()

@@ -18,6 +18,7 @@ from semeion.naming import encode_class
 Status = Literal["called", "set", "unsure", "not_applicable", "failed"]
 SUFFIXES = (".csv", ".parquet", ".json")
 _BEFORE = ("case_id", "image", "target", "status", "call")
+_ENDS = ("low", "high")
 _AFTER = ("mask", "explanation", "reasons", "model")
 _ROWS_A_GROUP = 20_000
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -48,6 +49,8 @@ class Finding:
         Combined probabilities before calibration (regression: the value). Not written to findings files.
     mask, explanation
         Paths of pictures written beside the finding; empty when none.
+    interval
+        Lower and upper end around a measured value, of a model that ships with an interval; None when failed.
     """
 
     case_id: str
@@ -61,17 +64,23 @@ class Finding:
     raw: tuple[float, ...] = ()
     mask: str = ""
     explanation: str = ""
+    interval: tuple[float, float] | None = None
 
-    def row(self, width: int) -> tuple[Any, ...]:
+    def row(self, width: int, *, interval: bool = False) -> tuple[Any, ...]:
         """Return the values of :func:`columns` for `width` probabilities; what is absent is None."""
         p = self.p if self.p else (None,) * width
+        ends = (self.interval or (None, None)) if interval else ()
         end = (self.mask or None, self.explanation or None, ";".join(self.reasons) or None, self.model)
-        return (self.case_id, self.image, self.target, self.status, self.call, *p, *end)
+        return (self.case_id, self.image, self.target, self.status, self.call, *ends, *p, *end)
 
 
-def columns(probability_names: Sequence[str]) -> tuple[str, ...]:
-    """Return the columns: ``case_id image target status call p_<class>... mask explanation reasons model``."""
-    return (*_BEFORE, *(f"p_{encode_class(name)}" for name in probability_names), *_AFTER)
+def columns(probability_names: Sequence[str], *, interval: bool = False) -> tuple[str, ...]:
+    """Return the columns: ``case_id image target status call p_<class>... mask explanation reasons model``.
+
+    With `interval`, of a measured value, ``low high`` follow ``call``.
+    """
+    ends = _ENDS if interval else ()
+    return (*_BEFORE, *ends, *(f"p_{encode_class(name)}" for name in probability_names), *_AFTER)
 
 
 def reason(code: str, text: str = "") -> str:
@@ -93,7 +102,9 @@ def check_suffix(path: Path) -> None:
         raise InputError("this is a folder", where=str(path), fix="give the name of the findings file")
 
 
-def write_findings(findings: Iterable[Finding], path: Path, probability_names: Sequence[str]) -> dict[str, int]:
+def write_findings(
+    findings: Iterable[Finding], path: Path, probability_names: Sequence[str], *, interval: bool = False
+) -> dict[str, int]:
     """Write findings to a ``.csv``, ``.parquet`` or ``.json`` file, whole or not at all, as they come.
 
     In CSV (UTF-8, RFC 4180 quoting, empty for what is absent, numbers with all digits) a text that a spreadsheet would
@@ -109,6 +120,8 @@ def write_findings(findings: Iterable[Finding], path: Path, probability_names: S
         The file to write.
     probability_names
         :attr:`semeion.model.runtime.Model.probability_names`.
+    interval
+        Whether the model ships with an interval: :attr:`semeion.model.runtime.Model.has_interval`.
 
     Returns
     -------
@@ -123,14 +136,14 @@ def write_findings(findings: Iterable[Finding], path: Path, probability_names: S
         When the file cannot be written.
     """
     check_suffix(path)
-    names = columns(probability_names)
+    names = columns(probability_names, interval=interval)
     width = len(probability_names)
     statuses: Counter[str] = Counter()
 
     def counted() -> Iterator[tuple[Any, ...]]:
         for finding in findings:
             statuses[finding.status] += 1
-            yield finding.row(width)
+            yield finding.row(width, interval=interval)
 
     with whole_file(path) as temporary:
         {".csv": _write_csv, ".json": _write_json, ".parquet": _write_parquet}[path.suffix.lower()](
@@ -139,12 +152,13 @@ def write_findings(findings: Iterable[Finding], path: Path, probability_names: S
     return dict(statuses)
 
 
-def frame(findings: Iterable[Finding], probability_names: Sequence[str]) -> Any:
+def frame(findings: Iterable[Finding], probability_names: Sequence[str], *, interval: bool = False) -> Any:
     """Return findings as a :class:`pandas.DataFrame` with exactly :func:`columns`."""
     import pandas as pd
 
-    names = columns(probability_names)
-    table = pd.DataFrame([finding.row(len(probability_names)) for finding in findings], columns=list(names))
+    names = columns(probability_names, interval=interval)
+    rows = [finding.row(len(probability_names), interval=interval) for finding in findings]
+    table = pd.DataFrame(rows, columns=list(names))
     numbers = list(names[len(_BEFORE) : len(names) - len(_AFTER)])
     if not probability_names:
         numbers.append("call")
@@ -190,8 +204,8 @@ def _write_parquet(path: Path, names: Sequence[str], rows: Iterator[tuple[Any, .
     import pyarrow.parquet as pq
 
     first = len(_BEFORE)
-    measured = len(names) == first + len(_AFTER)
-    numeric = {"call"} if measured else set(names[first : len(names) - len(_AFTER)])
+    measured = not any(name.startswith("p_") for name in names[first:])
+    numeric = {"call", *_ENDS} if measured else set(names[first : len(names) - len(_AFTER)])
     schema = pa.schema([(name, pa.float64() if name in numeric else pa.string()) for name in names])
     with pq.ParquetWriter(path, schema) as writer:
         while group := list(islice(rows, _ROWS_A_GROUP)):

@@ -39,6 +39,9 @@ CODES: dict[str, str] = {
     "spacing-far": "warning: voxels much smaller or larger than in the training volumes",
     "corrected": "warning: the geometry was corrected or assumed when the image was read or prepared",
     "blank-image": "warning: the image has one value only",
+    "covariate-missing": "warning: a covariate is missing; the training cases' median, or 'missing', stands in",
+    "covariate-unseen": "warning: a covariate has a level that the model was not trained on by name",
+    "covariate-far": "warning: a covariate far outside the range of the training cases, and cut at its end",
 }
 """Every reason code of the findings and what it means."""
 

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, ValidationError, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from semeion.errors import ModelRefused
 from semeion.model.manifest_parts import (
     MAX_CLASSES,
     MAX_FILE,
     MAX_MEMBERS,
     MAX_SIDE,
+    Adopted,
     Calibration,
     Figure,
     Figures,
     Inputs,
     Intensity,
+    Interval,
     ListedFile,
     Measured,
     Member,
@@ -47,6 +45,7 @@ __all__ = [
     "Figure",
     "Inputs",
     "Intensity",
+    "Interval",
     "ListedFile",
     "Manifest",
     "Measured",
@@ -56,23 +55,14 @@ __all__ = [
     "SizeSeen",
     "Task",
     "VolumesSeen",
-    "explain",
-    "manifest_json",
-    "parse_manifest",
-    "semeion_version",
 ]
 
 SCHEMA = 1
 MANIFEST = "model.json"
 HASH = "model.sha256"
-MAX_MANIFEST = 4 << 20
-"""Largest ``model.json`` that is read, in bytes."""
 MAX_FILES = 1000
 MAX_VOXELS = 1 << 27
 """Most voxels of one channel of a network's input."""
-
-MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
-"""From an older schema to the one after it; empty while there is only one."""
 
 
 def _of_volumes(value: Any) -> str:
@@ -81,7 +71,7 @@ def _of_volumes(value: Any) -> str:
     return "volumes" if isinstance(channels, list | tuple) else "pictures"
 
 
-_TAGS = ("pictures", "volumes")
+TAGS = ("pictures", "volumes")
 """What pydantic puts into the place of a problem; the file has no such keys."""
 AnyPreparation = Annotated[
     Annotated[Preparation, Tag("pictures")] | Annotated[VolumePreparation, Tag("volumes")],
@@ -110,10 +100,14 @@ class Manifest(Part):
         from measurements, whose labels are named in `measured`.
     measured
         Of a diagnosis from measurements: the members outline, and trees classify what is measured in the masks.
+    adopted
+        Of a network that was trained elsewhere: where it comes from. None: Semeion trained it.
     members, combination
-        Networks; the mean of their probabilities (or values) is taken.
+        The mean of the members' probabilities (or values) is taken, ``weighted`` by the members' weights.
     calibration, operating_point
         Applied after the combination, in this order. None where there is nothing to apply.
+    interval
+        Of a measured value: what is added and taken away for the ends that findings give.
     evidence
         Headline figures: split -> name -> figure.
     card
@@ -136,10 +130,12 @@ class Manifest(Part):
     preparation: AnyPreparation
     segmentation: Segmentation | None = None
     measured: Measured | None = None
+    adopted: Adopted | None = None
     members: Annotated[list[Member], Field(min_length=1, max_length=MAX_MEMBERS)]
-    combination: Literal["mean"] = "mean"
+    combination: Literal["mean", "weighted"] = "mean"
     calibration: Calibration | None = None
     operating_point: OperatingPoint | None = None
+    interval: Interval | None = None
     evidence: Annotated[dict[Name, Figures], Field(max_length=10)] = Field(default_factory=dict)
     card: str = "CARD.md"
     files: Annotated[dict[str, ListedFile], Field(max_length=MAX_FILES)]
@@ -154,6 +150,11 @@ class Manifest(Part):
         if self.task == "segmentation":
             return len(self.classes) + 1
         return len(self.classes) if self.task != "regression" else 1
+
+    @property
+    def weights(self) -> tuple[float, ...] | None:
+        """The members' shares in the ensemble, of those that have one; None where none has."""
+        return tuple(m.weight for m in self.members if m.weight is not None) or None
 
     @property
     def outlines(self) -> bool:
@@ -253,6 +254,8 @@ class Manifest(Part):
     def _decision_problems(self) -> list[str]:
         problems = []
         point, calibration = self.operating_point, self.calibration
+        if self.interval is not None and self.task != "regression":
+            problems.append("an interval belongs to a measured value, and to no other")
         if self.task in ("regression", "segmentation"):
             if point or calibration:
                 what = "a measured value" if self.task == "regression" else "a mask"
@@ -279,128 +282,24 @@ class Manifest(Part):
         named = [*(member.file for member in self.members), *fast, self.card]
         if self.measured is not None:
             named += self.measured.used_files
+        named += [member.head for member in self.members if member.head is not None]
         problems = [f"{path!r} is used but not listed in files" for path in named if path not in self.files]
         if len({member.name for member in self.members}) != len(self.members):
             problems.append("two members have the same name")
+        return problems + self._member_problems()
+
+    def _member_problems(self) -> list[str]:
+        problems = [problem for member in self.members for problem in member.problems()]
+        weights = self.weights
+        if self.combination == "mean":
+            if weights is not None:
+                problems.append("members have weights, and their plain mean is taken")
+        elif weights is None or len(weights) != len(self.members) or abs(sum(weights) - 1) > 1e-6:
+            problems.append("the weights of the members do not sum to 1")
+        if self.outlines and any(member.kind != "network" for member in self.members):
+            problems.append("only networks outline")
+        if self.outlines and weights is not None:
+            problems.append("what members outline counts the same, and they have weights")
+        if any(member.kind == "covariates" for member in self.members) and not self.inputs.covariates:
+            problems.append("a member judges covariates, and none is among the inputs")
         return problems
-
-
-def manifest_json(manifest: Manifest) -> str:
-    """Return the text of ``model.json``.
-
-    What belongs to volumes, masks or several images only is left out where it is not used, so that an earlier version
-    reads the models that it could make.
-    """
-    unused: dict[str, Any] = {"inputs": set(), "members": {"__all__": set()}}
-    if manifest.measured is None:
-        unused["measured"] = True
-    else:
-        images: Any = True
-        if manifest.measured.images is not None:
-            images = {"members": {"__all__": {"mirror", "fast"}}}
-            if _by_temperature(manifest.measured.images.calibration):
-                images["calibration"] = {"map", "maps"}
-        unused["measured"] = {"images": images}
-    if _by_temperature(manifest.calibration):
-        unused["calibration"] = {"map", "maps"}
-    if manifest.segmentation is None:
-        unused["segmentation"] = True
-        unused["members"]["__all__"].add("mirror")
-    if all(member.fast is None for member in manifest.members):
-        unused["members"]["__all__"].add("fast")
-    if not manifest.volumes and manifest.inputs.role == "single":
-        unused["inputs"] |= {"names", "role", "volumes_seen"}
-    return manifest.model_dump_json(by_alias=True, indent=1, exclude=unused) + "\n"
-
-
-def _by_temperature(calibration: Calibration | None) -> bool:
-    return calibration is not None and calibration.method == "temperature"
-
-
-def semeion_version() -> str:
-    """Return the version of Semeion that runs."""
-    try:
-        return version("semeion")
-    except PackageNotFoundError:  # run from a source tree that was never installed
-        return "unknown"
-
-
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key occurs twice")
-    return found
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not a number of JSON")
-
-
-def parse_manifest(data: bytes, *, where: str) -> Manifest:
-    """Read the bytes of a ``model.json``.
-
-    Parameters
-    ----------
-    data
-        The file's bytes.
-    where
-        The file's path, for messages.
-
-    Raises
-    ------
-    ModelRefused
-        Too large, not JSON, of a newer schema, or not what the schema says.
-    """
-    if len(data) > MAX_MANIFEST:
-        raise ModelRefused(
-            f"the manifest is larger than {MAX_MANIFEST >> 20} MiB",
-            where=where,
-            fix="get the model from its source again",
-        )
-    try:
-        value = json.loads(data.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise ModelRefused(
-            f"not valid JSON ({_short(str(error))})", where=where, fix="get the model from its source again"
-        ) from error
-    schema = value.get("schema") if isinstance(value, dict) else None
-    if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
-        raise ModelRefused(
-            "not the manifest of a Semeion model: it has no schema number",
-            where=where,
-            fix="give the model folder that `semeion train` wrote",
-        )
-    if schema > SCHEMA:
-        writer = value.get("semeion")
-        by = f", written by Semeion {_short(writer)}" if isinstance(writer, str) else ""
-        raise ModelRefused(
-            f"the model has schema {schema}{by}; this is Semeion {semeion_version()}, which reads schema {SCHEMA}",
-            where=where,
-            fix="upgrade Semeion, or export the model again with this version",
-        )
-    while schema < SCHEMA:
-        value = MIGRATIONS[schema](value)
-        schema += 1
-    try:
-        return Manifest.model_validate_json(json.dumps(value), strict=True)
-    except ValidationError as error:
-        raise ModelRefused(
-            f"the manifest is not what schema {SCHEMA} says ({explain(error)})",
-            where=where,
-            fix="get the model from its source again",
-        ) from error
-
-
-def explain(error: ValidationError) -> str:
-    """Return the first problems of a failed validation as one short text, without the values that were given."""
-    problems = []
-    for item in error.errors(include_url=False, include_input=False, include_context=False):
-        place = ".".join(str(part) for part in item["loc"] if part not in _TAGS)
-        problems.append(f"{place or 'model.json'}: {item['msg'].removeprefix('Value error, ')}")
-    more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
-    return _short("; ".join(problems[:3]), 600) + more
-
-
-def _short(text: str, length: int = 120) -> str:
-    plain = "".join(letter if letter.isprintable() else "?" for letter in text)
-    return plain if len(plain) <= length else plain[: length - 3] + "..."

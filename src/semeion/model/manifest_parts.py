@@ -11,6 +11,7 @@ from semeion.calibration.maps import LARGEST, MOST_POINTS, Map, map_from_json
 from semeion.calibration.maps import Temperature as TemperatureMap
 from semeion.errors import InputError
 from semeion.measure.spec import Measurements
+from semeion.prepare.covariates import MAX_COLUMNS, Column
 from semeion.prepare.postprocess import check_rule
 from semeion.prepare.volume_spec import VolumePreparation
 
@@ -54,11 +55,18 @@ class ListedFile(Part):
 
 
 class Member(Part):
-    """One trained network: its name, its graph's path in the folder, and the graph's output."""
+    """One member of the ensemble: its name, its graph's path in the folder, and the graph's output."""
 
     name: Name
+    kind: Literal["network", "frozen", "covariates"] = "network"
+    """``frozen``: the graph gives features, and a linear head in `head` judges them. ``covariates``: there is no graph,
+    and `file` is the JSON of :class:`semeion.model.covariates.CovariateHead`, which gives probabilities."""
     file: str
-    output: Literal["logits"] = "logits"
+    output: Literal["logits", "features", "probabilities"] = "logits"
+    head: str | None = None
+    """Path of the JSON of a linear head (:class:`semeion.model.linear.Linear`)."""
+    weight: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Share of the member in the ensemble, 0 of one that only another member goes by; None: all have equal ones."""
     mirror: Annotated[list[Annotated[int, Field(ge=0, le=2)]], Field(max_length=3)] = []
     """Of a segmentation: axes of the network's window along which it also looks mirrored."""
 
@@ -67,10 +75,20 @@ class Member(Part):
 
     _inside = field_validator("file")(check_path)
 
-    @field_validator("fast")
+    @field_validator("fast", "head")
     @classmethod
-    def _fast_inside(cls, path: str | None) -> str | None:
+    def _also_inside(cls, path: str | None) -> str | None:
         return None if path is None else check_path(path)
+
+    def problems(self) -> list[str]:
+        """Return what contradicts itself."""
+        frozen = self.kind == "frozen"
+        if frozen != (self.head is not None) or frozen != (self.output == "features"):
+            return [f"member {self.name}: a head belongs to a graph that gives features, and to no other"]
+        covariates = self.kind == "covariates"
+        if covariates != (self.output == "probabilities") or (covariates and (self.fast or self.mirror)):
+            return [f"member {self.name}: probabilities come from a member of covariates, which has no graph"]
+        return []
 
 
 class Intensity(Part):
@@ -119,7 +137,9 @@ class Inputs(Part):
     intensity: Intensity | None = None
     size_seen: SizeSeen | None = None
     volumes_seen: VolumesSeen | None = None
-    covariates: Annotated[list[Name], Field(max_length=0)] = []
+    covariates: Annotated[list[Column], Field(max_length=MAX_COLUMNS)] = []
+    """What the table must have besides images: of numbers the 5th and 95th percentile of the training cases, of levels
+    those of five training patients or more."""
 
     @property
     def groups(self) -> int:
@@ -135,6 +155,8 @@ class Inputs(Part):
             found.append("a single image a case has no other images and no names")
         if len(set(self.names)) != len(self.names):
             found.append("two images of a case have the same name")
+        if len({column.name for column in self.covariates}) != len(self.covariates):
+            found.append("two covariates have the same name")
         return found
 
 
@@ -239,6 +261,26 @@ class Calibration(Part):
         return []
 
 
+class Adopted(Part):
+    """Where a network comes from that was trained elsewhere.
+
+    Attributes
+    ----------
+    sha256, producer, opset
+        Of the file that was given: its hash, what wrote it (None when it does not say), its version of the operators.
+    learned_from
+        What the user states that it learned from; None where nothing is known.
+    sentence
+        The same in words, for people.
+    """
+
+    sha256: Sha256
+    producer: Name | None = None
+    opset: Annotated[int, Field(ge=1, le=1000)]
+    learned_from: Text | None = None
+    sentence: Text
+
+
 class ImageMembers(Part):
     """Networks that see the images of a diagnosis from measurements themselves.
 
@@ -271,6 +313,8 @@ class ImageMembers(Part):
             found.append("two image networks have the same name")
         if any(member.fast is not None or member.mirror for member in self.members):
             found.append("an image network has neither a faster graph nor mirrored looks")
+        if any(m.kind != "network" or m.output != "logits" or (m.head, m.weight) != (None, None) for m in self.members):
+            found.append("an image network gives logits, and has neither a head nor a weight")
         if self.calibration is not None and (self.calibration.whole is None or self.calibration.by_label):
             found.append("the calibration of image networks is one temperature or one map")
         return found
@@ -314,6 +358,13 @@ class OperatingPoint(Part):
     rule: Name
     value: float | None = None
     by_target: Annotated[dict[Name, float], Field(max_length=MAX_CLASSES)] | None = None
+
+
+class Interval(Part):
+    """Ends around a measured value: so much less and more, with the coverage that was stated for them."""
+
+    coverage: Annotated[float, Field(gt=0, lt=1)]
+    half_width: Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Figure(Part):

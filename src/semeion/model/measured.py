@@ -16,7 +16,8 @@ from semeion.model.cases import Case
 from semeion.model.combine import calibrate, called, shipped_maps
 from semeion.model.findings import Finding, reason
 from semeion.model.gate import volume_remarks, why_unread
-from semeion.model.manifest import Manifest, explain
+from semeion.model.manifest import Manifest
+from semeion.model.manifest_file import explain
 from semeion.model.mask_findings import read_volumes
 from semeion.model.masks import Format, mask_paths, write_mask
 from semeion.model.segment import Segmenter, as_values

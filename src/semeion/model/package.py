@@ -17,21 +17,20 @@ from semeion.artefacts import whole_folder
 from semeion.errors import InputError, MachineError, ModelRefused
 from semeion.model.averaged import image_manifest
 from semeion.model.combine import from_logits
+from semeion.model.covariates import open_covariates
 from semeion.model.engine import Engine, open_engine
+from semeion.model.heads import open_head
+from semeion.model.linear import LinearMember
 from semeion.model.manifest import (
     HASH,
     MANIFEST,
     MAX_FILES,
-    MAX_MANIFEST,
     SCHEMA,
     ListedFile,
     Manifest,
     Task,
-    explain,
-    manifest_json,
-    parse_manifest,
-    semeion_version,
 )
+from semeion.model.manifest_file import MAX_MANIFEST, explain, manifest_json, parse_manifest, semeion_version
 from semeion.prepare.case import case_shape
 from semeion.prepare.volume_spec import VolumePreparation
 
@@ -49,6 +48,9 @@ def write_model(
     mirror: Mapping[str, Sequence[int]] | None = None,
     fast: Mapping[str, bytes] | None = None,
     files: Mapping[str, bytes] | None = None,
+    heads: Mapping[str, bytes] | None = None,
+    weights: Mapping[str, float] | None = None,
+    covariates: Mapping[str, bytes] | None = None,
 ) -> str:
     """Write a model folder, whole or not at all.
 
@@ -69,6 +71,13 @@ def write_model(
         The same graphs written so that ONNX Runtime runs them faster, by the member's name; those that have one.
     files
         Further files that `parts` name, by their path in the folder.
+    heads
+        JSON of the linear head of each member whose graph gives features, by the member's name. Members whose graphs
+        are the same bytes share a file.
+    weights
+        Share of each member in the ensemble, by its name; None: all have equal ones.
+    covariates
+        JSON of each member that judges covariates, by its name; they stand after those that see images.
 
     Returns
     -------
@@ -85,7 +94,10 @@ def write_model(
         When the folder cannot be written.
     """
     fast = dict(fast or {})
-    contents = {f"members/{name}.onnx": data for name, data in graphs.items()}
+    heads = dict(heads or {})
+    paths = _graph_paths(graphs, heads)
+    contents = {path: graphs[name] for name, path in paths.items()}
+    contents |= {f"members/{name}.json": data for name, data in {**heads, **(covariates or {})}.items()}
     contents |= {f"members/{name}.fast.onnx": data for name, data in fast.items()}
     contents |= dict(files or {})
     contents["CARD.md"] = card.encode()
@@ -97,12 +109,25 @@ def write_model(
         "members": [
             {
                 "name": name,
-                "file": f"members/{name}.onnx",
+                "file": paths[name],
+                **({"kind": "frozen", "output": "features", "head": f"members/{name}.json"} if name in heads else {}),
+                "weight": None if weights is None else weights[name],
                 "mirror": list((mirror or {}).get(name, ())),
                 "fast": f"members/{name}.fast.onnx" if name in fast else None,
             }
             for name in graphs
+        ]
+        + [
+            {
+                "name": name,
+                "kind": "covariates",
+                "file": f"members/{name}.json",
+                "output": "probabilities",
+                "weight": None if weights is None else weights[name],
+            }
+            for name in covariates or {}
         ],
+        "combination": "mean" if weights is None else "weighted",
         "card": "CARD.md",
         "files": {path: {"size": len(data), "sha256": _sha256(data)} for path, data in contents.items()},
     }
@@ -112,9 +137,12 @@ def write_model(
         raise InputError(
             f"these are not the parts of a model ({explain(error)})", where=str(folder), fix="correct them"
         ) from error
+    for name, data in (covariates or {}).items():
+        open_covariates(data, manifest, name, where=f"member {name}")
     for name, data in graphs.items():
         engine = open_engine(data, 1, where=f"member {name}", takes=takes(manifest))
-        check_engine_fits(manifest, name, engine)
+        head = open_head(heads[name], manifest, where=f"member {name}") if name in heads else None
+        check_engine_fits(manifest, name, engine, head)
         if name in fast:
             faster = open_engine(fast[name], 1, where=f"member {name} (fast)", takes=takes(manifest))
             check_engine_fits(manifest, name, faster)
@@ -139,8 +167,18 @@ def takes(manifest: Manifest) -> Literal["uint8", "float32"]:
     return "float32" if manifest.outlines else "uint8"
 
 
-def check_engine_fits(manifest: Manifest, name: str, engine: Engine) -> None:
-    """Raise :class:`ModelRefused` when an opened graph does not fit the manifest's preparation and classes."""
+def _graph_paths(graphs: Mapping[str, bytes], heads: Mapping[str, bytes]) -> dict[str, str]:
+    """Return the path of each member's graph; graphs of features that are the same are kept once."""
+    paths: dict[str, str] = {}
+    shared: dict[bytes, str] = {}
+    for name, data in graphs.items():
+        path = f"members/{name}.onnx"
+        paths[name] = shared.setdefault(data, path) if name in heads else path
+    return paths
+
+
+def check_engine_fits(manifest: Manifest, name: str, engine: Engine, head: LinearMember | None = None) -> None:
+    """Raise :class:`ModelRefused` when an opened graph does not fit the manifest's preparation, classes or `head`."""
     steps = manifest.preparation
     if manifest.outlines and isinstance(steps, VolumePreparation):
         channels, size = len(steps.channels), engine.size
@@ -161,7 +199,14 @@ def check_engine_fits(manifest: Manifest, name: str, engine: Engine) -> None:
             where=f"member {name}",
             fix=_AGAIN,
         )
-    if engine.n_outputs != manifest.n_outputs:
+    if head is not None:
+        if engine.n_outputs != head.linear.width:
+            raise ModelRefused(
+                f"the graph gives {engine.n_outputs} features, and the head takes {head.linear.width}",
+                where=f"member {name}",
+                fix=_AGAIN,
+            )
+    elif engine.n_outputs != manifest.n_outputs:
         raise ModelRefused(
             f"the graph has {engine.n_outputs} outputs, but the {manifest.task} model needs {manifest.n_outputs}",
             where=f"member {name}",
@@ -198,8 +243,8 @@ def _by(size: Sequence[int]) -> str:
     return " x ".join(map(str, size)) + (" pixels" if len(size) == 2 else " voxels")
 
 
-def verify(folder: Path) -> Manifest:
-    """Check every file of a model folder against its manifest.
+def open_folder(folder: Path) -> tuple[Manifest, str]:
+    """Check every file of a model folder against its manifest, and return the manifest and the model's hash.
 
     This shows damage, not forgery: who changes the folder on purpose can change the hashes too.
 
@@ -211,11 +256,6 @@ def verify(folder: Path) -> Manifest:
     MachineError
         When a file cannot be read.
     """
-    return open_folder(folder)[0]
-
-
-def open_folder(folder: Path) -> tuple[Manifest, str]:
-    """Do what :func:`verify` does and return the manifest and the model's hash."""
     data = _manifest_bytes(folder)
     digest = _sha256(data)
     manifest = parse_manifest(data, where=str(folder / MANIFEST))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,8 +17,11 @@ from semeion.model.averaged import image_manifest
 from semeion.model.cases import Case, Wanted, list_cases
 from semeion.model.classifier import Classifier, read_picture
 from semeion.model.combine import Floats
+from semeion.model.covariates import CovariateMember, open_covariates
 from semeion.model.engine import Engine, Kind, open_engine
 from semeion.model.findings import Finding, columns, frame
+from semeion.model.heads import open_head
+from semeion.model.linear import LinearMember
 from semeion.model.manifest import Manifest, Member, Task
 from semeion.model.mask_findings import mask_findings, read_volumes
 from semeion.model.masks import Format, prepare_folder
@@ -27,6 +30,7 @@ from semeion.model.package import check_engine_fits, open_folder, read_listed, t
 from semeion.model.segment import Segmenter, as_values, segmenter_of
 from semeion.model.trees import TreeMember
 from semeion.parallel import usable_cores
+from semeion.prepare.covariates import Values, refuse_unread
 from semeion.prepare.spec import Preparation
 from semeion.progress import Progress, Silent
 
@@ -88,6 +92,8 @@ class Model:
         self._threads = threads
         self._kind = engine
         self._engines: list[Engine] | None = None
+        self._heads: list[LinearMember | None] | None = None
+        self._covariates: dict[str, CovariateMember] = {}
         self._opening = threading.Lock()
 
     def __repr__(self) -> str:
@@ -111,15 +117,27 @@ class Model:
     @property
     def columns(self) -> tuple[str, ...]:
         """The findings' columns."""
-        return columns(self.probability_names)
+        return columns(self.probability_names, interval=self.has_interval)
 
-    def raw(self, batch: npt.NDArray[np.uint8]) -> Floats:
+    @property
+    def has_interval(self) -> bool:
+        """Whether findings give the ends ``low`` and ``high`` of an interval around the measured value."""
+        return self.manifest.interval is not None
+
+    @property
+    def covariates(self) -> tuple[str, ...]:
+        """Columns that a table must have besides images; empty for most models."""
+        return tuple(column.name for column in self.manifest.inputs.covariates)
+
+    def raw(self, batch: npt.NDArray[np.uint8], covariates: Mapping[str, Values] | None = None) -> Floats:
         """Run every member.
 
         Parameters
         ----------
         batch
             Prepared images uint8 (N, C, H, W), from :func:`semeion.prepare.transform.prepare_image`.
+        covariates
+            The values of each column of :attr:`covariates` by its name, one a case; None: the model needs none.
 
         Returns
         -------
@@ -127,19 +145,19 @@ class Model:
             float64 (M, N, K): each member's probabilities of the K classes (multi-label: that label k is present;
             regression: K = 1, the value in the target's unit), before combination and calibration.
         """
-        return self._classifier().raw(batch)
+        return self._classifier().raw(batch, covariates)
 
-    def combined(self, batch: npt.NDArray[np.uint8]) -> Floats:
-        """Return the mean over the members, float64 (N, K), before calibration."""
-        return self._classifier().combined(batch)
+    def combined(self, batch: npt.NDArray[np.uint8], covariates: Mapping[str, Values] | None = None) -> Floats:
+        """Return the (weighted) mean over the members, float64 (N, K), before calibration."""
+        return self._classifier().combined(batch, covariates)
 
     def calibrated(self, combined: npt.ArrayLike) -> Floats:
         """Return combined probabilities (N, K) after the shipped calibration; a regression's values unchanged."""
         return self._classifier().calibrated(combined)
 
-    def probabilities(self, batch: npt.NDArray[np.uint8]) -> Floats:
+    def probabilities(self, batch: npt.NDArray[np.uint8], covariates: Mapping[str, Values] | None = None) -> Floats:
         """Return combined, calibrated probabilities (regression: values) of prepared images, float64 (N, K)."""
-        return self.calibrated(self.combined(batch))
+        return self.calibrated(self.combined(batch, covariates))
 
     def findings(
         self,
@@ -180,7 +198,9 @@ class Model:
             raise InputError(f"jobs is {jobs}", where="jobs", fix="give 1 or more")
         if masks is not None and not self.manifest.outlines:
             raise InputError(f"a {self.task} model has no masks", where="masks", fix="leave --masks out")
-        cases = list_cases(images, Wanted(self.manifest.volumes, tuple(self.manifest.inputs.names)))
+        cases = list_cases(images, Wanted(self.manifest.volumes, tuple(self.manifest.inputs.names), self.covariates))
+        known = {name: [case.covariates.get(name) for case in cases] for name in self.covariates}
+        refuse_unread(self.manifest.inputs.covariates, known, "the table")
         self._open()
         if self.manifest.outlines:
             folder = Path(masks) if masks is not None else None
@@ -209,7 +229,8 @@ class Model:
         Parameters and errors are those of :meth:`findings`. ``call`` holds class names, or numbers for a measured
         value; probabilities of a failed case are missing. Look at ``status`` and ``reasons`` before using a call.
         """
-        table: pd.DataFrame = frame(self.findings(images, jobs=jobs, progress=progress), self.probability_names)
+        findings = self.findings(images, jobs=jobs, progress=progress)
+        table: pd.DataFrame = frame(findings, self.probability_names, interval=self.has_interval)
         return table
 
     def read_case(self, source: str | npt.NDArray[np.uint8]) -> tuple[Image, npt.NDArray[np.uint8]]:
@@ -281,18 +302,41 @@ class Model:
         return lambda case: classifier.judge([classifier.prepare(case)])[0]
 
     def _classifier(self) -> Classifier:
-        return Classifier(self.manifest, self.hash, self._open())
+        engines = self._open()
+        return Classifier(self.manifest, self.hash, engines, self._heads, self._covariates)
 
     def _open(self) -> list[Engine]:
         with self._opening:
             if self._engines is None:
-                self._engines = [self._open_member(member) for member in self.manifest.members]
+                members = [member for member in self.manifest.members if member.kind != "covariates"]
+                heads = [self._open_head(member) for member in members]
+                opened: dict[str, Engine] = {}
+                for member, head in zip(members, heads, strict=True):
+                    if member.file not in opened:
+                        opened[member.file] = self._open_member(member)
+                    check_engine_fits(self.manifest, member.name, opened[member.file], head)
+                self._covariates = {
+                    member.name: open_covariates(
+                        read_listed(self.path, member.file, self.manifest.files[member.file]),
+                        self.manifest,
+                        member.name,
+                        where=str(self.path / member.file),
+                    )
+                    for member in self.manifest.members
+                    if member.kind == "covariates"
+                }
+                self._engines = [opened[member.file] for member in members]
+                self._heads = heads
             return self._engines
+
+    def _open_head(self, member: Member) -> LinearMember | None:
+        if member.head is None:
+            return None
+        data = read_listed(self.path, member.head, self.manifest.files[member.head])
+        return open_head(data, self.manifest, where=str(self.path / member.head))
 
     def _open_member(self, member: Member) -> Engine:
         file = member.fast if member.fast is not None and self._kind == "onnxruntime" else member.file
         data = read_listed(self.path, file, self.manifest.files[file])
         where = str(self.path / file)
-        engine = open_engine(data, self._threads, where=where, kind=self._kind, takes=takes(self.manifest))
-        check_engine_fits(self.manifest, member.name, engine)
-        return engine
+        return open_engine(data, self._threads, where=where, kind=self._kind, takes=takes(self.manifest))

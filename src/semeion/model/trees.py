@@ -35,8 +35,9 @@ class Trees(BaseModel):
         Number of classes K.
     link
         ``mean``: the mean over trees is a probability. ``softmax``: `base` and the sum over trees are logits.
+        ``identity``: they are the measured value itself.
     base
-        Logits before any tree; empty for ``mean``.
+        Logits (or value) before any tree; empty for ``mean``.
     roots
         First node of each tree.
     feature, threshold, left, right
@@ -52,7 +53,7 @@ class Trees(BaseModel):
     features: Annotated[list[Name], Field(min_length=1, max_length=MAX_FEATURES)]
     fill: list[float]
     outputs: Annotated[int, Field(ge=1, le=1000)]
-    link: Literal["mean", "softmax"]
+    link: Literal["mean", "softmax", "identity"]
     base: list[float] = []
     roots: Annotated[list[int], Field(min_length=1, max_length=100_000)]
     feature: Annotated[list[int], Field(min_length=1, max_length=MAX_NODES)]
@@ -68,7 +69,7 @@ class Trees(BaseModel):
             raise ValueError("the lists of nodes differ in length")
         if len(self.fill) != len(self.features) or len(set(self.features)) != len(self.features):
             raise ValueError("features and fill do not fit, or a feature is named twice")
-        if self.link == "softmax" and len(self.base) != self.outputs:
+        if self.link != "mean" and len(self.base) != self.outputs:
             raise ValueError("base must hold one logit an output")
         if any(not 0 <= root < n for root in self.roots) or any(len(row) != self.outputs for row in self.value):
             raise ValueError("a root or a value is out of range")
@@ -101,7 +102,10 @@ class TreeMember:
         return np.where(np.isfinite(table), table, self._fill)
 
     def probabilities(self, x: npt.ArrayLike) -> Floats:
-        """Return class probabilities ``(N, K)`` of measurements ``(N, F)``; NaN marks one that could not be taken."""
+        """Return class probabilities (``identity``: values) ``(N, K)`` of measurements ``(N, F)``.
+
+        NaN marks a measurement that could not be taken.
+        """
         table = self.filled(x)
         node = np.repeat(self._roots[None], len(table), axis=0)
         while (inner := self._feature[node] != LEAF).any():
@@ -120,13 +124,13 @@ class TreeMember:
         start
             ``(K,)``: what the trees say before any measurement; probabilities, or logits for ``softmax``.
         added
-            ``(N, F, K)``: with `start` they sum to the probabilities (``mean``) or logits (``softmax``) exactly.
+            ``(N, F, K)``: with `start` they sum exactly to probabilities (``mean``), logits (``softmax``) or values.
         """
         table = self.filled(x)
         rows = np.arange(len(table))
         scale = 1.0 / len(self._roots) if self.trees.link == "mean" else 1.0
         start = scale * self._value[self._roots].sum(axis=0)
-        if self.trees.link == "softmax":
+        if self.trees.link != "mean":
             start = start + np.array(self.trees.base)
         added = np.zeros((len(table), table.shape[1], self.trees.outputs))
         node = np.repeat(self._roots[None], len(table), axis=0)
@@ -149,6 +153,8 @@ class TreeMember:
         if self.trees.link == "mean":
             return total / len(self._roots)
         logits = total + np.array(self.trees.base)
+        if self.trees.link == "identity":
+            return np.asarray(logits, dtype=np.float64)
         logits -= logits.max(axis=1, keepdims=True)
         odds = np.exp(logits)
         return np.asarray(odds / odds.sum(axis=1, keepdims=True))

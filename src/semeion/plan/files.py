@@ -10,12 +10,17 @@ from pydantic import BaseModel, ValidationError
 
 from semeion.artefacts import write_text
 from semeion.errors import InputError, nearest
+from semeion.plan.recipes import NetworkPlan, OwnNetworkPlan
 from semeion.plan.schema import SCHEMA, Plan, PreparationPlan, VolumePreparationPlan
 
 MAX_BYTES = 4 << 20
 
 
-PREPARATIONS: dict[str, Any] = {"picture": PreparationPlan, "volume": VolumePreparationPlan}
+TAGGED: dict[str, dict[str, Any]] = {
+    "preparation": {"picture": PreparationPlan, "volume": VolumePreparationPlan},
+    "network": {"semeion": NetworkPlan, "own": OwnNetworkPlan},
+}
+"""Sections of a plan that are of one kind or another."""
 
 
 def write_plan(plan: BaseModel, path: Path) -> None:
@@ -97,9 +102,9 @@ def explain(error: ValidationError, plan: type[BaseModel] = Plan) -> str:
     parts = []
     for problem in error.errors():
         loc = problem["loc"]
-        # Between a preparation and its keys stands which of the two kinds it is, which is no key of the file.
-        kind = str(loc[1]) if loc[:1] == ("preparation",) and len(loc) > 1 else ""
-        place = ".".join(str(piece) for piece in (loc[:1] + loc[2:] if kind in PREPARATIONS else loc)) or "plan"
+        # Between such a section and its keys stands which of the two kinds it is, which is no key of the file.
+        tagged = len(loc) > 1 and loc[1] in TAGGED.get(str(loc[0]), {})
+        place = ".".join(str(piece) for piece in (loc[:1] + loc[2:] if tagged else loc)) or "plan"
         if problem["type"] == "extra_forbidden":
             known = _keys_beside(loc, plan)
             parts.append(f"unknown key {place}{nearest(str(problem['loc'][-1]), known)}")
@@ -110,13 +115,15 @@ def explain(error: ValidationError, plan: type[BaseModel] = Plan) -> str:
 
 def _keys_beside(place: tuple[int | str, ...], plan: type[BaseModel]) -> list[str]:
     model: Any = plan
+    kinds: dict[str, Any] = {}
     for piece in place[:-1]:
         if isinstance(piece, int):
             continue
-        if model is Plan and piece == "preparation":
+        if model is Plan and piece in TAGGED:
+            kinds = TAGGED[piece]
             continue
-        if model is Plan and piece in PREPARATIONS:
-            model = PREPARATIONS[piece]
+        if model is Plan and piece in kinds:
+            model = kinds[piece]
             continue
         field = getattr(model, "model_fields", {}).get(piece)
         if field is None:

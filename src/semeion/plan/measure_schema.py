@@ -7,7 +7,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from semeion.measure.spec import Measurements
-from semeion.plan.schema import BudgetPlan, OperatingPointPlan, Plan, Section, TargetPlan
+from semeion.plan.recipes import Section
+from semeion.plan.schema import BudgetPlan, OperatingPointPlan, Plan, TargetPlan
 from semeion.plan.segment_schema import SegmentationPlan
 
 SCHEMA = 1

@@ -6,7 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from semeion.plan.recipes import Backbone
+
 SIZES = (224, 160, 128, 96, 64)
+PRETRAINED_SIDES = (224, 160, 128, 96, 64)
+"""Longer sides at which pretrained networks are tried."""
 VOLUME_SIDES = (96, 64, 48, 32)
 """Rows and columns tried for volumes."""
 MOST_SLICES = 64
@@ -25,13 +29,15 @@ class Candidate:
     fit
         Whether images are padded or stretched to it.
     widths, stem_stride
-        As in :class:`semeion.plan.schema.NetworkPlan`.
+        As in :class:`semeion.plan.recipes.NetworkPlan`.
     batch
         Images a step.
     wants_members
         Members of full length that must be affordable (of three) before this candidate is chosen.
     kind, pooling
-        As in :class:`semeion.plan.schema.NetworkPlan`.
+        As in :class:`semeion.plan.recipes.NetworkPlan`.
+    backbone, side
+        Of ``pretrained``, as in :class:`semeion.plan.recipes.PretrainedPlan`.
     """
 
     size: tuple[int, ...]
@@ -40,11 +46,15 @@ class Candidate:
     stem_stride: Literal[1, 2]
     batch: int
     wants_members: float
-    kind: Literal["residual", "residual3d", "slices"] = "residual"
+    kind: Literal["residual", "residual3d", "slices", "pretrained"] = "residual"
     pooling: Literal["mean", "attention", "gru", "lstm"] = "mean"
+    backbone: Backbone = "lite0"
+    side: int = 0
 
     def describe(self) -> str:
         """Return a short phrase, for example ``28 x 28 pixels, widths 24-48-96``."""
+        if self.kind == "pretrained":
+            return f"EfficientNet-{self.backbone.title()} at {self.side} pixels"
         if self.kind != "residual":
             body = "in three dimensions" if self.kind == "residual3d" else f"slice by slice, {self.pooling} over slices"
             size = " x ".join(map(str, self.size))
@@ -77,6 +87,22 @@ def candidates(facts: dict[str, Any]) -> list[Candidate]:
             ladder += [_candidate(side, kept, width, members) for width in (24, 16)]
     ladder.append(_candidate(SIZES[-1], kept, 8, 1.0))
     return ladder
+
+
+def pretrained_candidates(facts: dict[str, Any]) -> list[Candidate]:
+    """Return the ladder of pretrained networks, from the largest input to the smallest; none for volumes.
+
+    They were trained at 224 pixels and see small images best enlarged; beyond the size of the images nothing is gained
+    but for small ones.
+    """
+    training = facts["training"]
+    if "volume" in training:
+        return []
+    longest = max(training["rows"]["median"], training["cols"]["median"])
+    sides = [side for side in PRETRAINED_SIDES if side <= max(96, longest)] or [PRETRAINED_SIDES[-1]]
+    return [
+        Candidate((side, side), "pad", (), 1, 32, 1.0, kind="pretrained", backbone="lite0", side=side) for side in sides
+    ]
 
 
 def volume_candidates(facts: dict[str, Any]) -> list[Candidate]:

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
-
-import numpy as np
+from typing import Any, Literal
 
 from semeion.errors import InputError
+from semeion.plan.classic import NO_CLASSIC, plan_classic
+from semeion.plan.classic import SHARE as CLASSIC_SHARE
+from semeion.plan.members import members_of, plan_members
 from semeion.plan.networks import Candidate
+from semeion.plan.parallel import Beside, plan_together
+from semeion.plan.picture_rules import plan_preparation
+from semeion.plan.portfolio import plan_ways, recipe_of
+from semeion.plan.recipes import OWN, TrainingPlan
 from semeion.plan.schema import (
     BudgetPlan,
-    MemberPlan,
+    CombinationPlan,
     OperatingPointPlan,
     Plan,
-    PreparationPlan,
     TargetPlan,
-    TrainingPlan,
     ValidationPlan,
-    VolumePreparationPlan,
 )
+from semeion.plan.search import NO_SEARCH, plan_search
 from semeion.plan.sets import plan_sets
-from semeion.plan.volume_rules import plan_augmentation, plan_images, plan_network, plan_volume_preparation
-from semeion.prepare.spec import Cleaning
+from semeion.plan.volume_rules import plan_augmentation, plan_images, plan_network
 
 DEFAULT_BUDGET = 15 * 60.0
 PRESENTATIONS = 33_000
@@ -31,7 +33,6 @@ PRESENTATIONS = 33_000
 REFERENCE_CASES = 546
 GROWTH = 0.35
 """Presentations grow with this power of the number of cases: more cases need fewer epochs."""
-MOST_MEMBERS = 20
 SETTLED = 512
 """Learning cases that batch statistics are taken from, at most, at every validation."""
 WORSE = 0.05
@@ -53,6 +54,8 @@ class Measured:
     candidate: Candidate
     seconds: dict[str, float]
     peak_gib: float = 0.0
+    estimated: bool = False
+    """Whether it is told from a smaller one, since measuring it took too long."""
 
     @property
     def precision(self) -> str:
@@ -76,6 +79,10 @@ class Machine:
     device: str
     measured: list[Measured]
     facts: dict[str, Any] = field(default_factory=dict)
+    pretrained: list[Measured] = field(default_factory=list)
+    """Pretrained networks, measured alike, best first."""
+    beside: tuple[Beside, ...] = ()
+    """The chosen network in one process and in several at once; empty where that was not measured."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +99,16 @@ class Wishes:
     operating_point: str = "youden"
     sets: float | None = None
     """Stated coverage of sets of classes; 0 makes none, None takes the usual one."""
+    ship: Literal["ensemble", "single"] = "ensemble"
+    """Whether all members ship, or one."""
+    classic: bool = True
+    """Whether the classic small network is wanted as a baseline."""
+    jobs: int | None = None
+    """How many members may learn at once."""
+    slots: int = 0
+    """Members that a cluster learns at once; 0 without one."""
+    search: bool = True
+    """Whether how to learn may be searched, where that is worth its time."""
     cleaning: dict[str, tuple[bool, str]] = field(default_factory=dict)
     """Per cleaning step, whether the fingerprint asks for it, and why."""
 
@@ -125,6 +142,10 @@ def make_plan(
     learning_cases = training["cases"] * (1 - validation.inner_share if validation.scheme == "folds" else 1)
     if validation.scheme == "folds":
         learning_cases *= 1 - 1 / validation.folds
+    classic_step = machine.facts.get("classic_step")
+    planned = plan_classic(learning_cases, validation, budget, seconds, classic_step)
+    classic, no_classic = planned if wishes.classic else (None, NO_CLASSIC)
+    seconds -= classic.seconds if classic else 0.0
     # However many the cases, a member should see each of them twice.
     wanted = max(PRESENTATIONS * (training["cases"] / REFERENCE_CASES) ** GROWTH, 2 * learning_cases)
     fitting = [option for option in machine.measured if option.peak_gib <= SAFE_SHARE * machine.memory_gib]
@@ -134,25 +155,49 @@ def make_plan(
             where="this machine",
             fix="end other programs, or use a machine with more memory",
         )
+    folds = validation.folds if validation.scheme == "folds" else 1
+    pretrained = [option for option in machine.pretrained if option.peak_gib <= SAFE_SHARE * machine.memory_gib]
+    ways, ways_why = plan_ways(facts, pretrained, folds, seconds, learning_cases)
+    # What they still have to read when all has been learned is no time for learning.
+    reserve += sum(way.reading for way in ways)
+    seconds -= sum(way.seconds + way.reading for way in ways)
     chosen, why = choose_network(fitting, seconds, wanted, validation)
     batch = min(chosen.candidate.batch, max(2, 2 ** int(math.log2(max(learning_cases / 2, 2)))))
     step_seconds = chosen.seconds[chosen.precision] * batch / chosen.candidate.batch
-    members, members_why = plan_members(validation, seconds, step_seconds, batch, wanted, wishes.seed)
+    whole = budget - reserve
+    search, no_search = plan_search(seconds / step_seconds * batch / wanted / folds, seconds, whole)
+    if not wishes.search:
+        search, no_search = None, NO_SEARCH
+    seconds -= search.share * whole if search else 0.0
     least = max(1, round(learning_cases / batch))
+    together = plan_together(
+        lambda step, at_once: plan_members(validation, seconds, step, batch, wanted, wishes.seed, at_once),
+        *(step_seconds, machine.threads, least, machine.beside, chosen.peak_gib, machine.memory_gib),
+        most=wishes.jobs or 256,
+        slots=wishes.slots,
+        gpus=int(machine.facts.get("gpus", 1)) if machine.device == "cuda" else 1,
+    )
+    members, step_seconds = together.members, together.step_seconds
     affordable = members[0].steps if seconds > 0 else 0
     if affordable < least:
         need = 1.001 * least * len(members) * step_seconds + wishes.used + wishes.still_to_prepare
         minutes = math.ceil(need / 60)
         # What is kept for the end grows with the budget.
-        while 60 * minutes - plan_reserve(facts, 60.0 * minutes) < need:
+        while 60 * minutes * (1 - CLASSIC_SHARE) - plan_reserve(facts, 60.0 * minutes) < need:
             minutes += 1
         raise InputError(
             f"the budget of {budget:.0f} s leaves {affordable} steps a member, fewer than the {least} of one epoch",
             where="--budget",
             fix=f"allow at least {minutes}m",
         )
-    validation.why["members"] = members_why
+    validation.why["members"] = together.why
     steps = sum(member.steps for member in members)
+    sides = [way.measured.candidate.side for way in ways]
+    preparation = plan_preparation(facts, chosen.candidate, wishes.cleaning, sides)
+    training_plan = plan_training(facts, chosen, batch, machine, plan_evaluations(facts, validation, wanted))
+    training_plan.threads = together.threads
+    # Of other networks it was not measured what they lose beside others; their pace is seen when they learn.
+    crowded = together.parallel.processes
     return Plan(
         schema=1,
         seed=wishes.seed,
@@ -164,23 +209,37 @@ def make_plan(
             why={"task": facts["why"]},
         ),
         images=plan_images(facts),
-        preparation=plan_preparation(facts, chosen.candidate, wishes.cleaning),
-        network=plan_network(facts, chosen.candidate, why),
-        training=plan_training(facts, chosen, batch, machine, plan_evaluations(facts, validation, wanted)),
+        preparation=preparation,
+        network=plan_network(facts, chosen.candidate, why, smaller=preparation.size != chosen.candidate.size),
+        training=training_plan,
+        recipes={way.name: recipe_of(way, training_plan) for way in ways},
         validation=validation,
-        members=members,
+        members=[*members_of(ways, validation, wishes.seed), *members],
+        combination=CombinationPlan(
+            ship=wishes.ship,
+            why={**ways_why, "method": "weights that do better than equal ones on patients left out, else equal ones"},
+        ),
+        baseline=classic,
+        search=search,
         operating_point=plan_operating_point(facts["task"], wishes.operating_point),
         sets=plan_sets(facts, validation, wishes.sets),
+        parallel=together.parallel,
         budget=BudgetPlan(
             seconds=budget,
             reserve=round(reserve, 1),
-            expected_seconds=round(budget - seconds + steps * step_seconds, 1),
-            expected_gib=round(chosen.peak_gib, 2),
+            step_seconds={OWN: step_seconds, **{way.name: way.step_seconds * crowded for way in ways if way.steps}},
+            expected_seconds=round(budget - seconds + together.seconds, 1),
+            expected_gib=round(chosen.peak_gib * (crowded + 1 if crowded > 1 else 1), 2),
             why={
                 "seconds": "asked for" if wishes.budget else "no budget was given, so 15 minutes",
-                "expected_seconds": f"{steps} steps of {step_seconds:.3f} s as measured, and {budget - seconds:.0f} s "
-                "for reading, preparing, export, prediction, evidence and report",
+                "expected_seconds": f"{steps} steps of {step_seconds:.3f} s as measured, "
+                f"{f'{together.slots} at once, ' if together.slots > 1 else ''}and {budget - seconds:.0f} s "
+                f"for reading, preparing, {'the classic network, ' if classic else ''}"
+                f"{'pretrained networks, ' if ways else ''}{'the search, ' if search else ''}export, "
+                "prediction, evidence and report",
                 "expected_gib": "memory of the process while this network was measured",
+                **({} if classic else {"baseline": no_classic}),
+                **({} if search else {"search": no_search}),
             },
         ),
     )
@@ -253,81 +312,6 @@ def choose_network(
             )
     option = max(measured, key=lambda item: item.images_per_second)
     return option, f"{option.candidate.describe()}: the fastest candidate, since the budget is short"
-
-
-def plan_members(
-    validation: ValidationPlan, seconds: float, step_seconds: float, batch: int, wanted: float, seed: int
-) -> tuple[list[MemberPlan], str]:
-    """Divide the learning seconds into members of equal steps."""
-    affordable = max(seconds, 0.0) / step_seconds * batch / wanted
-    if validation.scheme == "folds":
-        rounds = max(1, min(MOST_MEMBERS // validation.folds, int(affordable / validation.folds + 0.25)))
-        places = [(fold, repeat) for repeat in range(rounds) for fold in range(validation.folds)]
-    else:
-        places = [(-1, repeat) for repeat in range(max(1, min(MOST_MEMBERS, int(affordable + 0.25))))]
-    share = affordable / len(places)
-    steps = int(min(share, 3.0) * wanted / batch)
-    members = [
-        MemberPlan(
-            name=f"fold{fold}-seed{repeat}" if fold >= 0 else f"seed{repeat}",
-            fold=fold,
-            seed=member_seed(seed, repeat, fold),
-            steps=max(steps, 1),
-        )
-        for fold, repeat in places
-    ]
-    return (
-        members,
-        f"the budget lasts for {affordable:.1f} members that see {wanted:.0f} images each; {len(members)} planned",
-    )
-
-
-def member_seed(seed: int, repeat: int, fold: int) -> int:
-    """Return the seed of one member: runs of different seeds share none."""
-    return int(np.random.SeedSequence([seed, repeat, fold + 1]).generate_state(1)[0] % 2**31)
-
-
-def plan_preparation(
-    facts: dict[str, Any], candidate: Candidate, cleaning: dict[str, tuple[bool, str]]
-) -> PreparationPlan | VolumePreparationPlan:
-    """Decide channels, intensities, cleaning, size and fit from the training images."""
-    training = facts["training"]
-    if "volume" in training:
-        return plan_volume_preparation(facts, candidate)
-    why = {"size": f"images are {training['rows']['median']:.0f} x {training['cols']['median']:.0f} pixels (median)"}
-    channels = 3 if training["colour_share"] >= 0.5 else 1
-    why["channels"] = f"{training['colour_share']:.0%} of the training images have colour"
-    intensity, window, why["intensity"] = _intensity(training)
-    why.update({f"clean.{name}": reason for name, (_, reason) in cleaning.items()})
-    why["fit"] = (
-        "images differ in proportion, so they are padded"
-        if candidate.fit == "pad"
-        else "images agree in proportion, so nothing is distorted"
-    )
-    return PreparationPlan(
-        channels=channels,
-        intensity=intensity,
-        window=window,
-        clean=Cleaning(**{name: asked for name, (asked, _) in cleaning.items()}),
-        size=(candidate.size[0], candidate.size[1]),
-        fit=candidate.fit,
-        why=why,
-    )
-
-
-def _intensity(training: dict[str, Any]) -> tuple[str, tuple[float, float] | None, str]:
-    units, bits, cases = training["unit"], training["bits"], training["cases"]
-    if units.get("HU", 0) >= 0.9 * cases:
-        low, high = training["intensity"]["p005"]["p05"], training["intensity"]["p995"]["p95"]
-        reason = "values are HU; the window holds the 0.5 and 99.5 percentiles of 95 % of training images"
-        return "window", (low, max(high, low + 1)), reason
-    if set(bits) <= {"8", "1"}:
-        return "stored", None, "all training images have 8 bits, so their stored range is kept"
-    return (
-        "percentiles",
-        None,
-        "intensities have no common unit or more than 8 bits, so each image is scaled by its own",
-    )
 
 
 def plan_evaluations(facts: dict[str, Any], validation: ValidationPlan, wanted: float) -> int:

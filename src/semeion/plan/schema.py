@@ -6,19 +6,24 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
+from semeion.plan.recipes import (
+    AugmentationPlan,
+    CovariateKind,
+    CovariatesRecipe,
+    FrozenRecipe,
+    NetworkPlan,
+    NetworkRecipe,
+    OwnNetworkPlan,
+    Recipe,
+    RecipeName,
+    Section,
+    TrainingPlan,
+    Why,
+)
 from semeion.prepare.spec import Preparation
 from semeion.prepare.volume_spec import VolumePreparation
 
 SCHEMA = 1
-Why = dict[str, str]
-
-
-class Section(BaseModel):
-    """A part of the plan; `why` gives the reason of each decision by its key."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    why: Why = Field(default_factory=dict)
 
 
 class TargetPlan(Section):
@@ -72,6 +77,12 @@ def _of_volumes(value: Any) -> str:
     return "volume" if isinstance(channels, list | tuple) else "picture"
 
 
+def _whose(value: Any) -> str:
+    """Tell the user's network from those of Semeion, which need not say their kind."""
+    kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
+    return "own" if kind == "own" else "semeion"
+
+
 class ImagesPlan(Section):
     """What the images of a case are, as in :class:`semeion.cohort.roles.ImageRole`."""
 
@@ -83,74 +94,6 @@ class ImagesPlan(Section):
     def groups(self) -> int:
         """Images that are encoded each for itself and then pooled: frames and views; channels are stacked."""
         return len(self.names) if self.role in ("frames", "views") else 1
-
-
-class NetworkPlan(Section):
-    """A compact residual network.
-
-    A stem, then one stage of residual blocks a width, each after the first halving the map; global average pooling,
-    dropout, one linear layer. ``residual`` sees pictures, ``residual3d`` whole volumes, and ``slices`` the slices of a
-    volume with one shared two-dimensional body whose features are pooled over the slices.
-    """
-
-    kind: Literal["residual", "residual3d", "slices"] = "residual"
-    widths: list[Annotated[int, Field(ge=1, le=2048)]] = Field(min_length=1, max_length=6)
-    blocks: int = Field(default=1, ge=1, le=4)
-    """Residual blocks (two 3 x 3 convolutions each) a stage."""
-    stem_stride: Literal[1, 2] = 1
-    pooling: Literal["mean", "attention", "gru", "lstm"] = "mean"
-    """Of the slices of ``slices``: their mean, a mean weighted by learned attention, or the last state of a recurrent
-    network that reads them in order, from both ends."""
-    group_pooling: Literal["mean", "attention", "gru", "lstm"] = "mean"
-    """Of frames or views, after each was encoded."""
-    shared: bool = True
-    """Whether frames or views have one encoder, or each its own."""
-    dropout: float = Field(default=0.2, ge=0, lt=1)
-
-
-class AugmentationPlan(Section):
-    """Random changes of a training image; every one is drawn uniformly and independently for each image."""
-
-    rotation: float = Field(default=10.0, ge=0, le=180)
-    """Largest angle in degrees, either way."""
-    scale: float = Field(default=0.12, ge=0, lt=1)
-    """Largest relative change of size."""
-    shift: float = Field(default=0.1, ge=0, lt=1)
-    """Largest displacement as a share of the side."""
-    flip_horizontal: bool = False
-    flip_vertical: bool = False
-    tilt: float = Field(default=0.0, ge=0, le=180)
-    """Of volumes: largest angle in degrees about the two axes within the slices."""
-    flip_slices: bool = False
-    """Of volumes: reverse the order of the slices."""
-    brightness: float = Field(default=0.2, ge=0, le=1)
-    contrast: float = Field(default=0.2, ge=0, lt=1)
-    noise: float = Field(default=0.0, ge=0, le=1)
-    """Largest standard deviation of added Gaussian noise, in units of the image's own standard deviation."""
-
-
-class TrainingPlan(Section):
-    """How one member learns."""
-
-    batch: int = Field(ge=2, le=4096)
-    learning_rate: float = Field(gt=0, le=1)
-    """Peak of the one-cycle schedule."""
-    weight_decay: float = Field(default=0.05, ge=0, allow_inf_nan=False)
-    label_smoothing: float = Field(default=0.05, ge=0, lt=0.5)
-    averaging: float = Field(default=0.99, ge=0, lt=1)
-    """Decay of the exponential moving average of the weights, which is what is validated and shipped."""
-    class_weights: list[Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(default_factory=list)
-    """Weights of the classes (multi-label: of presence) in the loss; their effect on the probabilities is undone in the
-    shipped graph."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    device: Literal["cpu", "cuda"] = "cpu"
-    channels_last: bool = True
-    threads: int = Field(ge=1, le=256)
-    evaluations: int = Field(default=20, ge=1)
-    """How often a member is validated while it learns."""
-    patience: int = Field(default=8, ge=1)
-    """Evaluations without a better validation loss after which a member stops, once its learning rate is falling."""
-    augmentation: AugmentationPlan = Field(default_factory=AugmentationPlan)
 
 
 class ValidationPlan(Section):
@@ -184,16 +127,88 @@ class Shortened(BaseModel):
 
 
 class MemberPlan(BaseModel):
-    """One network of the ensemble."""
+    """One member of the ensemble."""
 
     model_config = ConfigDict(extra="forbid")
 
     name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    recipe: str | None = None
+    """How it learns, one of the plan's `recipes`; None: by the plan's `network` and `training`."""
     fold: int = -1
     """Fold that is held out, or -1 for the given split."""
     seed: int = Field(ge=0, lt=2**31)
-    steps: int = Field(ge=1)
+    steps: int = Field(ge=0)
+    """Steps by gradient; 0 of a member that learns otherwise."""
     shortened: list[Shortened] = Field(default_factory=list)
+
+
+class CombinationPlan(Section):
+    """How members become one ensemble: by weights that the validation cases of each fold choose.
+
+    A weight belongs to a recipe and is shared by its members. Only weights that do better on patients left out are
+    taken, and equal ones otherwise.
+    """
+
+    method: Literal["chosen", "equal"] = "chosen"
+    ship: Literal["ensemble", "single"] = "ensemble"
+    """``single``: one small member is shipped and weighed instead of all."""
+
+
+class PretrainingPlan(Section):
+    """What the body of a network learns from images without labels, before it sees a label: to know an image again
+    among others, however it was changed; see :mod:`semeion.learn.selfsup`.
+    """
+
+    images: int = Field(ge=2)
+    """Images that it was planned for: those of ``--unlabelled``, and with a given split the train cases."""
+    steps: int = Field(ge=1)
+    batch: int = Field(default=128, ge=2, le=4096)
+    """Images a step; each is seen twice, changed differently."""
+    learning_rate: float = Field(default=3e-3, gt=0, le=1)
+    """Peak of the one-cycle schedule."""
+    temperature: float = Field(default=0.2, gt=0, le=10)
+    """Of the similarities that are told apart."""
+    seed: int = Field(ge=0, lt=2**31)
+    augmentation: AugmentationPlan = Field(default_factory=AugmentationPlan)
+    seconds: float = Field(default=0.0, ge=0)
+    """What it should take on the measured machine; with a budget it takes no more."""
+    shortened: list[Shortened] = Field(default_factory=list)
+    sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    """Of the weights, in an executed plan: whether they repeated is told."""
+
+
+class ClassicPlan(Section):
+    """The classic small network of the textbooks, a named baseline that every report compares with; never a member.
+
+    All else of it is fixed: see :mod:`semeion.learn.classic`.
+    """
+
+    epochs: int = Field(default=10, ge=1, le=1000)
+    seconds: float = Field(default=0.0, ge=0)
+    """What it should take on the measured machine, all folds together."""
+
+
+class SearchPlan(Section):
+    """How to learn better is searched, in each fold on its own validation cases.
+
+    A trial is a short member; the best one becomes a recipe that competes with the planned ones. A plan that was
+    executed has the recipe and no search.
+    """
+
+    share: float = Field(gt=0, le=0.5)
+    """Of the budget without its reserve, for the trials of all folds together."""
+    trials: int = Field(default=40, ge=2, le=1000)
+    """At most, of each fold."""
+    steps: float = Field(default=0.25, gt=0, le=1)
+    """Of a trial, as a share of the planned member's."""
+    looks: int = Field(default=6, ge=2, le=100)
+    """How often a trial is validated. After a third of them, and at each doubling, only the better half goes on."""
+    startup: int = Field(default=6, ge=1)
+    """Trials at random before the sampler learns from earlier ones; the first takes the planned settings."""
+    searched: list[Literal["structure", "learning", "strategy"]] = Field(
+        default=["structure", "learning", "strategy"], min_length=1
+    )
+    """Width, blocks and dropout; rates, decays and batch; augmentation, mixup and label smoothing."""
 
 
 class SetsPlan(Section):
@@ -215,10 +230,31 @@ class SetsPlan(Section):
         return self
 
 
+class TeachingPlan(Section):
+    """What members are taught besides the reference standard; see :class:`semeion.plan.teaching.Teaching`.
+
+    It is of learning alone: validation, calibration, operating point and figures count every case once, by the target.
+    """
+
+    weight: str | None = Field(default=None, min_length=1)
+    """Column of the table that says how much each case counts."""
+    raters: list[Annotated[str, Field(min_length=1)]] = Field(default_factory=list, max_length=100)
+    """Columns of votes, whose shares are taught in the place of one class."""
+
+
 class OperatingPointPlan(Section):
     """How the threshold of a binary finding is chosen on validation cases."""
 
     rule: str = "youden"
+
+
+class ParallelPlan(Section):
+    """How many members learn at once on one machine, each in a process of its own with ``training.threads`` threads.
+
+    It decides how long learning takes and nothing else: a member's weights do not depend on who learns beside it.
+    """
+
+    processes: int = Field(default=1, ge=1, le=256)
 
 
 class BudgetPlan(Section):
@@ -227,6 +263,8 @@ class BudgetPlan(Section):
     seconds: float | None = Field(default=None, gt=0)
     reserve: float = Field(default=0.0, ge=0)
     """Seconds kept for export, prediction, evidence and report."""
+    step_seconds: dict[str, float] = Field(default_factory=dict)
+    """What a step of each recipe took when it was measured, in seconds; ``network`` is the plan's own."""
     expected_seconds: float = 0.0
     """What the whole run should take on the measured machine."""
     expected_gib: float = 0.0
@@ -246,13 +284,32 @@ class Plan(BaseModel):
         Annotated[PreparationPlan, Tag("picture")] | Annotated[VolumePreparationPlan, Tag("volume")],
         Discriminator(_of_volumes),
     ]
-    network: NetworkPlan
+    network: Annotated[
+        Annotated[NetworkPlan, Tag("semeion")] | Annotated[OwnNetworkPlan, Tag("own")], Discriminator(_whose)
+    ]
     training: TrainingPlan
+    recipes: dict[RecipeName, Recipe] = Field(default_factory=dict)
+    """Further ways to learn, beside `network` and `training`."""
+    pretraining: PretrainingPlan | None = None
+    """What recipes with ``start: pretraining`` begin with; None: nothing is learned from images alone."""
     validation: ValidationPlan
     members: list[MemberPlan] = Field(min_length=1, max_length=64)
+    combination: CombinationPlan = Field(default_factory=lambda: CombinationPlan(method="equal"))
+    baseline: ClassicPlan | None = None
+    """The classic small network; None trains none."""
+    search: SearchPlan | None = None
+    """None searches nothing."""
+    teaching: TeachingPlan | None = None
+    """Weights of cases and votes of raters; None: every case counts once, and its class is taught."""
     operating_point: OperatingPointPlan = Field(default_factory=OperatingPointPlan)
     sets: SetsPlan = Field(default_factory=SetsPlan)
+    parallel: ParallelPlan = Field(default_factory=ParallelPlan)
     budget: BudgetPlan = Field(default_factory=BudgetPlan)
+
+    @property
+    def threads(self) -> int:
+        """Threads of work that is done while no member learns: those of all members that learn at once."""
+        return self.training.threads * self.parallel.processes
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -263,23 +320,98 @@ class Plan(BaseModel):
             return (self.images.groups * len(self.preparation.channels), *size)
         return (images * self.preparation.channels, *size)
 
+    def recipe_of(self, member: MemberPlan) -> Recipe:
+        """Return how a member learns."""
+        if member.recipe is None:
+            return NetworkRecipe(network=self.network, training=self.training)
+        return self.recipes[member.recipe]
+
     @model_validator(mode="after")
     def _consistent(self) -> Plan:
         volume = isinstance(self.preparation, VolumePreparationPlan)
         if volume != (self.images.kind == "volume"):
             raise ValueError(f"images.kind is {self.images.kind!r}, and the preparation is of the other kind")
-        if volume == (self.network.kind == "residual"):
+        if self.network.kind != "own" and volume == (self.network.kind == "residual"):
             raise ValueError(f"network.kind {self.network.kind!r} does not see images of kind {self.images.kind!r}")
         names = [member.name for member in self.members]
         if len(set(names)) != len(names):
             raise ValueError("two members have the same name")
+        if taken := sorted({"ensemble", "classic", "images", "covariates"} & set(names)):
+            raise ValueError(f"a member is called {taken[0]!r}, which names other rows of the predictions")
         if self.validation.scheme == "folds" and {m.fold for m in self.members} - set(range(self.validation.folds)):
             raise ValueError(f"a member's fold is not among 0 to {self.validation.folds - 1}")
         if self.validation.scheme == "folds" and self.sets.share:
             raise ValueError("sets.share sets val cases of a given split aside, and with folds there are none")
         if self.validation.scheme == "given" and any(member.fold != -1 for member in self.members):
             raise ValueError("with the given split a member's fold is -1")
-        weights, classes = self.training.class_weights, self.target.classes
-        if weights and len(weights) != len(classes):
-            raise ValueError(f"training.class_weights has {len(weights)} weights for {len(classes)} classes")
+        self._recipes_fit()
         return self
+
+    @property
+    def covariates(self) -> dict[str, CovariateKind]:
+        """What each covariate that the plan learns from holds, by its column; empty where images are all."""
+        found = [recipe.columns for recipe in self.recipes.values() if isinstance(recipe, CovariatesRecipe)]
+        return dict(found[0]) if found else {}
+
+    def _images_known(self, member: MemberPlan, images: str) -> None:
+        """Refuse a member that is to know what others say of the images, where no such member comes before it."""
+        place = self.members.index(member)
+        own = [n for n, one in enumerate(self.members) if one.recipe == images and one.fold == member.fold]
+        # None is there in an executed plan where it could not learn, and then this one could not either.
+        if own and min(own) > place:
+            raise ValueError(f"member {member.name} goes by the recipe {images!r}, and no member of its fold before it")
+        if not isinstance(self.recipes.get(images), FrozenRecipe):
+            raise ValueError(f"member {member.name} goes by {images!r}, which has no frozen features")
+
+    @property
+    def starting(self) -> NetworkRecipe | None:
+        """The recipe whose body is pretrained on images alone; None where none is."""
+        started = (one for one in self.recipes.values() if isinstance(one, NetworkRecipe))
+        return next((one for one in started if one.start == "pretraining"), None)
+
+    def _pretraining_fits(self) -> None:
+        """Refuse recipes that begin with weights that nobody makes, or with those of another network."""
+        started = {
+            name: recipe
+            for name, recipe in self.recipes.items()
+            if isinstance(recipe, NetworkRecipe) and recipe.start == "pretraining"
+        }
+        if bool(started) != (self.pretraining is not None):
+            what = f"recipes.{next(iter(started))} starts from them" if started else "no recipe starts from them"
+            has = "has no pretraining" if started else "has pretraining"
+            raise ValueError(f"the plan {has}, and {what}")
+        bodies = set()
+        for name, recipe in started.items():
+            network = recipe.network
+            if not isinstance(network, NetworkPlan):
+                raise ValueError(f"recipes.{name}: only networks of the kinds residual, residual3d and slices start so")
+            bodies.add((network.kind, tuple(network.widths), network.blocks, network.stem_stride))
+        if len(bodies) > 1:
+            raise ValueError("recipes that start from pretraining have different bodies")
+
+    def _recipes_fit(self) -> None:
+        self._pretraining_fits()
+        columns = [recipe.columns for recipe in self.recipes.values() if isinstance(recipe, CovariatesRecipe)]
+        if any(one != columns[0] for one in columns):
+            raise ValueError("two recipes learn from different covariates")
+        classes = self.target.classes
+        trainings = {"training": self.training}
+        for name, recipe in self.recipes.items():
+            if isinstance(recipe, NetworkRecipe):
+                trainings[f"recipes.{name}.training"] = recipe.training
+        for place, training in trainings.items():
+            if training.class_weights and len(training.class_weights) != len(classes):
+                raise ValueError(
+                    f"{place}.class_weights has {len(training.class_weights)} weights for {len(classes)} classes"
+                )
+        for member in self.members:
+            if member.recipe is not None and member.recipe not in self.recipes:
+                known = ", ".join(self.recipes) or "none"
+                raise ValueError(f"member {member.name} has the recipe {member.recipe!r}; the plan has {known}")
+            recipe = self.recipe_of(member)
+            if isinstance(recipe, CovariatesRecipe) and recipe.images is not None:
+                self._images_known(member, recipe.images)
+            by_steps = isinstance(recipe, NetworkRecipe)
+            if by_steps != (member.steps > 0):
+                how = "learns by steps, and has none" if by_steps else "does not learn by steps, and has some"
+                raise ValueError(f"member {member.name} {how}")

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from semeion.errors import InputError
+from semeion.plan.members import member_seed
 from semeion.plan.networks import volume_axes
-from semeion.plan.rules import SAFE_SHARE, Wishes, member_seed
+from semeion.plan.rules import SAFE_SHARE, Wishes
 from semeion.plan.schema import BudgetPlan
 from semeion.plan.segment_networks import planned_spacing
 from semeion.plan.segment_preparation import plan_preparation

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from semeion.plan.schema import BudgetPlan, MemberPlan, Section
+from semeion.plan.recipes import Section
+from semeion.plan.schema import BudgetPlan, MemberPlan
 from semeion.prepare.volume_spec import VolumePreparation
 
 SCHEMA = 1

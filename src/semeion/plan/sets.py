@@ -1,4 +1,4 @@
-"""Who calibrates sets of classes: out-of-fold predictions, or val cases that are set aside for nothing else."""
+"""Who calibrates sets of classes and intervals of values: out-of-fold predictions, or val cases that are set aside."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ FEWEST_OF_CLASS = 20
 """Of each of two classes, patients on either side: the operating point is chosen on the one, each class has its own
 promise from the other."""
 
-ASIDE = "they calibrate the sets and serve nothing else"
+ASIDE = "and serve nothing else"
 """In the reason of a share that is set aside."""
 
 
 def plan_sets(facts: dict[str, Any], validation: ValidationPlan, coverage: float | None = None) -> SetsPlan:
-    """Decide who calibrates sets of classes.
+    """Decide who calibrates sets of classes, or intervals of a measured value.
 
     Cases that chose when to stop, the calibration or the operating point cannot: a model does better on them than on
     new ones, and the promise would be too large.
@@ -34,10 +34,9 @@ def plan_sets(facts: dict[str, Any], validation: ValidationPlan, coverage: float
     coverage
         What was asked for; 0 makes no sets, None takes the usual one.
     """
-    if facts["task"] == "regression":
-        return SetsPlan(coverage=None, why={"coverage": "a measured value has no classes"})
+    what = "intervals" if facts["task"] == "regression" else "sets"
     if coverage == 0:
-        return SetsPlan(coverage=None, why={"coverage": "no sets were asked for"})
+        return SetsPlan(coverage=None, why={"coverage": f"no {what} were asked for"})
     stated = 0.9 if coverage is None else coverage
     why = {"coverage": "the usual one" if coverage is None else "asked for with --sets"}
     if validation.scheme == "folds":
@@ -53,7 +52,7 @@ def plan_sets(facts: dict[str, Any], validation: ValidationPlan, coverage: float
         if count < 3 * FEWEST_OF_CLASS:
             few = f"{count} val patients have {label!r}, and {3 * FEWEST_OF_CLASS} are needed to set a third aside"
     if few:
-        reason = f"{few}; all of them choose, and who chose cannot calibrate: no sets are made"
+        reason = f"{few}; all of them choose, and who chose cannot calibrate: no {what} are made"
         return SetsPlan(coverage=stated, why={**why, "share": reason})
-    reason = f"of {patients} val patients; {ASIDE}, the others choose"
+    reason = f"of {patients} val patients; they calibrate the {what} {ASIDE}, the others choose"
     return SetsPlan(coverage=stated, share=SHARE, why={**why, "share": reason})

@@ -84,13 +84,17 @@ def inner_split(rows: Index, stratum: Index, groups: Index, inner_share: float, 
     """Divide `rows` by group into learning and validation rows, `inner_share` of them validating.
 
     The validating part is one fold of ``round(1 / inner_share)``, so that it is stratified and grouped the same way as
-    the outer folds.
+    the outer folds: the first of those that leave most strata on both sides, and then to learn from. A class rarer than
+    there are folds is missing from some of them, and nothing could be chosen for it there.
     """
     # More folds than the largest stratum has rows could not be stratified at all: few cases validate with more of them.
     largest = int(np.unique(stratum[rows], return_counts=True)[1].max())
     folds = max(2, min(round(1 / inner_share), len(np.unique(groups[rows])), largest))
-    fold = grouped_folds(stratum[rows], groups[rows], folds, seed)
-    return rows[fold != 0], rows[fold == 0]
+    fold, own = grouped_folds(stratum[rows], groups[rows], folds, seed), stratum[rows]
+    sides = [(np.unique(own[fold == number]), np.unique(own[fold != number])) for number in range(folds)]
+    left = [(len(np.intersect1d(validate, learn)), len(learn)) for validate, learn in sides]
+    chosen = left.index(max(left))
+    return rows[fold != chosen], rows[fold == chosen]
 
 
 def sides(
@@ -162,8 +166,22 @@ def sides(
     result = []
     for number in range(folds):
         learn, validate = inner_split(pool[held != number], stratum, groups, inner_share, seed + 1 + number)
+        if fold is None and task in ("binary", "multiclass", "ordinal"):
+            _refuse_unlearned(number, stratum[learn], stratum[pool], classes)
         result.append(Sides(number, learn, validate, pool[held == number]))
     return result
+
+
+def _refuse_unlearned(fold: int, learned: Index, pool: Index, classes: Sequence[str]) -> None:
+    """Refuse a fold whose learning side lacks a class, as where nearly all cases of one are of a single patient."""
+    for number in np.setdiff1d(pool, learned):
+        name = classes[number] if classes else f"number {number}"
+        raise InputError(
+            f"fold {fold} would learn without class {name!r}: its patients cannot be spread over holding out, "
+            "validating and learning",
+            where="the cohort",
+            fix="bring more patients of it, leave it out, or give a split column",
+        )
 
 
 def _refuse_few_patients(stratum: Index, groups: Index, classes: Sequence[str]) -> None:

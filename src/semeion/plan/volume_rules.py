@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from semeion.plan.networks import Candidate, volume_axes, volume_spacing
-from semeion.plan.schema import AugmentationPlan, ImagesPlan, NetworkPlan, VolumePreparationPlan
+from semeion.plan.recipes import AugmentationPlan, NetworkPlan
+from semeion.plan.schema import ImagesPlan, VolumePreparationPlan
 from semeion.prepare.volume_spec import Intensity
 
 MISALIGNED = 0.05
@@ -30,8 +31,8 @@ def plan_images(facts: dict[str, Any]) -> ImagesPlan:
     return ImagesPlan(kind=images["kind"], role=role, names=images["names"], why=reasons)
 
 
-def plan_network(facts: dict[str, Any], candidate: Candidate, why: str) -> NetworkPlan:
-    """Return the network of a candidate with its poolings and reasons."""
+def plan_network(facts: dict[str, Any], candidate: Candidate, why: str, *, smaller: bool = False) -> NetworkPlan:
+    """Return the network of a candidate with its poolings and reasons; `smaller`: images are prepared larger."""
     images, cases = plan_images(facts), facts["training"]["cases"]
     reasons = {"widths": why}
     shared, pooled = True, "mean"
@@ -64,6 +65,7 @@ def plan_network(facts: dict[str, Any], candidate: Candidate, why: str) -> Netwo
     return NetworkPlan(
         kind=candidate.kind,
         widths=list(candidate.widths),
+        side=max(candidate.size) if smaller else None,
         stem_stride=candidate.stem_stride,
         pooling=candidate.pooling,
         group_pooling=pooled,

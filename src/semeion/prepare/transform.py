@@ -44,12 +44,23 @@ def prepare_image(image: Image, spec: Preparation) -> Bytes:
     InputError
         When the image has no pixels or not 1 or 3 channels, or when `spec` asks for a window without giving one.
     """
-    return _steps(image, spec)[0]
-
-
-def explain_steps(image: Image, spec: Preparation) -> list[str]:
-    """Return what :func:`prepare_image` does to this image, one phrase a step that changes something."""
-    return _steps(image, spec)[1]
+    mapped, _ = cleaned_bytes(image, spec)
+    height, width = spec.size
+    rows, cols = mapped.shape[:2]
+    if spec.fit == "pad":
+        scale = min(height / rows, width / cols)
+        inner = (min(height, max(1, round(rows * scale))), min(width, max(1, round(cols * scale))))
+    else:
+        inner = (height, width)
+    fitted = resize(np.ascontiguousarray(mapped), *inner)
+    if inner != (height, width):
+        top, left = (height - inner[0]) // 2, (width - inner[1]) // 2
+        canvas = np.zeros((height, width, fitted.shape[2]), np.uint8)
+        canvas[top : top + inner[0], left : left + inner[1]] = fitted
+        fitted = canvas
+    if fitted.shape[2] < spec.channels:
+        fitted = np.repeat(fitted, spec.channels, axis=2)
+    return np.ascontiguousarray(fitted.transpose(2, 0, 1))
 
 
 def cleaned_bytes(image: Image, spec: Preparation) -> tuple[Bytes, list[str]]:
@@ -97,30 +108,6 @@ def resize(image: Bytes, height: int, width: int) -> Bytes:
 def _resized(image: Bytes, size: tuple[int, int], how: int) -> Bytes:
     """Return `image` at ``(columns, rows)``, with the axis of a single channel that OpenCV drops."""
     return np.asarray(cv2.resize(image, size, interpolation=how), dtype=np.uint8).reshape(size[1], size[0], -1)
-
-
-def _steps(image: Image, spec: Preparation) -> tuple[Bytes, list[str]]:
-    mapped, done = cleaned_bytes(image, spec)
-    height, width = spec.size
-    rows, cols = mapped.shape[:2]
-    if spec.fit == "pad":
-        scale = min(height / rows, width / cols)
-        inner = (min(height, max(1, round(rows * scale))), min(width, max(1, round(cols * scale))))
-    else:
-        inner = (height, width)
-    if inner != (rows, cols):
-        done.append(f"resized from {rows} x {cols} to {inner[0]} x {inner[1]}")
-    fitted = resize(np.ascontiguousarray(mapped), *inner)
-    if inner != (height, width):
-        top, left = (height - inner[0]) // 2, (width - inner[1]) // 2
-        canvas = np.zeros((height, width, fitted.shape[2]), np.uint8)
-        canvas[top : top + inner[0], left : left + inner[1]] = fitted
-        fitted = canvas
-        done.append(f"padded with black to {height} x {width}")
-    if fitted.shape[2] < spec.channels:
-        fitted = np.repeat(fitted, spec.channels, axis=2)
-        done.append("grey repeated as three channels")
-    return np.ascontiguousarray(fitted.transpose(2, 0, 1)), done
 
 
 def _luma(pixels: Pixels) -> Pixels:

@@ -211,7 +211,10 @@ def _content(account: Account) -> dict[str, Any]:
                 "ModelType": known("technology", "architecture", "ensemble"),
                 "InputDataSource": known("source", "sites"),
                 "OutputAndInputDataTypes": known("inputs", "output"),
-                "DevelopmentDataCharacterization": known("events", "partitions", "demographics"),
+                "DevelopmentDataCharacterization": _joined(
+                    _markdown((evidence.adopted or {}).get("sentence", "")),
+                    known("events", "partitions", "demographics"),
+                ),
                 "BiasMitigationApproaches": _joined(known("imbalance"), said("fairness")),
                 "OngoingMaintenance": said("maintenance"),
             },

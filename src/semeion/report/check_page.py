@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from semeion.artefacts import write_bytes, write_json
+from semeion.report.audit_pictures import Seen, audit_images, shown_content
 from semeion.report.content import audit_rows
 from semeion.report.render import is_small, render, spend
 from semeion.report.words import SPLIT_ROLE, TASKS, VERDICT_ORDER
@@ -31,7 +32,10 @@ _KINDS = {
 
 
 def write_check(
-    folder: Path, check: Mapping[str, Any], examples: Iterable[tuple[str, bytes]] | Mapping[str, bytes] = ()
+    folder: Path,
+    check: Mapping[str, Any],
+    examples: Iterable[tuple[str, bytes]] | Mapping[str, bytes] = (),
+    audited: Mapping[str, Seen] | None = None,
 ) -> None:
     """Write ``check.json`` and ``check.html`` into `folder`, each whole or not at all.
 
@@ -44,6 +48,8 @@ def write_check(
     examples
         PNG or JPEG pictures before and after cleaning, by the names under ``check["examples"]``. They are shown inline
         in the page and written nowhere else.
+    audited
+        The cases that audits name, by their ids; those with a picture are shown.
 
     Raises
     ------
@@ -52,6 +58,7 @@ def write_check(
     """
     pictures = dict(examples.items() if isinstance(examples, Mapping) else examples)
     images, left_out = spend(pictures, _FOR_EXAMPLES)
+    shown = shown_content(check.get("audits") or {}, audited or {})
     page = render(
         "check.html.j2",
         script=None,
@@ -59,6 +66,8 @@ def write_check(
         images=images,
         small={name for name, data in pictures.items() if is_small(data)},
         left_out=left_out,
+        shown=shown,
+        audit_images=audit_images(shown, audited or {}),
         **check_content(check),
     )
     write_json(folder / "check.json", dict(check))

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from semeion.report.audit_pictures import Seen, shown_content
 from semeion.report.balance import balance_words
 from semeion.report.calibrated import calibrated
+from semeion.report.covariates import covariates
 from semeion.report.elsewhere import elsewhere
 from semeion.report.measured import measured_content
+from semeion.report.members import combination, pretraining
 from semeion.report.outside import CASES as OUTSIDE_CASES
 from semeion.report.outside import HEADS as OUTSIDE_HEADS
 from semeion.report.outside import ROLES as OUTSIDE_ROLES
@@ -18,7 +21,9 @@ from semeion.report.planned import facts_of, plan_sections
 from semeion.report.practice import practice
 from semeion.report.reading import Artefacts, Evidence, Metric, Metrics
 from semeion.report.robustness import robustness_content
+from semeion.report.search import search_content
 from semeion.report.words import (
+    ADOPTED_ROLE,
     HEADLINE,
     NAMES,
     SHORT,
@@ -56,9 +61,10 @@ def report_content(found: Artefacts) -> dict[str, Any]:
         "synthetic": evidence.synthetic,
         "question": question(found, split),
         "headline": headline(evidence, split),
-        "audits": audits(evidence, split),
+        "audits": audits(evidence, split, found.audited),
         "patients": patients(found),
         "performance": performance(evidence, split),
+        "covariates": covariates(evidence, split),
         "practice": practice(evidence, split),
         "calibrated": calibrated(evidence),
         "robustness": robustness_content(found),
@@ -73,9 +79,13 @@ def report_content(found: Artefacts) -> dict[str, Any]:
         "notes": evidence.notes,
         "plan": plan_sections(found.plan, found.asked),
         "fingerprint": facts_of(found.fingerprint),
+        "combination": combination(evidence.combination),
+        "pretraining": pretraining(evidence.pretraining),
+        "search": search_content(evidence.search),
         "members": evidence.members,
         "budget": evidence.budget or {},
         "cost": evidence.cost or {},
+        "adopted": found.evidence.adopted is not None,
         "software": software(found),
         "terms": terms(evidence),
     }
@@ -184,7 +194,8 @@ def split_role(evidence: Evidence, split: str) -> str:
         return evidence.weighed.roles.get(split, "")
     if split == "external" and (status := outside(evidence)):
         return OUTSIDE_ROLES[status]
-    return SPLIT_ROLE.get(split, "")
+    own = ADOPTED_ROLE.get(split, "") if evidence.adopted is not None else ""
+    return own or SPLIT_ROLE.get(split, "")
 
 
 def in_cases(evidence: Evidence, split: str | None) -> list[str]:
@@ -206,8 +217,11 @@ def in_cases(evidence: Evidence, split: str | None) -> list[str]:
     return [f"Of {plural(total, 'case')}, the model called {right} rightly ({percent(right, total)})."]
 
 
-def audits(evidence: Evidence, split: str | None) -> dict[str, Any]:
-    """Return the audits with the gravest first, those accepted, and the figures without the affected cases."""
+def audits(evidence: Evidence, split: str | None, seen: Mapping[str, Seen]) -> dict[str, Any]:
+    """Return the audits with the gravest first, those accepted, and the figures without the affected cases.
+
+    `seen` has the cases that audits name, as far as they are known.
+    """
     rows = audit_rows(evidence.audits, evidence.accepted)
     without = evidence.without_accepted
     figures: list[dict[str, Any]] = []
@@ -220,6 +234,7 @@ def audits(evidence: Evidence, split: str | None) -> dict[str, Any]:
     return {
         "rows": rows,
         "counts": {verdict: sum(row["verdict"] == verdict for row in rows) for verdict in VERDICT_ORDER},
+        "shown": shown_content(evidence.audits, seen),
         "accepted": evidence.accepted,
         "left_out": (without or {}).get("cases_left_out"),
         "without_accepted": [row for row in figures if row["key"] in wanted] or figures[:4],
@@ -239,12 +254,17 @@ def audit_rows(found: Mapping[str, Mapping[str, Any]], accepted: list[str]) -> l
                 "accepted": name in accepted,
                 "tier": audit.get("tier", ""),
                 "advice": audit.get("advice", ""),
-                "figures": dict(audit.get("figures") or {}),
+                # A list of cases is shown as such, below the table.
+                "figures": {key: item for key, item in (audit.get("figures") or {}).items() if not _of_cases(item)},
                 "cases": cases[:_MOST_CASES],
                 "n_cases": len(cases),
             }
         )
     return sorted(rows, key=lambda row: VERDICT_ORDER.index(row["verdict"]))
+
+
+def _of_cases(figure: Any) -> bool:
+    return isinstance(figure, list) and any(isinstance(item, Mapping) for item in figure)
 
 
 def patients(found: Artefacts) -> dict[str, Any]:

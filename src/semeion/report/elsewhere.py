@@ -34,8 +34,15 @@ _TITLES = {
 }
 
 
+_CORRECTED = ("recall", "specificity", "precision", "brier", "calibration_slope", "calibration_intercept")
+"""Figures that are shown with corrected probabilities."""
+
+
 def elsewhere(evidence: Evidence) -> dict[str, Any] | None:
-    """Return the content of the section, None where the evidence is no evaluation of a finished model."""
+    """Return the content of the section, None where the evidence is no evaluation of a finished model.
+
+    What is printed stands in words, and beside it, as ``values`` or ``figure``, the numbers as the evidence has them.
+    """
     if evidence.case_mix is None and evidence.drop is None and evidence.recalibration is None:
         return None
     return {
@@ -62,6 +69,7 @@ def _mix(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
                 "difference": None if row["difference"] is None else number(row["difference"], 2),
                 "notable": row["notable"],
                 "reason": row["reason"],
+                "values": {name: row[name] for name in ("internal", "external", "difference")},
             }
             for row in part["rows"]
         ]
@@ -130,6 +138,10 @@ def _drop(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
                     "verdict": VERDICTS[figure["verdict"]],
                     "kind": figure["verdict"],
                     "reason": gap.get("reason", ""),
+                    "values": {
+                        **{name: figure[name] for name in ("internal", "external")},
+                        "difference": _figure(gap),
+                    },
                 }
             )
         parts.append({"target": target if len(found["targets"]) > 1 else None, "rows": rows})
@@ -179,11 +191,15 @@ def _recalibration(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
                 row = _map_row(name, each["after"], each["difference"])
                 rows.append({**row, "best": kind == one["best"]})
             else:
-                rows.append({"name": name, "reason": each["reason"], "figures": [], "best": False, "difference": ""})
+                none = {"figures": [], "best": False, "difference": "", "gain": None}
+                rows.append({"name": name, "reason": each["reason"], **none})
+        needed = one.get("needed") or {"tried": [], "patients": None}
         parts.append(
             {
                 "target": target if len(found["targets"]) > 1 else None,
                 "rows": rows,
+                "tried": needed["tried"],
+                "patients_needed": needed["patients"],
                 "columns": [_TITLES[key] for key in SHOWN if key in one["before"]],
                 "n": one["n"],
                 "n_patients": one["n_patients"],
@@ -197,15 +213,25 @@ def _recalibration(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 def _map_row(name: str, figures: Mapping[str, Any], difference: Mapping[str, Any] | None) -> dict[str, Any]:
     shown = [
-        {"title": _TITLES[key], "value": _plain(figures[key]), "interval": _between(figures[key])}
+        {
+            "key": key,
+            "title": _TITLES[key],
+            "value": _plain(figures[key]),
+            "interval": _between(figures[key]),
+            "figure": _figure(figures[key]),
+        }
         for key in SHOWN
         if key in figures
     ]
-    gain = ""
-    if difference is not None and difference["log_loss"]["value"] is not None:
-        gap = difference["log_loss"]
-        gain = f"{_signed(gap)}{f' ({_span(gap)})' if _span(gap) else ''}"
-    return {"name": name, "figures": shown, "difference": gain, "reason": "", "best": False}
+    words, gap = "", None if difference is None else _figure(difference["log_loss"])
+    if gap is not None and gap["value"] is not None:
+        words = f"{_signed(gap)}{f' ({_span(gap)})' if _span(gap) else ''}"
+    return {"name": name, "figures": shown, "difference": words, "gain": gap, "reason": "", "best": False}
+
+
+def _figure(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the numbers of a figure without what is said of it."""
+    return {name: entry.get(name) for name in ("value", "low", "high", "n", "n_patients")}
 
 
 def _plain(figure: Mapping[str, Any]) -> str:
@@ -247,38 +273,38 @@ def _adjusted(evidence: Evidence) -> dict[str, Any] | None:
     shares = []
     known = (found.get("by_labels") or {}).get("shares") or {}
     for place, name in enumerate(evidence.classes):
-        row: dict[str, Any] = {"name": name, "chosen": None, "here": None, "estimated": None, "interval": ""}
+        values: dict[str, Any] = dict.fromkeys(("chosen", "here", "estimated", "low", "high"))
         if name in known:
-            row |= {"chosen": _percent(known[name]["chosen"]), "here": _percent(known[name]["here"])}
+            values |= known[name]
         if prevalence:
             entry = prevalence["at_use"][place]
-            row["chosen"] = row["chosen"] or _percent(prevalence["prior"][place])
-            row["estimated"] = _percent(entry["value"])
-            if entry["low"] is not None:
-                row["interval"] = f"{_percent(entry['low'])} to {_percent(entry['high'])}"
-        shares.append(row)
+            values["chosen"] = prevalence["prior"][place]
+            values |= {"estimated": entry["value"], "low": entry["low"], "high": entry["high"]}
+        words = {key: None if value is None else _percent(value) for key, value in values.items()}
+        interval = "" if words["low"] is None else f"{words['low']} to {words['high']}"
+        row = {key: words[key] for key in ("chosen", "here", "estimated")}
+        shares.append({"name": name, **row, "interval": interval, "values": values})
     ways = []
-    measured = evidence.metrics.get("external", {})
+    measured = {key: one.model_dump() for key, one in evidence.metrics.get("external", {}).items()}
+    keys = [key for key in _CORRECTED if key in measured]
     for title, part in (("Estimated without labels", found), ("By the labels of these cases", found.get("by_labels"))):
         if not part or "external" not in part:
             continue
         point = part.get("operating_point")
-        rows = [
-            {"name": SHORT.get(key, metric_name(key)), "text": figure_text(key, _filled(part["external"][key]))}
-            for key in ("recall", "specificity", "precision", "brier", "calibration_slope", "calibration_intercept")
-            if key in part["external"]
-        ]
-        ways.append({"title": title, "rows": rows, "point": None if point is None else _point_words(point)})
-    before = [
-        {"name": SHORT.get(key, metric_name(key)), "text": figure_text(key, measured[key].model_dump())}
-        for key in ("recall", "specificity", "precision", "brier", "calibration_slope", "calibration_intercept")
-        if key in measured
-    ]
+        moved = None if point is None else {name: point[name] for name in ("value", "unadjusted")}
+        told = None if point is None else _point_words(point)
+        rows = [_corrected(key, part["external"].get(key)) for key in keys]
+        ways.append({"title": title, "rows": rows, "point": told, "values": moved})
+    before = [_corrected(key, measured[key]) for key in keys]
     return {"shares": shares, "ways": ways, "before": before, "reason": found.get("reason", "")}
 
 
-def _filled(figure: Mapping[str, Any]) -> dict[str, Any]:
-    return {"reason": None, **figure}
+def _corrected(key: str, figure: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return a figure in words and numbers; a way that lacks it keeps its row, so that rows are of one figure."""
+    name = SHORT.get(key, metric_name(key))
+    if figure is None:
+        return {"key": key, "name": name, "text": "–", "figure": None}
+    return {"key": key, "name": name, "text": figure_text(key, {"reason": None, **figure}), "figure": _figure(figure)}
 
 
 def _percent(share: float) -> str:

@@ -8,6 +8,7 @@ from semeion.report.account import Account
 from semeion.report.content import question, software
 from semeion.report.fact import Fact, Tell, audit, cut, said
 from semeion.report.facts_results import RESULTS
+from semeion.report.members import beginnings, ensemble
 from semeion.report.outside import HEADS as OUTSIDE_HEADS
 from semeion.report.outside import outside
 from semeion.report.planned import facts_of, plan_sections
@@ -128,17 +129,18 @@ def _selection(account: Account) -> Fact | None:
 
 
 def _ensemble(account: Account) -> Fact | None:
-    n = len(account.found.evidence.members)
-    if not n:
-        return None
-    told = "One network" if n == 1 else f"{n} networks; the mean of their outputs is taken"
-    return Fact(told, "evidence.json: members")
+    members = account.found.evidence.members
+    return Fact(ensemble(members), "evidence.json: members") if members else None
 
 
 def _initialisation(account: Account) -> Fact | None:
-    seeds = [str(one["seed"]) for one in account.found.evidence.members if one.get("seed") is not None]
-    told = f"Random weights, no transfer learning; seeds {', '.join(seeds)}"
-    return Fact(cut(told), "evidence.json: members") if seeds else None
+    members = account.found.evidence.members
+    seeds = [str(one["seed"]) for one in members if one.get("seed") is not None]
+    if not seeds:
+        return None
+    told = "; ".join(part for part in (beginnings(members, account.found.plan), f"seeds {', '.join(seeds)}") if part)
+    recipes = f"{_plan_file(account)}: recipes; " if (account.found.plan or {}).get("recipes") else ""
+    return Fact(cut(told), f"{recipes}evidence.json: members")
 
 
 def _imbalance(account: Account) -> Fact | None:
@@ -184,13 +186,16 @@ def _title(account: Account) -> Fact | None:
     asked = question(account.found, account.split)
     status = outside(account.found.evidence)
     what = "Development and internal validation" if status is None else OUTSIDE_HEADS[status].capitalize()
+    if account.found.evidence.adopted is not None and status is None:
+        what = "Calibration and evaluation of a network that was trained elsewhere"
+        return Fact(f"{what}: {asked['title'][0].lower()}{asked['title'][1:]}", "evidence.json: target, adopted", False)
     return Fact(f"{what} of a model: {asked['title'][0].lower()}{asked['title'][1:]}", "evidence.json: target", False)
 
 
 def _kind(account: Account) -> Fact | None:
     if account.found.evidence.weighed is not None:
         return Fact("Evaluation of predictions", "evidence.json: weighed", False)
-    apart = outside(account.found.evidence) is not None
+    apart = outside(account.found.evidence) is not None or account.found.evidence.adopted is not None
     told = "Evaluation of a finished model" if apart else "Development, with evaluation"
     return Fact(told, "evidence.json: metrics", False)
 
@@ -199,6 +204,11 @@ def _technology(account: Account) -> Fact | None:
     plan = account.found.plan
     if not plan:
         return None
+    if account.found.evidence.adopted is not None:
+        told = f"A network that was trained elsewhere. {account.found.evidence.adopted.get('sentence', '')}"
+        return Fact(told, f"{_plan_file(account)}: network", False)
+    if factory := (plan.get("network") or {}).get("factory"):
+        return Fact(f"Deep learning: a network of the user's, {factory}", f"{_plan_file(account)}: network", False)
     told = "Deep learning: convolutional networks" if "network" in plan or "arms" in plan else "Machine learning"
     return Fact(told, _plan_file(account), False)
 

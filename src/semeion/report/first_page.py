@@ -53,6 +53,7 @@ def first_page(
             "file": FILE if stated else None,
             "rows": [{"key": key, "title": title, "value": stated.get(key)} for key, title in FIRST.items()],
         },
+        "adopted": (found.evidence.adopted or {}).get("sentence"),
         "people": people_content(found, people, split),
         "disjoint": disjoint(found.evidence, people),
         "operating_point": operating_point(found.evidence),
@@ -61,6 +62,7 @@ def first_page(
         "failures": failures(found.evidence, run, split),
         "hashes": hashes(run),
         "semeion": found.evidence.semeion,
+        "code": found.evidence.code or None,
         "model": found.evidence.model,
     }
 
@@ -121,8 +123,11 @@ def disjoint(evidence: Evidence, people: People) -> dict[str, Any]:
         sentence = f"{plural(across, 'patient is', 'patients are')} on more than one of {len(sides)} sides."
     else:
         sentence = f"No patient is on more than one of {len(sides)} sides ({', '.join(_short(sides))})."
+    if evidence.adopted is not None:
+        sentence += " What the network learned from is not among these files."
     return {
-        "shown": apart == 0 or (people.named and verdict in ("clear", "note") and len(sides) > 1 and across == 0),
+        "shown": evidence.adopted is None
+        and (apart == 0 or (people.named and verdict in ("clear", "note") and len(sides) > 1 and across == 0)),
         "verdict": verdict,
         "advice": str(audit.get("advice", "")),
         "sides": sides,
@@ -194,6 +199,12 @@ def external(evidence: Evidence, split: str | None) -> dict[str, Any]:
         "oof": "out-of-fold cases",
         "val": "validation cases, which also chose",
     }.get(split or "", "no cases")
+    if evidence.adopted is not None:
+        sentence = (
+            f"Not shown: the network was trained elsewhere. The figures are of {inside} of {source}, whose other cases "
+            "chose its calibration and operating point; whether it learned from any of them is not known."
+        )
+        return {"value": None, "sentence": sentence}
     sentence = f"No external validation: the figures are of {inside} of the model's own cohort, {source}."
     if evidence.validation and split == "oof":
         sentence += f" {left_out_words(evidence.validation)}"

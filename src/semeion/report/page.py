@@ -9,6 +9,7 @@ from typing import Any
 from semeion.artefacts import write_bytes, write_json
 from semeion.errors import InputError
 from semeion.report.account import account_of
+from semeion.report.audit_pictures import audit_images, named_cases, run_cases
 from semeion.report.chai import write_card
 from semeion.report.content import budget_sentence, report_content
 from semeion.report.crosswalk import write_crosswalk
@@ -19,6 +20,7 @@ from semeion.report.practice import practice_pictures
 from semeion.report.reading import Artefacts, read_artefacts
 from semeion.report.render import LARGEST_PAGE, is_small, render, spend
 from semeion.report.robustness import robustness_pictures
+from semeion.report.search import search_pictures
 from semeion.report.segmentation import segmentation_report
 
 _FOR_GALLERY = (3_000_000, 1_000_000, 0)
@@ -61,6 +63,9 @@ def write_report(run: Path, *, pictures: bool = True, name: str = "report") -> P
     The same artefacts give the same bytes. The page is one file below 5 MB that asks no other computer for anything.
     """
     found = read_artefacts(run, pictures=pictures)
+    target = {"task": found.evidence.task, "classes": found.evidence.classes}
+    named = named_cases(found.evidence.audits)
+    found = replace(found, audited=run_cases(run, target, named, pictures=pictures))
     if found.evidence.measured is not None:
         found = replace(found, drivers=tuple(read_drivers(run)))
     if found.evidence.task == "segmentation":
@@ -78,6 +83,7 @@ def write_report(run: Path, *, pictures: bool = True, name: str = "report") -> P
 def _page(found: Artefacts, content: dict[str, Any]) -> bytes:
     drawn = {"flow": flow_picture(content["flow_diagram"])} | draw(content) | practice_pictures(content)
     drawn |= measured_pictures(content["measured"]) | robustness_pictures(content["robustness"])
+    drawn |= search_pictures(content["search"])
     shown = {str(case["file"]) for part in content["gallery"] for case in part["cases"][:_PER_KIND]}
     chosen = {name: data for name, data in found.pictures.items() if name in shown}
     small = {name for name, data in chosen.items() if is_small(data)}
@@ -90,6 +96,7 @@ def _page(found: Artefacts, content: dict[str, Any]) -> bytes:
             pictures=drawn,
             images=images,
             strips=strips,
+            audit_images=audit_images(content["audits"]["shown"], found.audited) if most else {},
             small=small,
             left_out=left_out + len(found.pictures) - len(chosen),
             budget_sentence=budget_sentence(content["budget"]),

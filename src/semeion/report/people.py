@@ -71,8 +71,8 @@ def read_people(run: Path, found: Artefacts) -> People:
     """
     import pandas as pd
 
-    cohort = _read(run / COHORT)
-    told = _read(run / PREDICTIONS, _KNOWN)
+    cohort = read_columns(run / COHORT)
+    told = read_columns(run / PREDICTIONS, _KNOWN)
     known = [found.evidence.has_patients, found.cohort.get("has_patients")]
     named = next((bool(value) for value in known if value is not None), False)
     cases = _cases(told)
@@ -83,8 +83,14 @@ def read_people(run: Path, found: Artefacts) -> People:
     return People(table, source, named, _sides(table, cases))
 
 
-def _read(path: Path, wanted: tuple[str, ...] = ()) -> pd.DataFrame | None:
-    """Return a table, or those of the `wanted` columns that it has; None when there is none."""
+def read_columns(path: Path, wanted: tuple[str, ...] = ()) -> pd.DataFrame | None:
+    """Return a table, or those of the `wanted` columns that it has; None when there is none.
+
+    Raises
+    ------
+    InputError
+        When it is damaged.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 

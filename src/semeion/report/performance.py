@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from semeion.naming import encode_class
+from semeion.report.classic import classic
 from semeion.report.reading import Evidence, Metric, Part
+from semeion.report.value_intervals import value_intervals
 from semeion.report.words import SHORT
 
 _CURVES = ("roc", "pr", "calibration")
@@ -42,8 +44,10 @@ def performance(evidence: Evidence, split: str | None) -> dict[str, Any]:
         "rule": rule_words(evidence.operating_point or {}),
         "per_class": per_class(evidence, split),
         "per_target": per_target(evidence, split),
+        "classic": classic(evidence, split),
         "scatter": curves.get("scatter") if evidence.task == "regression" else None,
         "agreement": _named(evidence, split, AGREEMENT) if evidence.task == "regression" else {},
+        "intervals": value_intervals(evidence.interval, evidence.intervals.get(split, {})),
         "distances": distances(evidence, split),
         "calibration": {key: (evidence.calibration or {}).get(key) for key in ("method", "value", "fitted_on")},
     }

@@ -16,8 +16,11 @@ _TITLES = {
     "network": "The network",
     "training": "Training",
     "validation": "Validation",
+    "baseline": "The classic small network",
+    "search": "The search for how to learn",
+    "teaching": "Weights of cases and votes of raters",
     "operating_point": "Operating point",
-    "sets": "Sets of classes",
+    "sets": "Sets and intervals",
     "budget": "Budget",
     "members": "Members",
     "calibration": "Calibration",
@@ -38,6 +41,11 @@ def plan_sections(plan: Mapping[str, Any] | None, asked: Mapping[str, Any] | Non
     general: list[dict[str, Any]] = []
     for name, part in plan.items():
         before = (asked or {}).get(name)
+        if name == "search" and part is None:
+            # What was executed has what was found; how it was searched stands in what was planned.
+            if before is None:
+                continue
+            part = before
         if isinstance(part, Mapping):
             rows = list(_rows(part, before if isinstance(before, Mapping) else None))
             reason = part.get("why")

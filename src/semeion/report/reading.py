@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from semeion.artefacts import machine_errors, read_json
 from semeion.errors import InputError
+
+if TYPE_CHECKING:
+    from semeion.report.audit_pictures import Seen
 
 SCHEMA = 1
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
@@ -157,6 +161,8 @@ class Evidence(Part):
 
     schema_: Literal[1] = Field(alias="schema")
     semeion: str
+    code: str = ""
+    """Hash of the code that made the figures; empty in runs of before it was kept."""
     target: str
     task: Literal["binary", "multiclass", "multilabel", "ordinal", "regression", "segmentation"]
     positive: str | None = None
@@ -171,16 +177,30 @@ class Evidence(Part):
     calibration: dict[str, Any] | None = None
     calibrated: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Figures before and after calibration, by split and target."""
+    interval: dict[str, Any] | None = None
+    """Of a measured value: what a model adds and takes away for the ends of its interval."""
+    intervals: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Of a measured value: how often the truth was within, by split."""
     targets: dict[str, Part] = Field(default_factory=dict)
     strata: dict[str, dict[str, Part]] = Field(default_factory=dict)
     splits: dict[str, SplitFacts] = Field(default_factory=dict)
     flow: list[dict[str, Any]] = Field(default_factory=list)
     audits: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    baseline: dict[str, Any] | None = None
+    """The classic small network: its figures and the difference to the ensemble's, or why there are none."""
+    covariates: dict[str, Any] | None = None
+    """Where models see more than images: what is known besides, what each part is worth, and what pushed."""
     adjusted: dict[str, Any] | None = None
     """Figures with probabilities corrected for the class balance at use."""
     accepted: list[str] = Field(default_factory=list)
     without_accepted: dict[str, Any] | None = None
     members: list[dict[str, Any]] = Field(default_factory=list)
+    combination: dict[str, Any] | None = None
+    """Where there are several ways to learn: what each cost and adds, and how they were combined."""
+    pretraining: dict[str, Any] | None = None
+    """Where a network first learned from images without labels: whose, how long, and what became of the others."""
+    search: dict[str, Any] | None = None
+    """Where how to learn was searched: its trials, and what to expect of the best."""
     cost: dict[str, Any] | None = None
     budget: dict[str, Any] | None = None
     notes: list[str] = Field(default_factory=list)
@@ -195,6 +215,8 @@ class Evidence(Part):
     """Of a diagnosis from measurements."""
     weighed: Weighed | None = None
     """Of predictions that were weighed without their run."""
+    adopted: dict[str, Any] | None = None
+    """Of a network that was trained elsewhere: its file's hash, what wrote it, and what is known of its learning."""
     robustness: dict[str, Any] | None = None
     """Figures on test images made worse, or why there are none."""
     validation: dict[str, Any] | None = None
@@ -225,6 +247,8 @@ class Artefacts:
     strips: dict[str, Any] = field(default_factory=dict)
     """One case at each strength of each degradation: ``case_id`` and ``strips``, a list of ``{degradation, file}``."""
     strip_pictures: dict[str, bytes] = field(default_factory=dict)
+    audited: Mapping[str, Seen] = field(default_factory=dict)
+    """The cases that audits name and a page shows, by their ids."""
 
 
 def read_artefacts(run: Path, *, pictures: bool = True) -> Artefacts:

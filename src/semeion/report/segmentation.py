@@ -11,6 +11,7 @@ from semeion.artefacts import machine_errors, write_bytes, write_json
 from semeion.errors import InputError
 from semeion.naming import encode_class
 from semeion.report.account import account_of
+from semeion.report.audit_pictures import audit_images
 from semeion.report.chai import write_card
 from semeion.report.content import (
     CONTENT_SCHEMA,
@@ -80,6 +81,7 @@ def segmentation_report(found: Artefacts, run: Path, name: str) -> Path:
         pictures=_pictures(content),
         images=images,
         left_out=left_out,
+        audit_images=audit_images(content["audits"]["shown"], found.audited),
         budget_sentence=budget_sentence(content["budget"]),
         **content,
     )
@@ -139,7 +141,7 @@ def segmentation_content(found: Artefacts, cases: list[dict[str, Any]], split: s
         "choices": [choice.model_dump() for choice in evidence.choice if len(choice.options) > 1],
         "registration": [row.model_dump() for row in evidence.registration],
         "gallery": _gallery(found.gallery),
-        "audits": audits(evidence, split),
+        "audits": audits(evidence, split, found.audited),
         "patients": patients(found),
         "strata": strata(evidence, split),
         "metrics": metric_tables(evidence),
@@ -147,6 +149,10 @@ def segmentation_content(found: Artefacts, cases: list[dict[str, Any]], split: s
         "notes": evidence.notes,
         "plan": plan_sections({**(found.plan or {}), "choice": None} if found.plan else None, found.asked),
         "fingerprint": facts_of(found.fingerprint),
+        "adopted": False,
+        "combination": None,
+        "pretraining": None,
+        "search": None,
         "members": evidence.members,
         "performance": {"split": split, "calibration": {}},
         "calibrated": None,

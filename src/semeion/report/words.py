@@ -139,6 +139,16 @@ SPLIT_ROLE: dict[str, str] = {
     "external": "These are other cases than those the model was made from; the shipped model read them.",
 }
 
+ADOPTED_ROLE: dict[str, str] = {
+    "train": "The network was trained elsewhere, and these cases were not read; their brightness and size say what the "
+    "model expects of an image.",
+    "val": "These cases chose the calibration and the operating point. Figures on them are optimistic.",
+    "test": "These cases were read once and chose nothing here; whether the network learned from them is not known.",
+    "oof": "Calibration and operating point of each of these cases were chosen without it; whether the network learned "
+    "from it is not known. The shipped ones were chosen on all of them.",
+}
+"""What the splits are for where the network was trained elsewhere; the others are as :data:`SPLIT_ROLE` says."""
+
 TASKS: dict[str, str] = {
     "binary": "two classes",
     "multiclass": "several classes",

@@ -18,8 +18,8 @@ from semeion.plan.measure_schema import MeasuredPlan
 from semeion.study.calibrating import decided_calibration
 from semeion.study.diagnosing import Diagnosed, Judged, called_at, called_by, drivers_of, frame_of, ids
 from semeion.study.measure_images import Seen
+from semeion.study.members.told import members_json
 from semeion.study.predicting import NO_POINT, Decision, Predicted, point_or_half
-from semeion.study.weighing import member_json
 
 Floats = npt.NDArray[np.float64]
 PARTS = ("measurements", "images", "average")
@@ -77,6 +77,7 @@ def averaged(plan: MeasuredPlan, cohort: Cohort, y: Floats, found: Diagnosed, se
     evidence = {
         **found.evidence,
         "parts": {split: _weighed(plan, cohort, y, each) for split, each in parts.items()},
+        "points": points_json(plan, found, seen),
         "images": _images_json(seen),
     }
     notes = [
@@ -155,11 +156,28 @@ def _weighed(
     )
 
 
+def points_json(plan: MeasuredPlan, found: Diagnosed, seen: Seen) -> dict[str, Any]:
+    """Return the operating points of each part alone, ``{part: {value, by_fold}}``; that of the average stands above.
+
+    Their accuracies rest on them, and nobody could repeat those without. Empty where findings are the likeliest class.
+    """
+    if plan.target.task != "binary":
+        return {}
+    parts: dict[str, Predicted | Seen] = {"measurements": found.predicted, "images": seen}
+    return {
+        name: {
+            "value": part.shipped.point,
+            "by_fold": {str(fold): decision.point for fold, decision in part.by_fold.items()},
+        }
+        for name, part in parts.items()
+    }
+
+
 def _images_json(seen: Seen) -> dict[str, Any]:
     """Return what the evidence says of the image networks: members, calibration, why no more was learned."""
     return {
         "networks": len(seen.trained.plan.members),
-        "members": [member_json(facts) for facts in seen.trained.facts],
+        "members": members_json(seen.trained),
         "calibration": decided_calibration(seen.shipped, seen.by_fold),
         "weights": {"measurements": 0.5, "images": 0.5},
         "ended": seen.trained.ended,

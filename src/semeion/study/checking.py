@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,12 @@ from semeion.plan.fingerprint import learning_rows
 from semeion.prepare.scan import recommend_cleaning
 from semeion.prepare.spec import Cleaning, Preparation
 from semeion.progress import Progress
+from semeion.report.audit_pictures import named_cases, seen_cases
 from semeion.report.check_page import write_check
+from semeion.study.covariates import problems_of
 from semeion.study.inspect import inspect
 from semeion.study.options import RunOptions
+from semeion.study.teaching import refused_teaching
 
 EXAMPLES = 6
 SHOWN = 320
@@ -39,7 +43,10 @@ def check_source(source: Path, options: RunOptions, output: Path | None, progres
     advice = {}
     if len(seen.facts) and pictures_only:
         advice = recommend_cleaning(seen.facts, learning_rows(seen.cohort).to_numpy())
-    check = summarise(seen.everyone, seen.everything, seen.audits, advice)
+    everyone = replace(
+        seen.everyone, notes=(*seen.everyone.notes, *problems_of(seen.cohort), *refused_teaching(seen.cohort))
+    )
+    check = summarise(everyone, seen.everything, seen.audits, advice)
     if output is not None:
         wanted = {name: asked for name, (asked, _) in advice.items()}
         # Without advice every step is shown, so that a reader sees what a plan could still ask for.
@@ -52,7 +59,9 @@ def check_source(source: Path, options: RunOptions, output: Path | None, progres
             names = {"before": f"{number}-before.png", "after": f"{number}-after.png"}
             pictures |= {names["before"]: to_png(before), names["after"]: to_png(after)}
             check["examples"].append({"case_id": case_id, "label": label, **names, "steps": steps})
-        write_check(output, check, pictures)
+        target = {"task": check["task"], "classes": check["classes"]}
+        named = named_cases(check["audits"])
+        write_check(output, check, pictures, seen_cases(seen.everyone.table, seen.everything, target, named))
     return check
 
 

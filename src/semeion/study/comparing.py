@@ -136,6 +136,8 @@ def _comparison(
         if left[side]:
             one = "case" if left[side] == 1 else "cases"
             notes.append(f"{left[side]} {one} of {side.upper()} left out: {other.upper()} has no prediction of them.")
+    if found["absent"]:
+        notes.append(_absent_words(found["absent"], question.task))
     for side, each in zip("AB", loaded, strict=True):
         notes += [f"{side}: {text}" for text in each.notes]
     if not found["has_patients"]:
@@ -164,3 +166,14 @@ def _comparison(
         **{name: value for name, value in found.items() if name != "left_out"},
         "notes": notes,
     }
+
+
+def _absent_words(absent: list[str], task: str) -> str:
+    """Return what is not told where a class, or a label's class, has no case that both models predicted."""
+    names = ", ".join(repr(name) for name in absent)
+    if task == "multilabel":
+        return f"All cases that are compared, or none, have {names}: means over labels leave out what that undefines."
+    lost = "figures that need both classes are undefined"
+    if task != "binary":
+        lost = "its figures are undefined, and means are over the others"
+    return f"No case that is compared is of the class {names}: {lost}."

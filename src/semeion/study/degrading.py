@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,10 +51,19 @@ class Reader:
         What is done.
     seed
         Of what is random.
+    covariates
+        What is known of each case besides images, by case id and column; they stay as they are.
     """
 
-    def __init__(self, model: Model, degradations: Sequence[Degradation], seed: int) -> None:
+    def __init__(
+        self,
+        model: Model,
+        degradations: Sequence[Degradation],
+        seed: int,
+        covariates: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
         self.model, self.degradations, self.seed = model, tuple(degradations), seed
+        self.covariates = covariates or {}
         self.versions = (
             Version(UNDEGRADED, 0.0),
             *(Version(one.name, strength, one) for one in self.degradations for strength in one.strengths),
@@ -72,8 +81,8 @@ class Reader:
             When an image cannot be read.
         """
         pairs = list(zip(cases, references, strict=True))
-        found = [np.concatenate(list(self._judged(arrays))) for arrays in self._prepared(pairs, jobs)]
-        return np.stack(found)
+        prepared = zip(cases, self._prepared(pairs, jobs), strict=True)
+        return np.stack([np.concatenate(list(self._judged(arrays, case))) for case, arrays in prepared])
 
     def _prepared(self, pairs: Sequence[tuple[str, Sequence[str]]], jobs: int | None) -> Iterator[Iterator[Pixels]]:
         """Yield each case's versions; pictures on several threads, volumes one by one for want of memory."""
@@ -111,16 +120,21 @@ class Reader:
             for number, volume in enumerate(volumes)
         ]
 
-    def _judged(self, arrays: Iterator[Pixels]) -> Iterator[npt.NDArray[np.float64]]:
+    def _judged(self, arrays: Iterator[Pixels], case: str) -> Iterator[npt.NDArray[np.float64]]:
         """Yield combined probabilities of a case's versions, batch by batch."""
         batch: list[Pixels] = []
+
+        def judged() -> npt.NDArray[np.float64]:
+            known = {name: [value] * len(batch) for name, value in self.covariates.get(case, {}).items()}
+            return self.model.combined(np.stack(batch), known)
+
         for array in arrays:
             batch.append(array)
             if len(batch) >= max(1, min(BATCH, BATCH_PIXELS // math.prod(array.shape[1:]))):
-                yield self.model.combined(np.stack(batch))
+                yield judged()
                 batch = []
         if batch:
-            yield self.model.combined(np.stack(batch))
+            yield judged()
 
 
 def write_strips(run: RunFolder, reader: Reader, case: str, references: Sequence[str]) -> None:

@@ -34,6 +34,7 @@ from semeion.study.origin import Origin, read_origin
 from semeion.study.rows import prediction_rows
 from semeion.study.statements import EFFECT, strata_of
 
+_NO_INTERVAL = "The model ships with no interval around its values."
 _NO_SETS = "A shipped model holds no thresholds of sets of classes; what they held of its own cohort stands in its run."
 
 
@@ -86,7 +87,7 @@ def evaluate_model(
     if manifest.task == "segmentation":
         return evaluate_masks(model, cohort, output, skip_bad=skip_bad, jobs=jobs, progress=progress)
     findings: dict[str, list[Finding]] = {}
-    table = cohort.table[["case_id", *image_columns(cohort)]]
+    table = cohort.table[["case_id", *image_columns(cohort), *model.covariates]]
     for finding in model.findings(table, jobs=jobs, progress=progress):
         findings.setdefault(finding.case_id, []).append(finding)
     cohort = without_unread(cohort, failures(findings), skip_bad)
@@ -121,6 +122,8 @@ def options_for(manifest: Manifest, options: CohortOptions) -> CohortOptions:
     from dataclasses import replace
 
     own = replace(options, target=options.target or manifest.target, task=manifest.task)
+    needed = tuple(column.name for column in manifest.inputs.covariates)
+    own = replace(own, covariates=tuple(dict.fromkeys((*needed, *options.covariates))))
     role = manifest.inputs.role
     # What the images of a case are is the model's to say, and is not inferred again.
     names = tuple(manifest.inputs.names)
@@ -207,7 +210,7 @@ def _evidence(
         points = OperatingPoints(
             point.rule, by_target={name: OperatingPoints(point.rule, value) for name, value in point.by_target.items()}
         )
-    weighed = weigh(predictions, question, points=points, strata=strata_of(cohort), sets=SetsAsked(reason=_NO_SETS))
+    weighed = weigh(predictions, question, points=points, strata=strata_of(cohort), sets=_sets(manifest))
     audits = prediction_audits(predictions, question, points, weighed, columns_of(cohort))
     audits |= prevalence_audit(predictions, question, points, origin)
     found = elsewhere_json(cohort, facts, predictions, question, points, weighed, manifest, origin, jobs=jobs)
@@ -225,3 +228,10 @@ def _evidence(
         audits={**dict.fromkeys(AUDITS, NOT_RUN), **audits},
         **found,
     )
+
+
+def _sets(manifest: Manifest) -> SetsAsked:
+    """Return what is measured of the interval that a model ships with, or why there are none, and no sets."""
+    if manifest.interval is not None:
+        return SetsAsked(manifest.interval.coverage, half_width=manifest.interval.half_width)
+    return SetsAsked(reason=_NO_INTERVAL if manifest.task == "regression" else _NO_SETS)

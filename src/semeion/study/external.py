@@ -11,6 +11,7 @@ from semeion.cohort.cohort import Cohort, Flow
 from semeion.errors import InputError
 from semeion.model.findings import Finding
 from semeion.model.runtime import Model
+from semeion.provenance import code_hash
 from semeion.study.statements import NO_PATIENTS, SCHEMA
 
 NOT_RUN = {
@@ -91,6 +92,7 @@ def external_evidence(
     return {
         "schema": SCHEMA,
         "semeion": __version__,
+        "code": code_hash(),
         "created": datetime.now(UTC).date().isoformat(),
         "target": cohort.target.name,
         "task": manifest.task,
@@ -101,6 +103,7 @@ def external_evidence(
         "synthetic": manifest.synthetic or cohort.synthetic,
         "has_patients": cohort.has_patients,
         "model": model.hash,
+        **({} if manifest.adopted is None else {"adopted": manifest.adopted.model_dump()}),
         "operating_point": None,
         "calibration": None if manifest.calibration is None else manifest.calibration.model_dump(exclude_none=True),
         **{key: value for key, value in weighed.items() if key != "notes"},

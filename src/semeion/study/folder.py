@@ -15,6 +15,7 @@ from semeion import __version__
 from semeion.artefacts import machine_errors, read_json, write_json
 from semeion.cohort.cohort import Cohort
 from semeion.errors import InputError
+from semeion.provenance import code_hash
 from semeion.study.options import RunOptions
 
 SCHEMA = 1
@@ -69,7 +70,8 @@ class RunFolder:
         self.refuse_taken()
         with machine_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-        self.write_state({"source": str(source), "options": options.to_json(), "seconds_used": 0.0, "finished": False})
+        state = {"source": str(source), "options": options.to_json(), "seconds_used": 0.0, "finished": False}
+        self.write_state({**state, "code": code_hash()})
 
     def count_reading(self, cohort: Cohort) -> int | None:
         """Count in ``readings.json`` that the test cases are about to be read; return how often, this time included.
@@ -122,6 +124,14 @@ class RunFolder:
             yield
         finally:
             os.close(handle)
+
+
+def code_notes(run: RunFolder) -> list[str]:
+    """Say where a run was begun with other code than goes on with it; nothing where it is the same or not known."""
+    begun = read_run_state(run.path).get("code")
+    if begun in (None, code_hash()):
+        return []
+    return [f"The code was changed after this run was begun: sha256 {begun} then, {code_hash()} when it was weighed."]
 
 
 def _lock(handle: int) -> bool:

@@ -19,12 +19,16 @@ from semeion.audit.perturbation import fit_on_test
 from semeion.cohort.cohort import Cohort
 from semeion.errors import InputError
 from semeion.evidence.ranking import areas
+from semeion.evidence.table import COVARIATES
 from semeion.naming import encode_class
 from semeion.plan.files import read_plan, write_plan
-from semeion.plan.schema import Plan
+from semeion.plan.schema import MemberPlan, Plan
 from semeion.progress import Progress, Silent
+from semeion.study.covariate_worth import part_of
 from semeion.study.folder import RunFolder, read_run_state
+from semeion.study.members.covariates import FILE
 from semeion.study.options import RunOptions
+from semeion.study.pretraining import without_started
 from semeion.study.retraining import retrain
 
 NAMES = ("label-permutation", "fit-on-test")
@@ -52,7 +56,7 @@ def run_full_audits(
     """
     run = RunFolder(path)
     cohort, facts = _cases(run)
-    why = _unable(cohort)
+    why = "The network was trained elsewhere." if read_run_state(path).get("adopted") else _unable(cohort)
     if why:
         return {name: Audit(name, "not_run", "full", advice=why) for name in NAMES}
     options = replace(RunOptions.from_json(read_run_state(path)["options"]), jobs=jobs)
@@ -104,6 +108,9 @@ def _permuted(
         table = cohort.table.copy()
         table[names] = permuted_labels(labels, patients, stream)
         table = table.astype({name: cohort.table[name].dtype for name in names})
+        if cohort.raters:  # what raters said would tell the labels that are hidden
+            said = np.array(cohort.target.classes, dtype=object)[table["y"].to_numpy(dtype=np.int64)]
+            table = table.assign(**dict.fromkeys(cohort.raters, said))
         # A plan has its own seed; without one each training draws its own.
         given = replace(options, budget=each, seed=options.seed + (1 + number if options.plan is None else 0))
         place = folder / f"permutation{number}"
@@ -164,7 +171,7 @@ def _perturbed(
     short = short_plan(plan)
     folder.mkdir(parents=True, exist_ok=True)
     write_plan(short, folder / "short.yaml")
-    asked = replace(options, budget=None, plan=str(folder / "short.yaml"), seed=plan.seed)
+    asked = replace(options, budget=None, plan=str(folder / "short.yaml"), seed=plan.seed, unlabelled=None)
     made = []
     for name, cases, seen in (("as-is", cohort, facts), ("perturbed", *perturbed_cases(cohort, facts, held, given))):
         place = retrain(cases, seen, asked, folder / name, Silent(), run / "machine.json")
@@ -193,10 +200,17 @@ def _held_out(cohort: Cohort, facts: pd.DataFrame, plan: Plan) -> npt.NDArray[np
 
 
 def short_plan(plan: Plan) -> Plan:
-    """Return a plan of a few steps of the first member (of each fold, where there are folds)."""
-    short = plan.model_copy(deep=True)
-    first = {member.fold: member for member in reversed(short.members)}
-    short.members = [member for member in short.members if member is first[member.fold]]
+    """Return a plan of a few steps of the first member (of each fold, where there are folds), and of covariates."""
+    # Images without labels are left out: which of them are copies depends on the held-out images, as it must.
+    short = without_started(plan.model_copy(deep=True))
+    first: dict[int, MemberPlan] = {}
+    for member in short.members:
+        kept = first.setdefault(member.fold, member)
+        if member.steps > 0 and kept.steps == 0:  # one that learns by steps tells more
+            first[member.fold] = member
+    short.members = [
+        member for member in short.members if member is first[member.fold] or part_of(short, member) == COVARIATES
+    ]
     for member in short.members:
         member.steps, member.shortened = min(STEPS, member.steps), []
     short.budget.seconds = None
@@ -224,6 +238,8 @@ def perturbed_cases(
     source[rows], source[rows[:1]] = rows[0], rows[-1]
     images = [name for name in table.columns if name == "image" or str(name).startswith("image.")]
     table[images] = cohort.table[images].iloc[source].set_axis(table.index)
+    for name in cohort.covariates:
+        table[name] = cohort.table[name].iloc[source].set_axis(table.index)
     # Hashes and groups of copies decide how folds are drawn, and the folds must stay.
     kept = {"case_id", "pixel_hash", "copy_group"}
     others = [name for name in seen.columns if name not in kept]
@@ -245,7 +261,9 @@ def artefact_hashes(run: Path, plan: Plan, cohort: Cohort, facts: pd.DataFrame) 
     found: dict[str, str] = {}
     for member in plan.members:
         if given or member.fold == 0:
-            weights = (run / "members" / member.name / "weights.safetensors").read_bytes()
+            files = ("weights.safetensors", "head.json", FILE)
+            places = [run / "members" / member.name / name for name in files]
+            weights = next(place.read_bytes() for place in places if place.exists())
             found[f"the weights of {member.name}"] = hashlib.sha256(weights).hexdigest()
     evidence = read_json(run / "evidence.json")
     point, calibration = evidence["operating_point"], evidence["calibration"]

@@ -44,8 +44,15 @@ class Inspected:
     audits: dict[str, Audit]
 
 
-def inspect(source: Path, options: RunOptions, progress: Progress) -> Inspected:
+def inspect(source: Path, options: RunOptions, progress: Progress, *, without_test: bool = False) -> Inspected:
     """Gather, scan and audit.
+
+    Parameters
+    ----------
+    source, options, progress
+        Where, what is asked, and the bar.
+    without_test
+        Put the test cases of a given split aside before any image is read.
 
     Raises
     ------
@@ -54,6 +61,9 @@ def inspect(source: Path, options: RunOptions, progress: Progress) -> Inspected:
     """
     cohort = gather(source, options.cohort)
     cohort = replace(cohort, synthetic=cohort.synthetic or options.synthetic, notes=(*cohort.notes, *options.remarks))
+    if without_test:
+        aside = set(cohort.table.loc[cohort.table["split"] == "test", "case_id"])
+        cohort = cohort.without(aside, "no test cases", "put aside before any image was read") if aside else cohort
     facts = read_everything(cohort, jobs=options.jobs, progress=progress)
     cohort = with_found_labels(cohort, facts)
     copies = find_copies(cohort, facts, jobs=options.jobs, progress=progress)

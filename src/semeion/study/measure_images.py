@@ -96,6 +96,8 @@ def plan_image_networks(
         still_to_prepare=reading_seconds(cohort, options.jobs),
         seed=options.seed,
         operating_point=options.operating_point,
+        classic=False,
+        search=False,
     )
     try:
         return make_plan(known, machine, wishes, plan_image_validation())
@@ -146,7 +148,9 @@ def look(
     y, (_, stratum) = labels(cohort), divided(cohort)
     sides = fold_sides(fit, stratum, groups, inner_share=own.validation.inner_share, seed=own.seed)
     store = prepared_cases(folder, cohort, facts, own, options, progress)
-    trained = train_members(folder, own, store, y, sides, clock, progress, stop)
+    trained = train_members(
+        *(folder, own, store, y, groups, sides, clock, progress, stop), jobs=options.jobs, cluster=options.cluster
+    )
     if stop():
         raise Interrupted("stopped by the user")
     predictor = Predictor(folder, trained, store, cohort, y)

@@ -37,7 +37,7 @@ from semeion.report.page import write_report
 from semeion.study.averaging import averaged
 from semeion.study.clock import Clock
 from semeion.study.diagnosing import Diagnosed, diagnose
-from semeion.study.folder import RunFolder
+from semeion.study.folder import RunFolder, code_notes
 from semeion.study.inspect import labels
 from semeion.study.measure_images import FOLDER, Seen, image_seconds, look, plan_image_networks
 from semeion.study.measure_shipping import ship_measured
@@ -375,6 +375,7 @@ def _finish(
     used = round(clock.used(), 1)
     evidence["budget"] = {"asked_seconds": clock.budget, "used_seconds": used, "ended": ended}
     evidence["cost"] = {"seconds": used, "peak_mib": round(peak_gib() * 1024, 1)}
+    evidence["notes"] += code_notes(run)
     write_json(run / "evidence.json", evidence)
     progress.advance(1, "report")
     write_report(run.path)

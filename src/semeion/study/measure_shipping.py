@@ -16,8 +16,8 @@ from semeion.model.trees import Trees
 from semeion.plan.measure_schema import MeasuredPlan
 from semeion.study.calibrating import manifest_calibration
 from semeion.study.folder import RunFolder
-from semeion.study.learning import member_folder
 from semeion.study.measure_images import FOLDER, Seen
+from semeion.study.members.outputs import member_folder
 from semeion.study.segment_graphs import shipped_graphs
 from semeion.study.segment_shipping import segmentation_part, volume_inputs
 from semeion.study.shipping import point_part

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from semeion.cohort.cohort import CohortOptions
 from semeion.errors import InputError, nearest
@@ -44,22 +44,35 @@ class RunOptions:
     """A column, usually ``site``, whose values are held out one after another."""
     sets: float | None = None
     """Share of patients whose sets of classes are to hold the truth; 0 makes none, None leaves it to the plan."""
+    ship: Literal["ensemble", "single"] = "ensemble"
+    """Whether all members ship, or one that is small."""
+    unlabelled: str | None = None
+    """A folder of images without labels that networks first learn from."""
+    network: str | None = None
+    """``package.module:Factory`` of a network of the user's, in the place of the plan's own."""
+    cluster: str | None = None
+    """Address of a running Ray cluster whose nodes learn members, or ``auto``; None: this machine."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values; what is new only where it is asked, so that earlier versions read the rest."""
         values = asdict(self)
-        for name in ("with_images", "measure", "intended_use", "by"):
+        for name in ("with_images", "measure", "intended_use", "by", "network", "unlabelled", "cluster"):
             if not values[name]:
                 del values[name]
+        for name in ("weight", "raters"):
+            if not values["cohort"][name]:
+                del values["cohort"][name]
         if self.sets is None:
             del values["sets"]
+        if self.ship == "ensemble":
+            del values["ship"]
         return values
 
     @staticmethod
     def from_json(raw: dict[str, Any]) -> RunOptions:
         """Return what :meth:`to_json` gave."""
         cohort = {**raw["cohort"]}
-        for name in ("order", "covariates", "channels", "frames", "views"):
+        for name in ("order", "covariates", "channels", "frames", "views", "raters"):
             cohort[name] = tuple(cohort.get(name, ()))
         rest = {**raw, "cohort": CohortOptions(**cohort)}
         for name in ("accept", "remarks", "measure"):

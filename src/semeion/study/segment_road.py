@@ -29,7 +29,7 @@ from semeion.prepare.volume_store import VolumeStore, build_volume_store
 from semeion.progress import Progress
 from semeion.report.page import write_report
 from semeion.study.clock import Clock
-from semeion.study.folder import RunFolder
+from semeion.study.folder import RunFolder, code_notes
 from semeion.study.options import RunOptions
 from semeion.study.outlining import Group, outline_cases, write_predictions
 from semeion.study.segment_gallery import write_segment_gallery
@@ -334,6 +334,7 @@ def _finish(
     used = round(clock.used(), 1)
     evidence["budget"] = {"asked_seconds": clock.budget, "used_seconds": used, "ended": trained.ended}
     evidence["cost"] = {"seconds": used, "peak_mib": round(peak_gib() * 1024, 1)}
+    evidence["notes"] += code_notes(run)
     write_json(run / "evidence.json", evidence)
     write_report(run.path)
     progress.advance(1, "report")

@@ -11,6 +11,7 @@ from semeion import __version__
 from semeion.cohort.cohort import Cohort
 from semeion.evidence.masks.segmentation import weigh_segmentation
 from semeion.plan.segment_schema import SegmentationPlan
+from semeion.provenance import code_hash
 from semeion.study.statements import NO_PATIENTS, SCHEMA, strata_of
 from semeion.study.weighing import Audited
 
@@ -50,6 +51,7 @@ def segmentation_evidence(
     return {
         "schema": SCHEMA,
         "semeion": __version__,
+        "code": code_hash(),
         "created": datetime.now(UTC).date().isoformat(),
         "target": plan.target.name,
         "task": "segmentation",

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from semeion.artefacts import read_json, write_bytes, write_json
 from semeion.model.combine import from_logits
 from semeion.model.engine import open_engine
-from semeion.plan.rules import MOST_MEMBERS, member_seed
+from semeion.plan.members import MOST_MEMBERS, member_seed
 from semeion.plan.schema import Shortened
 from semeion.plan.segment_schema import SegmentationPlan, SegmentMemberPlan
 from semeion.plan.splits import Sides

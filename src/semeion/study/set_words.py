@@ -15,22 +15,24 @@ _BY = (
 )
 
 
-def sets_asked(sets: SetsPlan, validation: ValidationPlan) -> SetsAsked | None:
-    """Return what is asked of sets of classes, None where the plan wants none.
+def sets_asked(sets: SetsPlan, validation: ValidationPlan, task: str = "") -> SetsAsked | None:
+    """Return what is asked of sets of classes or of intervals, None where the plan wants none.
 
     Parameters
     ----------
     sets, validation
         From the plan.
+    task
+        Of the target: a measured value has intervals.
     """
     if sets.coverage is None:
         return None
-    why = sets.why.get("share", "")
+    why, what = sets.why.get("share", ""), "intervals" if task == "regression" else "sets"
     if sets.share:
-        why = "too few val patients were not learned from, so none could be set aside: no sets are made"
+        why = f"too few val patients were not learned from, so none could be set aside: no {what} are made"
     elif not why or ASIDE in why:
         # The share of a plan was edited, and its reason left as it was.
-        why = "the plan sets no val cases aside, and who chose cannot calibrate: no sets are made"
+        why = f"the plan sets no val cases aside, and who chose cannot calibrate: no {what} are made"
     return SetsAsked(
         sets.coverage,
         reason=f"{why[:1].upper()}{why[1:]}.",
@@ -43,8 +45,8 @@ def no_promise(by: str | None) -> str:
     return "" if by is None else _BY.format(by=by)
 
 
-def refuse_sets(cohort: Cohort, options: RunOptions) -> None:
-    """Refuse a coverage that cannot be, or that nobody would read.
+def refuse_coverage(options: RunOptions) -> None:
+    """Refuse a coverage that cannot be, or that the plan decides, before any case is read.
 
     Raises
     ------
@@ -62,10 +64,23 @@ def refuse_sets(cohort: Cohort, options: RunOptions) -> None:
         )
     if options.plan is not None:
         raise InputError(
-            "what sets of classes promise stands in the plan",
+            "what sets of classes and intervals promise stands in the plan",
             where="--sets",
             fix="leave --sets out, or write sets.coverage in the plan",
         )
-    if cohort.target.task in ("segmentation", "regression") or cohort.structures:
+
+
+def refuse_sets(cohort: Cohort, options: RunOptions) -> None:
+    """Refuse a coverage that nobody would read: the target has no classes, or is told from measurements.
+
+    Raises
+    ------
+    InputError
+        Saying what to leave out.
+    """
+    asked = options.sets
+    if asked is None:
+        return
+    if cohort.target.task == "segmentation" or cohort.structures:
         what = "a diagnosis from measurements states 0.9" if cohort.structures else "the target has no classes"
         raise InputError(f"{what}, and --sets asks for {asked:g}", where="--sets", fix="leave --sets out")

@@ -11,12 +11,16 @@ from semeion.cohort.cohort import Cohort
 from semeion.model.card import headline, render_card
 from semeion.model.gate import training_intensity
 from semeion.model.package import write_model
-from semeion.plan.schema import Plan, VolumePreparationPlan
+from semeion.plan.schema import MemberPlan, Plan, VolumePreparationPlan
 from semeion.plan.splits import Sides
+from semeion.prepare.covariate_fit import covariate_rows, fit_encoding
 from semeion.prepare.store import Store
 from semeion.study.calibrating import manifest_calibration
 from semeion.study.folder import RunFolder
-from semeion.study.learning import Trained, member_folder
+from semeion.study.learning import Trained, as_weights
+from semeion.study.members.covariates import FILE, needed
+from semeion.study.members.frozen import HEAD
+from semeion.study.members.outputs import graph_file, member_folder
 
 
 def ship(
@@ -34,6 +38,9 @@ def ship(
     seen = facts.iloc[learned]
     sample = learned[np.linspace(0, len(learned) - 1, min(len(learned), 500)).astype(np.int64)]
     units = seen["unit"].dropna().unique()
+    members, shares = shipped_members(trained)
+    weights = as_weights(shares)
+    covariates = {m.name: file.read_bytes() for m in members if (file := member_folder(run, m) / FILE).exists()}
     parts = {
         "synthetic": cohort.synthetic,
         "task": plan.target.task,
@@ -47,15 +54,43 @@ def ship(
             "modality": sorted(set(seen["modality"].dropna()) - {""}),
             "unit": str(units[0]) if len(units) == 1 and units[0] else None,
             "intensity": training_intensity(store.take(sample)),
+            **_covariates(plan if covariates else None, cohort, learned),
             **_seen(plan, seen),
         },
         "preparation": plan.preparation.spec(),
         "calibration": manifest_calibration(evidence["calibration"]),
         "operating_point": point_part(evidence["operating_point"]),
+        "interval": interval_part(evidence.get("interval")),
         "evidence": headline(evidence["metrics"]),
     }
-    graphs = {m.name: (member_folder(run, m) / "graph.onnx").read_bytes() for m in trained.plan.members}
-    return write_model(run / "model", parts, graphs, render_card(parts, evidence))
+    return write_model(
+        run / "model",
+        parts,
+        {m.name: graph_file(run, m).read_bytes() for m in members if m.name not in covariates},
+        render_card(parts, evidence),
+        heads={m.name: head.read_bytes() for m in members if (head := member_folder(run, m) / HEAD).exists()},
+        weights=None if weights is None else dict(zip(shares, weights, strict=True)),
+        covariates=covariates,
+    )
+
+
+def shipped_members(trained: Trained) -> tuple[list[MemberPlan], dict[str, float]]:
+    """Return the members that have a share in the ensemble of all folds, and their shares."""
+    plan = trained.plan
+    shares = trained.shares([member.name for member in plan.members])
+    # Another member may go by one that has no share of its own.
+    shares |= {member.name: 0.0 for member in needed(plan, shares)}
+    members = [member for member in plan.members if member.name in shares]
+    return members, {member.name: shares[member.name] for member in members}
+
+
+def _covariates(plan: Plan | None, cohort: Cohort, learned: Any) -> dict[str, Any]:
+    """Return what the model expects besides images: usual ranges and levels of all cases that members learned from."""
+    if plan is None:  # no member that ships knows a covariate
+        return {}
+    rows = covariate_rows(cohort, plan.covariates, learned)
+    encoding = fit_encoding(rows, plan.covariates, cohort.table["patient_id"].iloc[learned].tolist())
+    return {"covariates": [column.model_dump() for column in encoding.columns]}
 
 
 def _seen(plan: Plan, seen: pd.DataFrame) -> dict[str, Any]:
@@ -77,3 +112,10 @@ def point_part(point: dict[str, Any] | None) -> dict[str, Any] | None:
     """Return the operating point as the manifest states it."""
     kept = ("rule", "value", "by_target")
     return None if point is None else {name: point[name] for name in kept if name in point}
+
+
+def interval_part(interval: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return the interval of a measured value as the manifest states it; None where none could be made."""
+    if interval is None or interval["half_width"] is None:
+        return None
+    return {name: interval[name] for name in ("coverage", "half_width")}

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from semeion.artefacts import read_json
 from semeion.cohort.cohort import CohortOptions, Task
@@ -117,6 +117,10 @@ class Study:
     structures
         Diagnose from measurements: names of the numbers in the masks, for example ``{"1": "rv", "2": "myocardium",
         "3": "lv"}``.
+    weight
+        Column of how much each case counts while members learn, a number above 0; figures count every case once.
+    raters
+        Columns of the votes of raters: members are taught the share of each class, and are weighed by `target`.
     with_images
         With `structures`: average the diagnosis from measurements with networks that see the images themselves.
     measure
@@ -133,6 +137,10 @@ class Study:
         Column, usually ``site``, whose values are held out one after another (leave-one-site-out).
     sets
         Share of patients whose sets of classes are to hold the truth, 0.9 when None; 0 makes no sets.
+    ship
+        ``single``: the smallest member that is about as good as the best ships and is weighed, instead of all.
+    unlabelled
+        Folder of images without labels, of the same kind, that networks first learn from; copies of cases are left out.
     seed
         The one source of randomness.
     jobs
@@ -169,6 +177,8 @@ class Study:
         frames: tuple[str, ...] | list[str] = (),
         views: tuple[str, ...] | list[str] = (),
         structures: dict[str, str] | None = None,
+        weight: str | None = None,
+        raters: tuple[str, ...] | list[str] = (),
         operating_point: str = "youden",
         with_images: bool = False,
         measure: tuple[str, ...] | list[str] = (),
@@ -177,8 +187,11 @@ class Study:
         intended_use: str | Path | None = None,
         by: str | None = None,
         sets: float | None = None,
+        ship: Literal["ensemble", "single"] = "ensemble",
+        unlabelled: str | Path | None = None,
         seed: int = 0,
         jobs: int | None = None,
+        cluster: str | None = None,
         progress: Progress | None = None,
     ) -> None:
         if task is not None and task not in get_args(Task):
@@ -200,6 +213,8 @@ class Study:
             covariates=tuple(covariates),
             channels=tuple(channels),
             structures=dict(structures or {}),
+            weight=weight,
+            raters=tuple(raters),
             frames=tuple(frames),
             views=tuple(views),
         )
@@ -211,11 +226,14 @@ class Study:
             skip_bad,
             tuple(accept),
             jobs=jobs,
+            cluster=cluster,
             with_images=with_images,
             measure=parse_measured(measure if isinstance(measure, str) else ",".join(measure), where="measure"),
             intended_use=None if intended_use is None else str(source_path(intended_use)),
             by=by,
             sets=sets,
+            ship=ship,
+            unlabelled=None if unlabelled is None else str(Path(unlabelled).expanduser().absolute()),
         )
 
     def __repr__(self) -> str:
@@ -230,6 +248,37 @@ class Study:
         """Return the plan that :meth:`train` would follow, with its reasons; images are read, nothing is written."""
         options = replace(self.options, budget=parse_duration(budget, where="budget"))
         return plan_source(self.source, options, self.progress)[1]
+
+    def curve(
+        self,
+        budget: str | float | None = None,
+        *,
+        output: str | Path,
+        metric: str | None = None,
+        want_width: float | None = None,
+    ) -> dict[str, Any]:
+        """Draw a learning curve, write ``curve.json`` and ``curve.html`` into `output`, and return the former.
+
+        Parameters
+        ----------
+        budget
+            ``3m`` or seconds for everything; 3 minutes when None.
+        output
+            A new or empty folder.
+        metric
+            The figure of the curve; the task's first when None, for example ``auroc``.
+        want_width
+            Of a 95 % interval, from end to end, whose test cases are reckoned; 0.1 when None.
+
+        Raises
+        ------
+        InputError
+            When the input or an option is refused; nothing is written.
+        """
+        from semeion.study.curve import curve_source
+
+        options = replace(self.options, budget=parse_duration(budget, where="budget"))
+        return curve_source(self.source, options, Path(output), self.progress, metric=metric, width=want_width)
 
     def train(
         self,

@@ -16,6 +16,7 @@ from semeion.evidence.foreign.columns import Named
 from semeion.evidence.table import ENSEMBLE
 from semeion.evidence.use.sets import SetsAsked
 from semeion.evidence.weigh import weigh
+from semeion.provenance import code_hash
 from semeion.report.page import write_report
 from semeion.study.adjusting import adjusted_figures
 from semeion.study.auditing import prediction_audits
@@ -136,6 +137,7 @@ def file_evidence(loaded: Loaded, *, seed: int = 0, resamples: int = 2000, jobs:
     return {
         "schema": SCHEMA,
         "semeion": __version__,
+        "code": code_hash(),
         "created": datetime.now(UTC).date().isoformat(),
         "target": question.target,
         "task": question.task,

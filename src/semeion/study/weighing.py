@@ -16,6 +16,7 @@ from semeion.evidence.use.sets import SetsAsked
 from semeion.evidence.weigh import weigh
 from semeion.plan.fingerprint import known_counts, label_counts
 from semeion.plan.schema import Plan
+from semeion.provenance import code_hash
 from semeion.study.adjusting import adjusted_figures
 from semeion.study.auditing import columns_of, prediction_audits
 from semeion.study.calibrating import calibrated_json, calibration_json
@@ -82,7 +83,7 @@ class Asked:
 def asked_of(plan: Plan) -> Asked:
     """Return what a plan of networks asks."""
     how = plan.validation
-    sets = sets_asked(plan.sets, plan.validation)
+    sets = sets_asked(plan.sets, plan.validation, plan.target.task)
     return Asked(question_of(plan), plan.operating_point.rule, plan.seed, how.scheme == "given", how.by, sets)
 
 
@@ -151,6 +152,7 @@ def run_evidence(
     return {
         "schema": SCHEMA,
         "semeion": __version__,
+        "code": code_hash(),
         "created": datetime.now(UTC).date().isoformat(),
         "target": question.target,
         "task": question.task,
@@ -209,24 +211,6 @@ def point_json(points: OperatingPoints | None, chosen_on: str, n: int, question:
     if points.by_target:
         return {**common, "by_target": {name: point.shipped for name, point in points.by_target.items()}}
     return {**common, "value": points.shipped, "by_fold": {str(fold): value for fold, value in points.by_fold.items()}}
-
-
-def member_json(facts: dict[str, Any]) -> dict[str, Any]:
-    """Return what the evidence says of one member."""
-    kept = (
-        "name",
-        "fold",
-        "seed",
-        "steps",
-        "epochs",
-        "seconds",
-        "val_loss",
-        "best_step",
-        "stopped",
-        "waited_share",
-        "graph_difference",
-    )
-    return {name: facts[name] for name in kept}
 
 
 def not_validated(cohort: Cohort, *, given_split: bool) -> list[str]:

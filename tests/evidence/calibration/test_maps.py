@@ -65,6 +65,20 @@ def test_platt_and_beta_have_the_greatest_likelihood() -> None:
         np.testing.assert_allclose(coefficients, [*twice.coef_[0], twice.intercept_[0]], atol=2e-4)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_the_fit_is_not_stopped_where_the_rounding_of_the_loss_hides_the_way(seed: int) -> None:
+    """The slope of the likelihood is 0 to the last digits: losses near its top differ by less than they are rounded."""
+    y, p = drawn(120, seed)
+    for design, found in (
+        (np.column_stack([logit(p), np.ones(120)]), fit_platt(y, p)),
+        (np.column_stack([np.log(p), -np.log1p(-p), np.ones(120)]), fit_beta(y, p)),
+    ):
+        values = np.array(list(vars(found).values()))
+        free = values != 0  # a slope that is held at 0 has a slope of its own
+        rest = design.T @ (targets(y) - 1 / (1 + np.exp(-design @ values)))
+        assert np.abs(rest[free]).max() < 2e-12
+
+
 def test_beta_sets_a_slope_below_zero_to_zero() -> None:
     rng = np.random.default_rng(0)
     p = rng.random(4000)

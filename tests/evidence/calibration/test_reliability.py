@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,9 +16,8 @@ from semeion.evidence.calibration.reliability import (
     adaptive_bins,
     error_by_chance,
     reliability_piece,
-    weigh_reliability,
 )
-from semeion.evidence.intervals.drawing import checked_cases
+from semeion.evidence.intervals.drawing import checked_cases, draw_together
 
 
 def drawn(n: int, seed: int = 0, factor: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -25,6 +25,13 @@ def drawn(n: int, seed: int = 0, factor: float = 1.0) -> tuple[np.ndarray, np.nd
     rng = np.random.default_rng(seed)
     z = rng.normal(scale=1.5, size=n)
     return (rng.random(n) < 1 / (1 + np.exp(-z))).astype(int), 1 / (1 + np.exp(-factor * z))
+
+
+def weighed(y: Any, p: Any, patient: Any, **drawing: Any) -> dict[str, Any]:
+    """Return what the piece tells when it is drawn alone."""
+    cases = checked_cases(y, p, patient)
+    [found] = draw_together([reliability_piece(cases)], cases, **drawing)
+    return found
 
 
 def figures(y: np.ndarray, p: np.ndarray, weights: np.ndarray | None = None) -> dict[str, float]:
@@ -65,7 +72,7 @@ def test_with_one_probability_a_bin_murphy_s_three_parts_are_enough() -> None:
 def test_bins_and_error_are_those_of_scikit_learn() -> None:
     y, p = drawn(1500, factor=2)
     share, mean = calibration_curve(y, p, n_bins=15, strategy="quantile")
-    told = weigh_reliability(y, p, np.arange(1500), resamples=40)
+    told = weighed(y, p, np.arange(1500), resamples=40)
     assert told["bins"]["n"] == [100] * 15
     np.testing.assert_allclose(told["bins"]["x"], mean, atol=1e-12)
     np.testing.assert_allclose(told["bins"]["y"], share, atol=1e-12)
@@ -89,7 +96,7 @@ def test_a_resample_gives_the_figures_of_the_repeated_cases() -> None:
 def distances(y: np.ndarray, p: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Smooth curve less probability of each case."""
     cases = checked_cases(y, p, np.arange(len(y)))
-    told = weigh_reliability(y, p, np.arange(len(y)), resamples=1)
+    told = weighed(y, p, np.arange(len(y)), resamples=1)
     values = reliability_piece(cases).compute(weights[None, :])[0]
     points = len(told["curve"]["x"])
     return np.interp(p, told["curve"]["x"], values[len(FIGURES) : len(FIGURES) + points]) - p
@@ -97,7 +104,7 @@ def distances(y: np.ndarray, p: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 def test_the_curve_finds_what_spoiled_the_probabilities() -> None:
     y, p = drawn(20000, factor=2.5)
-    told = weigh_reliability(y, p, np.arange(20000), resamples=40)
+    told = weighed(y, p, np.arange(20000), resamples=40)
     x = np.array(told["curve"]["x"])
     inside = (x > 0.05) & (x < 0.95)
     truth = 1 / (1 + np.exp(-np.log(x / (1 - x)) / 2.5))
@@ -111,7 +118,7 @@ def test_the_curve_finds_what_spoiled_the_probabilities() -> None:
 
 def test_calibrated_probabilities_have_an_error_that_may_be_none() -> None:
     y, p = drawn(400)
-    told = weigh_reliability(y, p, np.arange(400), resamples=300)
+    told = weighed(y, p, np.arange(400), resamples=300)
     for name in ("ece_adaptive", "ici", "e50", "e90", "brier_reliability"):
         assert told["figures"][name]["low"] == 0
         assert told["figures"][name]["high"] > told["figures"][name]["value"] > 0
@@ -120,7 +127,7 @@ def test_calibrated_probabilities_have_an_error_that_may_be_none() -> None:
 
 def test_what_is_told_can_be_written_and_drawn() -> None:
     y, p = drawn(300)
-    told = weigh_reliability(y, p, np.arange(300) // 3, resamples=200, seed=1)
+    told = weighed(y, p, np.arange(300) // 3, resamples=200, seed=1)
     json.dumps(told)
     curve = told["curve"]
     assert len(curve["x"]) == len(curve["y"]) == len(curve["low"]) == len(curve["high"]) <= 201
@@ -128,15 +135,15 @@ def test_what_is_told_can_be_written_and_drawn() -> None:
     assert all(0 <= a <= b <= 1 for a, b in zip(curve["low"], curve["high"], strict=True))
     inside = [a <= x <= b for a, x, b in zip(curve["low"], curve["x"], curve["high"], strict=True)]
     assert np.mean(inside) > 0.8
-    assert told == weigh_reliability(y, p, np.arange(300) // 3, resamples=200, seed=1, jobs=1)
+    assert told == weighed(y, p, np.arange(300) // 3, resamples=200, seed=1, jobs=1)
     for entry in told["figures"].values():
         assert entry["low"] <= entry["value"] <= entry["high"]
 
 
 def test_patients_with_many_cases_widen_the_band() -> None:
     y, p = drawn(40)
-    wide = weigh_reliability(np.repeat(y, 10), np.repeat(p, 10), np.repeat(np.arange(40), 10), resamples=200)
-    narrow = weigh_reliability(np.repeat(y, 10), np.repeat(p, 10), np.arange(400), resamples=200)
+    wide = weighed(np.repeat(y, 10), np.repeat(p, 10), np.repeat(np.arange(40), 10), resamples=200)
+    narrow = weighed(np.repeat(y, 10), np.repeat(p, 10), np.arange(400), resamples=200)
 
     def width(told: dict) -> float:
         return float(np.mean(np.subtract(told["curve"]["high"], told["curve"]["low"])))
@@ -156,18 +163,18 @@ def test_few_cases_have_few_bins_and_one_class_or_one_probability_is_no_error() 
     assert len(np.unique(adaptive_bins(np.linspace(0, 1, 9)))) == 1
     assert len(np.unique(adaptive_bins(np.linspace(0, 1, 45)))) == 4
     assert len(np.unique(adaptive_bins(np.linspace(0, 1, 999)))) == 15
-    one = weigh_reliability([1] * 30, np.linspace(0.5, 0.9, 30), np.arange(30), resamples=50)
+    one = weighed([1] * 30, np.linspace(0.5, 0.9, 30), np.arange(30), resamples=50)
     assert one["figures"]["brier_uncertainty"]["value"] == 0
     assert one["curve"]["y"] == pytest.approx([1] * len(one["curve"]["y"]))
-    flat = weigh_reliability([0, 1] * 15, [0.4] * 30, np.arange(30), resamples=50)
+    flat = weighed([0, 1] * 15, [0.4] * 30, np.arange(30), resamples=50)
     assert (flat["curve"]["x"], flat["curve"]["y"]) == ([0.4], [0.5])
     assert flat["curve"]["reason"] == "every case has the same probability"
     assert flat["figures"]["ici"]["value"] == pytest.approx(0.1)
-    single = weigh_reliability([1], [0.4], ["a"], resamples=50)
+    single = weighed([1], [0.4], ["a"], resamples=50)
     assert single["figures"]["brier"]["reason"] == "no interval: fewer than 2 patients"
     assert single["curve"]["low"] == [None]
 
 
 def test_columns_of_classes_are_refused() -> None:
     with pytest.raises(InputError, match=r"calibration: probabilities of shape \(2, 2\); give the probability of the"):
-        weigh_reliability([0, 1], [[0.5, 0.5]] * 2, [0, 1])
+        weighed([0, 1], [[0.5, 0.5]] * 2, [0, 1], resamples=5)

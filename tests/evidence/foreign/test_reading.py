@@ -120,7 +120,11 @@ def test_columns_that_are_not_sure_are_refused(frame: pd.DataFrame, named: dict[
 
 
 def test_a_column_of_weights_that_nobody_asked_for_is_not_used() -> None:
-    assert "Not used: column weight." in read(table(weight=[1] * 6)).notes
+    said = "Case weights are not supported: every case counts once, whatever {} says."
+    for name in ("weight", "Sample_Weight"):
+        assert {f"Not used: column {name}.", said.format(name)} <= set(read(table(**{name: [1] * 6})).notes)
+    assert read(own().assign(weight=1.0)).notes == (said.format("weight"),)
+    assert read(own()).notes == ()
 
 
 def test_an_empty_table_is_refused() -> None:

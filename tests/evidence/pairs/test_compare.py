@@ -144,6 +144,17 @@ def test_only_common_cases_are_weighed_and_the_others_counted() -> None:
     assert found["figures"] == exact["figures"]
 
 
+def test_classes_that_no_case_in_common_has_are_named() -> None:
+    a, b = both()
+    assert compare(a, b, resamples=5)["absent"] == []
+    rows = b.predictions
+    assert compare(a, replace(b, predictions=rows[rows["y_true"] == "0"]), resamples=5)["absent"] == ["1"]
+    y = np.arange(40) % 2
+    p = np.random.default_rng(0).dirichlet(np.ones(3), 40)
+    graded = side(frame(p, y, SEVERAL), SEVERAL)
+    assert compare(graded, graded, resamples=5)["absent"] == ["2"]
+
+
 def test_each_model_keeps_its_own_operating_point() -> None:
     a, b = both()
     found = compare(a, replace(b, points=OperatingPoints("given", 0.9)), resamples=10)
@@ -268,7 +279,7 @@ def test_what_is_no_pair_is_refused() -> None:
         a, replace(b, predictions=renamed, question=Question("finding", "binary", ("x", "y"), "y"))
     )
     assert "the positive classes differ: '1' and '0'" in refused(a, replace(b, question=replace(BINARY, positive="0")))
-    assert "the tasks differ: binary and multiclass" in refused(
+    assert "the tasks differ: binary (0, 1) and multiclass (0, 1)" in refused(
         a, replace(b, question=Question("finding", "multiclass", ("0", "1")))
     )
     assert "the grades are ordered differently: 0, 1, 2 and 2, 1, 0" in refused(

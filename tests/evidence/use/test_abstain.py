@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,14 +9,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semeion.errors import InputError
-from semeion.evidence.intervals.drawing import checked_cases
-from semeion.evidence.use.abstain import GRID, abstaining_piece, confidence_of, weigh_abstaining
+from semeion.evidence.intervals.drawing import checked_cases, draw_together
+from semeion.evidence.use.abstain import GRID, abstaining_piece, confidence_of
 
 
 def drawn(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     p = rng.random(n)
     return (rng.random(n) < p).astype(int), p
+
+
+def weighed(
+    y: Any, p: Any, patient: Any, call: Any, *, resamples: int = 5, jobs: int | None = None, **asked: Any
+) -> dict[str, Any]:
+    """Return what the piece tells when it is drawn alone."""
+    cases = checked_cases(y, p, patient)
+    [found] = draw_together([abstaining_piece(cases, call, **asked)], cases, resamples=resamples, jobs=jobs)
+    return found
 
 
 @settings(max_examples=40, deadline=None)
@@ -39,7 +49,7 @@ def test_risk_is_the_error_among_the_surest(seed: int, n: int, grid: int) -> Non
 def test_sure_and_right_then_unsure_and_wrong() -> None:
     p = np.concatenate([np.linspace(0.99, 0.8, 80), np.linspace(0.7, 0.6, 20)])
     y = np.repeat([1, 0], [80, 20])
-    told = weigh_abstaining(y, p, np.arange(100), np.ones(100), coverages=[0.5, 0.8, 1.0], resamples=100)
+    told = weighed(y, p, np.arange(100), np.ones(100), coverages=[0.5, 0.8, 1.0], resamples=100)
     json.dumps(told)
     half, most, whole = (each["error"] for each in told["at"])
     assert (half["value"], most["value"], whole["value"]) == (0, 0, 0.2)
@@ -55,7 +65,7 @@ def test_sure_and_right_then_unsure_and_wrong() -> None:
 
 def test_a_constant_confidence_answers_all_or_nothing() -> None:
     y, p = drawn(60)
-    told = weigh_abstaining(y, p, np.arange(60), np.ones(60), confidence=np.zeros(60), resamples=50)
+    told = weighed(y, p, np.arange(60), np.ones(60), confidence=np.zeros(60), resamples=50)
     assert told["curve"]["risk"] == [pytest.approx(1 - y.mean())] * 100
     assert told["area"]["value"] == pytest.approx(1 - y.mean())
     assert told["at"][0]["error"]["n"] == 60
@@ -73,8 +83,8 @@ def test_several_classes_and_the_same_draws_on_any_number_of_threads() -> None:
     rng = np.random.default_rng(0)
     p = rng.dirichlet([1, 1, 1], 300)
     y = (rng.random((300, 1)) > np.cumsum(p, axis=1)).sum(axis=1)
-    told = weigh_abstaining(y, p, np.arange(300) // 3, p.argmax(axis=1), resamples=200)
-    assert told == weigh_abstaining(y, p, np.arange(300) // 3, p.argmax(axis=1), resamples=200, jobs=1)
+    told = weighed(y, p, np.arange(300) // 3, p.argmax(axis=1), resamples=200)
+    assert told == weighed(y, p, np.arange(300) // 3, p.argmax(axis=1), resamples=200, jobs=1)
     assert told["at"][0]["error"]["value"] < told["at"][-1]["error"]["value"]
     assert told["area"]["low"] < told["area"]["value"] < told["area"]["high"]
 
@@ -90,7 +100,7 @@ def test_several_classes_and_the_same_draws_on_any_number_of_threads() -> None:
         ([0, 1], {"coverages": [80]}, "a coverage is not above 0 and up to 1"),
     ],
 )
-def test_unusable_input_is_refused(call: list[int], options: dict[str, object], message: str) -> None:
+def test_unusable_input_is_refused(call: list[int], options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError) as caught:
-        weigh_abstaining([0, 1], [0.2, 0.8], [0, 1], call, **options)  # type: ignore[arg-type]
+        weighed([0, 1], [0.2, 0.8], [0, 1], call, **options)
     assert message in str(caught.value)

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
 
 from semeion.errors import InputError
-from semeion.evidence.use.coverage import weigh_sets
+from semeion.evidence.intervals.drawing import checked_cases, draw_together
+from semeion.evidence.use.coverage import sets_piece
 
 
 def drawn(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -16,10 +18,19 @@ def drawn(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return y, p, p >= 0.25
 
 
+def weighed(
+    y: Any, p: Any, patient: Any, sets: Any, *, groups: Any = None, resamples: int = 5, jobs: int | None = None
+) -> dict[str, Any]:
+    """Return what the piece tells when it is drawn alone."""
+    cases = checked_cases(y, p, patient)
+    [found] = draw_together([sets_piece(cases, sets, groups=groups)], cases, resamples=resamples, jobs=jobs)
+    return found
+
+
 def test_every_figure_is_the_plain_count() -> None:
     y, p, sets = drawn(300)
     patient, site = np.arange(300) // 3, np.where(np.arange(300) < 200, "north", "south")
-    told = weigh_sets(y, p, patient, sets, groups={"site": site}, resamples=100)
+    told = weighed(y, p, patient, sets, groups={"site": site}, resamples=100)
     json.dumps(told)
     covered, size = sets[np.arange(300), y], sets.sum(axis=1)
     expected = {
@@ -43,12 +54,12 @@ def test_every_figure_is_the_plain_count() -> None:
     south = told["groups"]["site"]["south"]
     assert south["coverage"]["value"] == pytest.approx(covered[200:].mean())
     assert (south["coverage"]["n"], south["coverage"]["n_patients"]) == (100, 34)
-    assert told == weigh_sets(y, p, patient, sets, groups={"site": site}, resamples=100, jobs=1)
+    assert told == weighed(y, p, patient, sets, groups={"site": site}, resamples=100, jobs=1)
 
 
 def test_full_coverage_has_an_interval_and_what_is_absent_a_reason() -> None:
     y, p, _ = drawn(60)
-    everything = weigh_sets(np.minimum(y, 1), p, np.arange(60), np.ones((60, 3), dtype=bool), resamples=50)
+    everything = weighed(np.minimum(y, 1), p, np.arange(60), np.ones((60, 3), dtype=bool), resamples=50)
     assert everything["coverage"]["value"] == everything["coverage"]["high"] == 1
     assert everything["coverage"]["low"] == pytest.approx(60 / (60 + 1.959963984540054**2))
     assert everything["right_among_singletons"]["reason"] == "no set holds a single class"
@@ -60,9 +71,9 @@ def test_full_coverage_has_an_interval_and_what_is_absent_a_reason() -> None:
 def test_small_and_unknown_levels_are_left_out() -> None:
     y, p, sets = drawn(40)
     age = np.array([None] * 5 + [float("nan")] * 3 + ["old"] * 23 + ["young"] * 9, dtype=object)
-    told = weigh_sets(y, p, np.arange(40), sets, groups={"age": age}, resamples=20)
+    told = weighed(y, p, np.arange(40), sets, groups={"age": age}, resamples=20)
     assert list(told["groups"]["age"]) == ["old"]
-    many = weigh_sets(*(np.repeat(a, 10, axis=0) for a in (y, p)), np.arange(400), np.repeat(sets, 10, axis=0),
+    many = weighed(*(np.repeat(a, 10, axis=0) for a in (y, p)), np.arange(400), np.repeat(sets, 10, axis=0),
                       groups={"ward": np.repeat(np.arange(40), 10)}, resamples=5)  # fmt: skip
     assert len(many["groups"]["ward"]) == 20
 
@@ -70,8 +81,8 @@ def test_small_and_unknown_levels_are_left_out() -> None:
 def test_sets_and_levels_that_do_not_fit_are_refused() -> None:
     y, p, sets = drawn(40)
     with pytest.raises(InputError, match=r"coverage of sets: sets of shape \(40, 2\) and type bool for probabilities"):
-        weigh_sets(y, p, np.arange(40), sets[:, :2])
+        weighed(y, p, np.arange(40), sets[:, :2])
     with pytest.raises(InputError, match=r"type int64 .*; say true or false for each class of each case"):
-        weigh_sets(y, p, np.arange(40), sets.astype(np.int64))
+        weighed(y, p, np.arange(40), sets.astype(np.int64))
     with pytest.raises(InputError, match=r"coverage of sets, site: \(3,\) levels for 40 cases; give one level a case"):
-        weigh_sets(y, p, np.arange(40), sets, groups={"site": ["a", "b", "c"]})
+        weighed(y, p, np.arange(40), sets, groups={"site": ["a", "b", "c"]})

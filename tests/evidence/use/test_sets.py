@@ -248,3 +248,37 @@ def test_each_label_of_several_has_sets_of_its_own() -> None:
         told = found["targets"][label]["sets"]["test"]
         assert set(told["per_class"]["by_class"]) == {"absent", "present"}
         assert told["marginal"]["patient_coverage"]["value"] == pytest.approx(0.8, abs=0.15)
+
+
+def shared(one: float, other: float) -> list[pd.DataFrame]:
+    """Return :func:`folded` with shares of the two networks of a fold, which its ensemble is the mean by."""
+    names = [f"raw_{name}" for name in CLASSES]
+    found = []
+    for table in folded():
+        table["share"] = table["member"].map(lambda name: one if name.endswith("seed0") else other)
+        table.loc[table["member"] == "ensemble", "share"] = np.nan
+        rows = table[table["member"] != "ensemble"]
+        mean = rows[names].mul(rows["share"], axis=0).groupby(rows["case_id"]).sum()
+        mean = mean.div(mean.sum(axis=1), axis=0)
+        ours = table["member"] == "ensemble"
+        table.loc[ours, names] = mean.loc[table.loc[ours, "case_id"]].to_numpy()
+        found.append(table)
+    return found
+
+
+def test_shares_are_those_of_their_rows_whatever_the_rows_are_numbered() -> None:
+    table = pd.concat(shared(0.9, 0.1), ignore_index=True)
+    told = weigh_all_sets(table, QUESTION, SetsAsked(), DRAWING)["kind"]["test"]
+    assert told["marginal"]["coverage"]["value"] is not None
+    numbered = table.set_index(np.arange(len(table))[::-1] + 5)
+    assert weigh_all_sets(numbered, QUESTION, SetsAsked(), DRAWING)["kind"]["test"] == told
+
+
+def test_where_one_fold_ships_alone_that_is_the_reason() -> None:
+    oof, test = shared(1.0, 0.0)
+    test["share"] = (test["member"] == "fold0-seed0").astype(float)
+    told = weighed(oof, test)["test"]
+    assert told["reason"] == (
+        "The models of the folds would be needed one by one to make sets for these cases, and no member of one of them "
+        "has a share in the ensemble."
+    )

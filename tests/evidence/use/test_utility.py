@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,14 +10,13 @@ from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix, precision_score
 
 from semeion.errors import InputError
-from semeion.evidence.intervals.drawing import checked_cases
+from semeion.evidence.intervals.drawing import checked_cases, draw_together
 from semeion.evidence.use.utility import (
     THRESHOLDS,
     _bayes_ends,
     net_benefit,
     predictive_values,
     utility_piece,
-    weigh_utility,
 )
 
 
@@ -24,6 +24,15 @@ def drawn(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     z = rng.normal(scale=2, size=n) - 1
     return (rng.random(n) < 1 / (1 + np.exp(-z))).astype(int), 1 / (1 + np.exp(-z))
+
+
+def weighed(
+    y: Any, p: Any, patient: Any, call: Any, *, resamples: int = 5, jobs: int | None = None, **asked: Any
+) -> dict[str, Any]:
+    """Return what the piece tells when it is drawn alone."""
+    cases = checked_cases(y, p, patient)
+    [found] = draw_together([utility_piece(cases, call, **asked)], cases, resamples=resamples, jobs=jobs)
+    return found
 
 
 @settings(max_examples=40, deadline=None)
@@ -51,7 +60,7 @@ def test_the_curve_is_the_definition_at_every_threshold(seed: int, n: int, grid:
 
 def test_treating_all_is_worth_nothing_at_the_prevalence_and_all_below_the_least_probability() -> None:
     y, p = np.repeat([1, 0], [20, 80]), np.repeat([0.9, 0.3], [20, 80])
-    curve = weigh_utility(y, p, np.arange(100), p >= 0.5, resamples=50)["curve"]
+    curve = weighed(y, p, np.arange(100), p >= 0.5, resamples=50)["curve"]
     at = {t: k for k, t in enumerate(curve["threshold"])}
     assert curve["treat_all"][at[0.2]] == pytest.approx(0)
     assert curve["model"][at[0.1]] == pytest.approx(curve["treat_all"][at[0.1]])
@@ -63,7 +72,7 @@ def test_treating_all_is_worth_nothing_at_the_prevalence_and_all_below_the_least
 
 def test_a_good_model_is_useful_over_a_run_of_thresholds() -> None:
     y, p = drawn(3000)
-    told = weigh_utility(y, p, np.arange(3000), p >= 0.2, point=0.2, resamples=200)
+    told = weighed(y, p, np.arange(3000), p >= 0.2, point=0.2, resamples=200)
     json.dumps(told)
     assert any(low <= 0.2 and high >= 0.6 for low, high in told["useful"])
     call = p >= 0.2
@@ -73,13 +82,13 @@ def test_a_good_model_is_useful_over_a_run_of_thresholds() -> None:
     assert told["net_benefit_gain"]["low"] > 0
     for name in ("low", "high", "treat_all", "gain_low", "standardised_high"):
         assert len(told["curve"][name]) == 99
-    assert told == weigh_utility(y, p, np.arange(3000), p >= 0.2, point=0.2, resamples=200, jobs=1)
+    assert told == weighed(y, p, np.arange(3000), p >= 0.2, point=0.2, resamples=200, jobs=1)
 
 
 def test_noise_is_useful_nowhere_much() -> None:
     y, p = drawn(300)
     noise = np.random.default_rng(1).permutation(p)
-    told = weigh_utility(y, noise, np.arange(300), noise >= 0.5, resamples=200)
+    told = weighed(y, noise, np.arange(300), noise >= 0.5, resamples=200)
     assert told["useful"] == []
     assert told["net_benefit"] == {
         "value": None,
@@ -95,7 +104,7 @@ def test_noise_is_useful_nowhere_much() -> None:
 def test_at_the_observed_prevalence_the_predictive_values_are_the_observed_ones() -> None:
     y, p = drawn(500)
     call = p >= 0.4
-    told = weigh_utility(y, p, np.arange(500), call, prevalences=[y.mean(), 0.01], resamples=300)
+    told = weighed(y, p, np.arange(500), call, prevalences=[y.mean(), 0.01], resamples=300)
     here, rare = told["predictive_values"]
     tn, _, fn, _ = confusion_matrix(y, call).ravel()
     assert here["ppv"]["value"] == pytest.approx(precision_score(y, call))
@@ -118,7 +127,7 @@ def test_predictive_values_are_bayes_rule(se: float, sp: float, share: float) ->
 def test_without_a_false_alarm_the_predictive_value_has_a_width() -> None:
     y = np.repeat([1, 0], [40, 60])
     call = np.repeat([1, 0, 0], [30, 10, 60])
-    told = weigh_utility(y, call / 2, np.arange(100), call, prevalences=[0.1], resamples=100)
+    told = weighed(y, call / 2, np.arange(100), call, prevalences=[0.1], resamples=100)
     ppv, npv = (told["predictive_values"][0][name] for name in ("ppv", "npv"))
     assert (ppv["value"], ppv["high"]) == (1, 1)
     most = 1.959963984540054**2 / (60 + 1.959963984540054**2)
@@ -137,16 +146,16 @@ def test_the_ends_by_wilson_agree_with_many_draws() -> None:
 
 
 def test_where_a_class_or_a_call_is_missing_it_says_so() -> None:
-    one = weigh_utility([1] * 5, [0.5] * 5, range(5), [1] * 5, prevalences=[0.1], resamples=20)
+    one = weighed([1] * 5, [0.5] * 5, range(5), [1] * 5, prevalences=[0.1], resamples=20)
     assert one["predictive_values"][0]["ppv"]["reason"] == "only one class among the cases"
-    never = weigh_utility([0, 1] * 20, [0.5] * 40, range(40), [0] * 40, prevalences=[0.1], resamples=20)
+    never = weighed([0, 1] * 20, [0.5] * 40, range(40), [0] * 40, prevalences=[0.1], resamples=20)
     assert never["predictive_values"][0]["ppv"]["reason"] == "no case is called positive"
     assert never["predictive_values"][0]["npv"]["value"] == pytest.approx(0.9)
-    always = weigh_utility([0, 1] * 20, [0.5] * 40, range(40), [1] * 40, prevalences=[0.1], resamples=20)
+    always = weighed([0, 1] * 20, [0.5] * 40, range(40), [1] * 40, prevalences=[0.1], resamples=20)
     assert always["predictive_values"][0]["npv"]["reason"] == "no case is called negative"
-    negative = weigh_utility([0] * 5, [0.5] * 5, range(5), [1] * 5, resamples=20)
+    negative = weighed([0] * 5, [0.5] * 5, range(5), [1] * 5, resamples=20)
     assert negative["curve"]["standardised"] == [None] * 99
-    alone = weigh_utility([0, 1], [0.2, 0.8], ["a", "a"], [0, 1], point=0.5, resamples=20)
+    alone = weighed([0, 1], [0.2, 0.8], ["a", "a"], [0, 1], point=0.5, resamples=20)
     assert alone["net_benefit"]["reason"] == "no interval: fewer than 2 patients"
     assert alone["predictive_values"][0]["ppv"]["low"] is None
     assert alone["useful"] == []
@@ -164,12 +173,12 @@ def test_where_a_class_or_a_call_is_missing_it_says_so() -> None:
         ([0, 1], {"prevalences": [float("nan")]}, "a prevalence is not between 0 and 1"),
     ],
 )
-def test_unusable_input_is_refused(call: list[float], options: dict[str, object], message: str) -> None:
+def test_unusable_input_is_refused(call: list[float], options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError) as caught:
-        weigh_utility([0, 1], [0.2, 0.8], [0, 1], call, **options)  # type: ignore[arg-type]
+        weighed([0, 1], [0.2, 0.8], [0, 1], call, **options)
     assert message in str(caught.value)
 
 
 def test_columns_of_classes_are_refused() -> None:
     with pytest.raises(InputError, match="give the probability of the positive class"):
-        weigh_utility([0, 1], [[0.5, 0.5]] * 2, [0, 1], [0, 1])
+        weighed([0, 1], [[0.5, 0.5]] * 2, [0, 1], [0, 1])

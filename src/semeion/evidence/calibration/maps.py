@@ -170,7 +170,8 @@ def _logistic(design: Array, target: Array) -> tuple[float, ...]:
         hessian = (scaled * (chance * (1 - chance))[:, None]).T @ scaled
         hessian.flat[:: len(at) + 1] += 1e-13 * np.trace(hessian) + 1e-300
         step = np.linalg.solve(hessian, gradient)
-        while np.abs(step).max() > 1e-12 and not loss(scaled @ (at + step)) <= now:
+        # Near the minimum losses differ by less than their rounding, and Newton's steps are right as they are.
+        while np.abs(step).max() > 1e-6 and not loss(scaled @ (at + step)) <= now:
             step = step / 2
         at = at + step
         eta = scaled @ at

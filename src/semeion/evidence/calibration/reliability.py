@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from semeion.evidence.calibration.smooth import SPAN, Smoother, equal_groups, smoother
-from semeion.evidence.intervals.drawing import Checked, Drawn, Piece, checked_cases, draw_together, listed, need_binary
+from semeion.evidence.intervals.drawing import Checked, Drawn, Piece, listed, need_binary
 from semeion.evidence.intervals.sizes import mean_absolute, quantile, root_mean_square
 from semeion.evidence.intervals.weights import Array, Weights, weighted_sums
 
@@ -25,45 +25,6 @@ BRIER_PARTS = (
     "brier_within_covariance",
 )
 FIGURES = (*ERRORS, *BRIER_PARTS)
-
-
-def weigh_reliability(
-    y: ArrayLike,
-    p: ArrayLike,
-    patient: ArrayLike,
-    *,
-    resamples: int = 2000,
-    seed: int = 0,
-    jobs: int | None = None,
-) -> dict[str, Any]:
-    """Return how well the probabilities of the positive class are calibrated, with intervals over patients.
-
-    Parameters
-    ----------
-    y
-        0 or 1, ``(cases,)``. One class alone is allowed: its calibration is still defined.
-    p
-        Probability of the positive class, ``(cases,)``. If constant, the curve is one point.
-    patient
-        Whose each case is; all cases of a patient are drawn together.
-    resamples, seed, jobs
-        Of the bootstrap.
-
-    Returns
-    -------
-    dict
-        ``figures.<name> = {value, low, high, n, n_patients, method}`` of `FIGURES`; ``curve = {x, y, low, high,
-        method}``, at most 101 points over the range of the probabilities with a pointwise 95 % band; ``bins = {x, y,
-        low, high, n}``, at most 15; ``ece_by_chance``, see :func:`error_by_chance`.
-
-    Raises
-    ------
-    InputError
-        See :func:`semeion.evidence.drawing.checked_cases`.
-    """
-    cases = checked_cases(y, p, patient, where="calibration")
-    [found] = draw_together([reliability_piece(cases)], cases, resamples=resamples, seed=seed, jobs=jobs)
-    return found
 
 
 def adaptive_bins(p: Array) -> NDArray[np.int64]:
@@ -87,7 +48,26 @@ def error_by_chance(p: Array, group: NDArray[np.int64]) -> float:
 
 
 def reliability_piece(cases: Checked) -> Piece:
-    """Return the account of :func:`weigh_reliability`, to be drawn with others.
+    """Return the account of how well the probabilities of the positive class are calibrated.
+
+    Parameters
+    ----------
+    cases
+        Of two classes. One class alone is allowed: its calibration is still defined. Where the probability is constant
+        the curve is one point.
+
+    Returns
+    -------
+    Piece
+        To be drawn with others by :func:`semeion.evidence.intervals.drawing.draw_together`. It tells ``figures.<name> =
+        {value, low, high, n, n_patients, method}`` of `FIGURES`; ``curve = {x, y, low, high, method}``, at most 101
+        points over the range of the probabilities with a pointwise 95 % band; ``bins = {x, y, low, high, n}``, at most
+        15; ``ece_by_chance``, see :func:`error_by_chance`.
+
+    Raises
+    ------
+    InputError
+        For probabilities of several classes.
 
     Notes
     -----
@@ -190,7 +170,7 @@ class Reliability:
         return found
 
     def tell(self, drawn: Drawn) -> dict[str, Any]:
-        """Return what :func:`weigh_reliability` returns."""
+        """Return what :func:`reliability_piece` tells."""
         points, k = len(self.smooth.grid), len(self.slices)
         first, bins = len(FIGURES), len(FIGURES) + points
         band = drawn.band(first, bins, least=0, most=1)

@@ -34,6 +34,7 @@ _PATIENT = _words("patient patientid patients subject subjectid participant part
 _SITE = _words("hospital hospitalid centre center institution siteid")
 _SPLIT = _words("set subset partition datasetsplit datasplit")
 _FOLD = _words("cvfold foldid foldnumber")
+_WEIGHTS = _words("weight weights sampleweight sampleweights caseweight caseweights")
 _FAMILY = re.compile(
     r"(?P<prefix>p|probs?|proba|probability|y_?prob|y_?proba|y_?score|pred_prob|pred_proba|score)[_. -](?P<rest>.+)",
     re.IGNORECASE,
@@ -223,6 +224,12 @@ def refuse_weights(columns: Sequence[str], named: Named, where: str) -> None:
         where=f"{where}: --weights {named.weights}",
         fix="weigh the cases as they are and give the levels with --strata, or draw the cases anew by their weights",
     )
+
+
+def weight_notes(columns: Sequence[str]) -> list[str]:
+    """Return a sentence where a column is called as case weights are, which nobody asked for and no figure takes."""
+    found = [name for name in columns if re.sub(r"[^a-z]", "", name.lower()) in _WEIGHTS]
+    return [f"Case weights are not supported: every case counts once, whatever {listed(found)} says."] if found else []
 
 
 def need_columns(columns: Sequence[str], named: Named, where: str) -> None:

@@ -11,7 +11,16 @@ import pandas as pd
 
 from semeion.errors import InputError, nearest
 from semeion.evidence.foreign.classes import Vocabulary, stems, understand_classes
-from semeion.evidence.foreign.columns import Columns, Named, find_columns, is_own, listed, need_columns, refuse_weights
+from semeion.evidence.foreign.columns import (
+    Columns,
+    Named,
+    find_columns,
+    is_own,
+    listed,
+    need_columns,
+    refuse_weights,
+    weight_notes,
+)
 from semeion.evidence.foreign.values import numbers_of, probabilities_of, rows_of, text_of
 from semeion.evidence.pairs.own import own_predictions
 from semeion.evidence.question import ABSENT, PRESENT, TASKS, Question
@@ -110,8 +119,9 @@ def understand(
         predictions, question, why = own_predictions(table, named, known, where)
         has_patients = bool((predictions["patient_id"].astype(str) != predictions["case_id"].astype(str)).any())
         roles = {"prediction": ", ".join(_values_of(question))}
+        said = tuple(weight_notes(columns))
         strata = _strata(table.loc[predictions.index], predictions["case_id"], named, "site" in columns, words)
-        return Foreign(predictions, question, why, has_patients, True, True, True, roles, (), strata, ())
+        return Foreign(predictions, question, why, has_patients, True, True, True, roles, (), strata, said)
     return _foreign(table, find_columns(columns, named, where), named, words, where)
 
 
@@ -139,6 +149,7 @@ def _foreign(table: pd.DataFrame, found: Columns, named: Named, words: Vocabular
     base = _base(table, found, words, where)
     if found.unused:
         notes.append(f"Not used: {'column' if len(found.unused) == 1 else 'columns'} {listed(found.unused)}.")
+        notes += weight_notes(found.unused)
     name = named.target or ",".join(found.truth)
     if task == "multilabel":
         predictions, question, why = _multilabel(table, base, found, named, words, where, notes, name)

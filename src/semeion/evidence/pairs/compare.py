@@ -43,7 +43,8 @@ def compare(a: Side, b: Side, *, resamples: int = 2000, seed: int = 0, jobs: int
     Returns
     -------
     dict
-        ``n``, ``n_patients``, ``has_patients``, ``left_out`` (of a and b); ``figures.<name>`` is ``{a, b, difference,
+        ``n``, ``n_patients``, ``has_patients``, ``left_out`` (of a and b); ``absent``, the classes of which no case in
+        common is, or the labels that all or none of them have; ``figures.<name>`` is ``{a, b, difference,
         better, verdict}``: each of the first three as in :func:`semeion.evidence.weigh.weigh`, ``better`` is
         ``higher``, ``lower`` or None, and ``verdict`` is ``a`` or ``b`` where the interval of the difference excludes 0
         in its favour, ``differs`` where it does and neither end is better, ``none`` where it holds 0, ``unknown``
@@ -79,6 +80,7 @@ def compare(a: Side, b: Side, *, resamples: int = 2000, seed: int = 0, jobs: int
         "n_patients": found.n_patients,
         "has_patients": found.has_patients,
         "left_out": {"a": found.left_out[0], "b": found.left_out[1]},
+        "absent": _absent(found, a.question),
         "figures": each[0] if not multilabel else _mean_figures(found, spreads[-1]),
         "targets": {},
         "calls": {} if multilabel else _calls(found.a[0], found.b[0]),
@@ -275,6 +277,16 @@ def _calls(one: Answer, other: Answer) -> dict[str, int]:
     a, b = one.call == one.cases.y, other.call == other.cases.y
     counts = {"both_right": a & b, "only_a_right": a & ~b, "only_b_right": ~a & b, "both_wrong": ~a & ~b}
     return {name: int(which.sum()) for name, which in counts.items()}
+
+
+def _absent(found: Pair, question: Question) -> list[str]:
+    """Return the classes without a case, or the labels whose cases are all of one class; empty for a measured value."""
+    if question.task == "regression":
+        return []
+    if question.task == "multilabel":
+        return [each.cases.target for each in found.a if len(np.unique(each.cases.y)) < 2]
+    there = set(found.a[0].cases.y.tolist())
+    return [name for code, name in enumerate(question.classes) if code not in there]
 
 
 def _curves(found: Pair, question: Question) -> dict[str, Any]:

@@ -114,7 +114,8 @@ def _same_question(a: Question, b: Question, where: str) -> None:
     """Refuse two questions that are not one."""
     fix = "compare models that answer the same question"
     if a.task != b.task:
-        raise InputError(f"the tasks differ: {a.task} and {b.task}", where=where, fix=fix)
+        kinds = [f"{each.task} ({', '.join(each.classes)})" if each.classes else each.task for each in (a, b)]
+        raise InputError(f"the tasks differ: {kinds[0]} and {kinds[1]}", where=where, fix=fix)
     if sorted(a.classes) != sorted(b.classes):
         raise InputError(f"the classes differ: {', '.join(a.classes)} and {', '.join(b.classes)}", where=where, fix=fix)
     if a.task == "ordinal" and a.classes != b.classes:

@@ -10,63 +10,12 @@ from numpy.typing import ArrayLike
 
 from semeion.calibration import logit
 from semeion.errors import InputError
-from semeion.evidence.intervals.drawing import Checked, Drawn, Piece, checked_cases, draw_together, listed
+from semeion.evidence.intervals.drawing import Checked, Drawn, Piece, listed
 from semeion.evidence.intervals.weights import Array, Weights
 
 GRID = np.arange(1, 101) / 100
 COVERAGES = (0.5, 0.8, 0.9, 1.0)
 _WHERE = "abstaining"
-
-
-def weigh_abstaining(
-    y: ArrayLike,
-    p: ArrayLike,
-    patient: ArrayLike,
-    call: ArrayLike,
-    *,
-    confidence: ArrayLike | None = None,
-    coverages: Sequence[float] = COVERAGES,
-    resamples: int = 2000,
-    seed: int = 0,
-    jobs: int | None = None,
-) -> dict[str, Any]:
-    """Return the risk-coverage curve, the area under it and the error at stated coverages.
-
-    Parameters
-    ----------
-    y
-        0 or 1, or the class index, ``(cases,)``.
-    p
-        Probability of the positive class ``(cases,)``, or of every class ``(cases, classes)``.
-    patient
-        Whose each case is; all cases of a patient are drawn together.
-    call
-        Class index of the call, ``(cases,)``.
-    confidence
-        How sure each case is, ``(cases,)``; by default :func:`confidence_of` of `p`, which for a binary target called
-        elsewhere than at 0.5 must be given the point.
-    coverages
-        Shares of the cases, above 0 and up to 1.
-    resamples, seed, jobs
-        Of the bootstrap.
-
-    Returns
-    -------
-    dict
-        ``curve = {coverage, risk, low, high, confidence, method}`` at 0.01, 0.02, ..., 1, where a case at least as sure
-        as ``confidence`` is answered; ``area`` and ``at``, a list of ``{coverage, error}``; figures are ``{value, low,
-        high, n, n_patients, method}``.
-
-    Raises
-    ------
-    InputError
-        See :func:`semeion.evidence.drawing.checked_cases`; and for a call or a confidence that is none, and a coverage
-        outside 0 to 1.
-    """
-    cases = checked_cases(y, p, patient, where=_WHERE)
-    piece = abstaining_piece(cases, call, confidence=confidence, coverages=coverages)
-    [found] = draw_together([piece], cases, resamples=resamples, seed=seed, jobs=jobs)
-    return found
 
 
 def confidence_of(p: ArrayLike, point: ArrayLike = 0.5) -> Array:
@@ -83,7 +32,32 @@ def confidence_of(p: ArrayLike, point: ArrayLike = 0.5) -> Array:
 def abstaining_piece(
     cases: Checked, call: ArrayLike, *, confidence: ArrayLike | None = None, coverages: Sequence[float] = COVERAGES
 ) -> Piece:
-    """Return the account of :func:`weigh_abstaining`, to be drawn with others.
+    """Return the account of the risk-coverage curve, the area under it and the error at stated coverages.
+
+    Parameters
+    ----------
+    cases
+        Of two classes or of several.
+    call
+        Class index of the call, ``(cases,)``.
+    confidence
+        How sure each case is, ``(cases,)``; by default :func:`confidence_of` of the probabilities, which for a binary
+        target called elsewhere than at 0.5 must be given the point.
+    coverages
+        Shares of the cases, above 0 and up to 1.
+
+    Returns
+    -------
+    Piece
+        To be drawn with others by :func:`semeion.evidence.intervals.drawing.draw_together`. It tells ``curve =
+        {coverage, risk, low, high, confidence, method}`` at 0.01, 0.02, ..., 1, where a case at least as sure as
+        ``confidence`` is answered; ``area`` and ``at``, a list of ``{coverage, error}``; figures are ``{value, low,
+        high, n, n_patients, method}``.
+
+    Raises
+    ------
+    InputError
+        For a call or a confidence that is none, and a coverage outside 0 to 1.
 
     Notes
     -----

@@ -31,9 +31,9 @@ def account_of(answer: Answer, points: OperatingPoints | None, drawing: Drawing)
     Returns
     -------
     dict
-        Of two classes ``reliability`` (:func:`semeion.evidence.reliability.weigh_reliability`), ``utility``
-        (:func:`semeion.evidence.utility.weigh_utility`) and ``abstaining``
-        (:func:`semeion.evidence.abstain.weigh_abstaining`); of several ``abstaining`` alone; of a measured value
+        Of two classes ``reliability`` (:func:`semeion.evidence.calibration.reliability.reliability_piece`), ``utility``
+        (:func:`semeion.evidence.use.utility.utility_piece`) and ``abstaining``
+        (:func:`semeion.evidence.use.abstain.abstaining_piece`); of several ``abstaining`` alone; of a measured value
         nothing.
     """
     cases, question = answer.cases, answer.question

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from semeion.errors import InputError
-from semeion.evidence.intervals.drawing import Checked, Drawn, Piece, checked_cases, draw_together
+from semeion.evidence.intervals.drawing import Checked, Drawn, Piece
 from semeion.evidence.intervals.weights import Array, Weights, weighted_sums
 
 MOST_LEVELS = 20
@@ -22,52 +22,33 @@ _PATIENTS, _SIZE, _PAIRS = 5, 6, 7
 """Columns of the figures that are no plain share of cases."""
 
 
-def weigh_sets(
-    y: ArrayLike,
-    p: ArrayLike,
-    patient: ArrayLike,
-    sets: ArrayLike,
-    *,
-    groups: Mapping[str, ArrayLike] | None = None,
-    resamples: int = 2000,
-    seed: int = 0,
-    jobs: int | None = None,
-) -> dict[str, Any]:
-    """Return the measured coverage of sets, overall, by class and by subgroup.
+def sets_piece(cases: Checked, sets: ArrayLike, *, groups: Mapping[str, ArrayLike] | None = None) -> Piece:
+    """Return the account of the measured coverage of sets, overall, by class and by subgroup.
 
     Parameters
     ----------
-    y, p, patient
-        Class index, probabilities ``(cases, classes)`` and patient of cases that neither trained nor calibrated.
+    cases
+        With probabilities ``(cases, classes)``, that neither trained nor calibrated.
     sets
         Whether each class is in the set of each case, ``(cases, classes)``.
     groups
         By name of a column: the level of each case, ``(cases,)``; None or NaN where unknown.
-    resamples, seed, jobs
-        Of the bootstrap.
 
     Returns
     -------
-    dict
-        ``coverage`` (share of cases whose set holds the truth), ``patient_coverage`` (share of patients with all cases
-        held, what a rule of largest scores promises), ``size`` (mean number of classes), ``singletons``, ``several``,
-        ``empty``, ``right_among_singletons``; ``by_class``, a list in the order of the classes, and
-        ``groups.<column>.<level>``, the 20 largest levels of each column with at least 10 cases, both of ``{coverage,
-        size}``. Figures are ``{value, low, high, n, n_patients, method}``.
+    Piece
+        To be drawn with others by :func:`semeion.evidence.intervals.drawing.draw_together`; every figure is a ratio of
+        sums over cases. It tells ``coverage`` (share of cases whose set holds the truth), ``patient_coverage`` (share
+        of patients with all cases held, what a rule of largest scores promises), ``size`` (mean number of classes),
+        ``singletons``, ``several``, ``empty``, ``right_among_singletons``; ``by_class``, a list in the order of the
+        classes, and ``groups.<column>.<level>``, the 20 largest levels of each column with at least 10 cases, both of
+        ``{coverage, size}``. Figures are ``{value, low, high, n, n_patients, method}``.
 
     Raises
     ------
     InputError
-        See :func:`semeion.evidence.drawing.checked_cases`; and when sets or levels do not fit the cases.
+        When sets or levels do not fit the cases.
     """
-    cases = checked_cases(y, p, patient, where=_WHERE)
-    piece = sets_piece(cases, sets, groups=groups)
-    [found] = draw_together([piece], cases, resamples=resamples, seed=seed, jobs=jobs)
-    return found
-
-
-def sets_piece(cases: Checked, sets: ArrayLike, *, groups: Mapping[str, ArrayLike] | None = None) -> Piece:
-    """Return the account of :func:`weigh_sets`, to be drawn with others; every figure is a ratio of sums over cases."""
     held = np.asarray(sets)
     if held.dtype != np.bool_ or held.shape != cases.p.shape or held.ndim != 2:
         raise InputError(
@@ -91,7 +72,7 @@ def sets_piece(cases: Checked, sets: ArrayLike, *, groups: Mapping[str, ArrayLik
         (missed == 0, first),
         (size, everything),
     ]
-    places = {name: _levels(name, values, len(cases)) for name, values in (groups or {}).items()}
+    places = {name: known_levels(name, values, len(cases)) for name, values in (groups or {}).items()}
     classes = [cases.y == k for k in range(held.shape[1])]
     members = [*classes, *(group for levels in places.values() for group in levels.values())]
     for group in members:
@@ -127,7 +108,7 @@ def sets_piece(cases: Checked, sets: ArrayLike, *, groups: Mapping[str, ArrayLik
     return Piece(compute, tell)
 
 
-def _levels(name: str, values: ArrayLike, n: int) -> dict[str, NDArray[np.bool_]]:
+def known_levels(name: str, values: ArrayLike, n: int) -> dict[str, NDArray[np.bool_]]:
     """Return which cases are in each level, the largest levels first."""
     labels = np.asarray(values, dtype=object)
     if labels.shape != (n,):

@@ -20,7 +20,15 @@ from semeion.errors import InputError
 from semeion.evidence.intervals.drawing import checked_cases, draw_together
 from semeion.evidence.measuring import Drawing
 from semeion.evidence.question import Question
-from semeion.evidence.table import ENSEMBLE, UNWEIGHED, Cases, probability_columns, split_cases, validate_predictions
+from semeion.evidence.table import (
+    OUTSIDE,
+    SHARE,
+    UNWEIGHED,
+    Cases,
+    probability_columns,
+    split_cases,
+    validate_predictions,
+)
 from semeion.evidence.use.conformal import Sets, cross_sets, expected_coverage, fit_sets
 from semeion.evidence.use.coverage import sets_piece
 
@@ -53,11 +61,14 @@ class SetsAsked:
         Why no case calibrates, told where none does.
     folds
         Why folds promise nothing for new cases, as where each is a site; empty where they were drawn at random.
+    half_width
+        Of a measured value: what the model that is weighed adds and takes away by itself; None: it is found here.
     """
 
     coverage: float = 0.9
     reason: str = NOBODY
     folds: str = ""
+    half_width: float | None = None
 
 
 def weigh_all_sets(
@@ -88,7 +99,7 @@ def weigh_all_sets(
         (``p`` or ``raw``), ``calibration`` (``split``, ``n``, ``n_patients``, ``patients_of_class``), and for each of
         ``marginal`` and ``per_class``: ``promise``, ``worst`` (of CV+), ``thresholds``, ``expected`` (the range of
         ``patient_coverage`` in 95 of 100 repetitions), ``sizes`` (``{classes, n, share}``), and all that
-        :func:`semeion.evidence.use.coverage.weigh_sets` returns, ``by_class`` by name. ``reason`` stands where there
+        :func:`semeion.evidence.use.coverage.sets_piece` tells, ``by_class`` by name. ``reason`` stands where there
         are no sets, or no figures.
 
     Raises
@@ -100,10 +111,10 @@ def weigh_all_sets(
         raise InputError(f"a coverage of {asked.coverage}", where="sets", fix="give a number below 1, such as 0.9")
     if question.task == "regression":
         return {}
-    table = _sorted(predictions, question)
-    plain = _by_split(table, question)
-    raw = _raw_table(predictions, question) if "oof" in plain and CALIBRATION not in plain else None
-    scored = plain if raw is None else _by_split(raw, question)
+    table = sorted_table(predictions, question)
+    plain = by_split(table, question)
+    raw = raw_table(predictions, question) if "oof" in plain and CALIBRATION not in plain else None
+    scored = plain if raw is None else by_split(raw, question)
     patients = {str(name): set(rows["patient_id"]) for name, rows in table.groupby("split")}
     found: dict[str, dict[str, Any]] = {}
     for target in question.targets:
@@ -123,7 +134,7 @@ def weigh_all_sets(
             else:
                 made = _folds_refused(out)
                 made = made or (maker.left_out(out) if split == "oof" else asked.folds)
-                made = made or maker.cross(out, _of_folds(raw, out, cases, question))
+                made = made or maker.cross(out, of_folds(raw, out, cases, list(probability_columns(question))))
             told: dict[str, Any] = {"stated": asked.coverage}
             if isinstance(made, str):
                 told["reason"] = made
@@ -231,7 +242,7 @@ def _measured(
 ) -> dict[str, Any]:
     """Return what is told and measured of each rule, from the same draws of patients."""
     checked = checked_cases(cases.y, cases.p, cases.patient, where="sets of classes")
-    groups = _levels(cases, strata)
+    groups = levels_of(cases, strata)
     having = {name: (rule, rule.sets) for name, rule in made.rules.items() if rule.sets is not None}
     pieces = [sets_piece(checked, sets, groups=groups) for _, sets in having.values()]
     drawn = draw_together(pieces, checked, resamples=drawing.resamples, seed=drawing.seed, jobs=drawing.jobs)
@@ -263,7 +274,7 @@ def _sizes(sets: Sets) -> list[dict[str, Any]]:
     return [{"classes": k, "n": int(n), "share": float(n / len(sets))} for k, n in enumerate(counts)]
 
 
-def _levels(cases: Cases, strata: pd.DataFrame | None) -> dict[str, NDArray[np.object_]]:
+def levels_of(cases: Cases, strata: pd.DataFrame | None) -> dict[str, NDArray[np.object_]]:
     """Return the level of each case in each column; None where unknown."""
     if strata is None:
         return {}
@@ -282,26 +293,27 @@ def _folds_refused(out: Cases) -> str:
     return ""
 
 
-def _of_folds(
-    raw: pd.DataFrame | None, out: Cases, cases: Cases, question: Question
+def of_folds(
+    raw: pd.DataFrame | None, out: Cases, cases: Cases, columns: list[str]
 ) -> dict[int, NDArray[np.float64]] | str:
-    """Return what the members of each fold say of new cases, ``{fold: (new cases, classes)}``, or why nobody knows."""
+    """Return what the members of each fold say of new cases, ``{fold: (new cases, columns)}``, or why nobody knows."""
     if raw is None:
         return "the table has no probabilities before calibration"
-    rows = raw[(raw["member"] != ENSEMBLE) & (raw["target"] == cases.target)]
-    columns = list(probability_columns(question))
+    rows = raw[~raw["member"].isin(OUTSIDE) & (raw["target"] == cases.target)]
     held, asked = rows[rows["split"] == "oof"], rows[rows["split"] == cases.split]
     folds = held.groupby("member")["fold"].agg(["nunique", "first"])
     if (folds["nunique"] > 1).any() or set(folds["first"]) != set(out.fold.tolist()):
         return "the table does not tell which members left out which fold"
     of = folds["first"].to_dict()
-    own = held.groupby("case_id")[columns].mean().reindex(out.case_id).to_numpy(np.float64)
+    own = _mean_of(held, columns).reindex(out.case_id).to_numpy(np.float64)
     # NaN is far as well.
-    if not np.abs(own - out.p).max() <= AGREE:
+    if not np.abs(own - out.p.reshape(own.shape)).max() <= AGREE:
         return "an out-of-fold prediction is not the mean of the members of its fold"
     new = {}
     for number, part in asked.groupby(asked["member"].map(of)):
-        sure = part.groupby("case_id")[columns].mean().reindex(cases.case_id).to_numpy(np.float64)
+        if SHARE in part and not part[SHARE].sum() > 0:
+            return "no member of one of them has a share in the ensemble"
+        sure = _mean_of(part, columns).reindex(cases.case_id).to_numpy(np.float64)
         whole = part.groupby("case_id")["member"].nunique().reindex(cases.case_id)
         if np.isnan(sure).any() or (whole != sum(fold == number for fold in of.values())).any():
             return "not every member has read these cases"
@@ -309,22 +321,35 @@ def _of_folds(
     return new if set(new) == set(of.values()) else "not every member has read these cases"
 
 
-def _sorted(predictions: pd.DataFrame, question: Question) -> pd.DataFrame:
+def _mean_of(rows: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """Return the mean over the members of each case, weighted by the column ``share`` where there is one."""
+    if SHARE not in rows:
+        return rows.groupby("case_id")[columns].mean()
+    weighted = rows[columns].mul(rows[SHARE], axis=0).groupby(rows["case_id"]).sum()
+    return weighted.div(rows.groupby("case_id")[SHARE].sum(), axis=0)
+
+
+def sorted_table(predictions: pd.DataFrame, question: Question) -> pd.DataFrame:
     """Return checked predictions in an order of their own, so that no figure depends on that of the rows."""
     return validate_predictions(predictions, question).sort_values(["patient_id", "case_id"], kind="stable")
 
 
-def _by_split(table: pd.DataFrame, question: Question) -> dict[str, dict[str, Cases]]:
+def by_split(table: pd.DataFrame, question: Question) -> dict[str, dict[str, Cases]]:
+    """Return the ensemble's cases by split and target."""
     return {cases[0].split: {each.target: each for each in cases} for cases in split_cases(table, question) if cases}
 
 
-def _raw_table(predictions: pd.DataFrame, question: Question) -> pd.DataFrame | None:
+def raw_table(predictions: pd.DataFrame, question: Question) -> pd.DataFrame | None:
     """Return the predictions with probabilities before calibration, None where not every case has any."""
     names = {name: f"raw_{name.removeprefix('p_')}" for name in probability_columns(question)}
     if not set(names.values()) <= set(predictions.columns):
         return None
     try:
-        return _sorted(predictions.assign(**{p: predictions[raw] for p, raw in names.items()}), question)
+        table = sorted_table(predictions.assign(**{p: predictions[raw] for p, raw in names.items()}), question)
+        if SHARE not in predictions:
+            return table
+        # Checked rows are numbered from 0, whatever the numbers of the given ones.
+        return table.join(predictions[SHARE].reset_index(drop=True).astype(np.float64))
     except InputError:  # what is called raw there is something else
         return None
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from semeion.errors import InputError
-from semeion.evidence.intervals.drawing import Checked, Drawn, Piece, checked_cases, draw_together, listed, need_binary
+from semeion.evidence.intervals.drawing import Checked, Drawn, Piece, listed, need_binary
 from semeion.evidence.intervals.proportions import FEW, ScoreInterval, carriers, clustered_wilson
 from semeion.evidence.intervals.weights import Array, Weights, weighted_sums
 
@@ -17,61 +17,6 @@ THRESHOLDS = np.arange(1, 100) / 100
 PREVALENCES = (0.01, 0.05, 0.1, 0.2, 0.5)
 _WHERE = "utility"
 _quiet = np.errstate(invalid="ignore", divide="ignore")
-
-
-def weigh_utility(
-    y: ArrayLike,
-    p: ArrayLike,
-    patient: ArrayLike,
-    call: ArrayLike,
-    *,
-    point: float | None = None,
-    prevalences: Sequence[float] = PREVALENCES,
-    resamples: int = 2000,
-    seed: int = 0,
-    jobs: int | None = None,
-) -> dict[str, Any]:
-    """Return the decision curve, the net benefit at the operating point and predictive values at stated prevalences.
-
-    Parameters
-    ----------
-    y
-        0 or 1, ``(cases,)``.
-    p
-        Calibrated probability of the positive class, ``(cases,)``. Net benefit takes a threshold for the odds at which
-        a reader would trade false alarms for misses, so uncalibrated probabilities are judged harshly.
-    patient
-        Whose each case is; all cases of a patient are drawn together.
-    call
-        Whether each case is called positive, 0 or 1 (or bool), ``(cases,)``: at its own fold's point for ``oof``.
-    point
-        The threshold probability that the calls at the operating point are judged by; None where there is none.
-        For the rule ``cost=FN:FP`` give ``FP / (FP + FN)``, for others the point itself.
-    prevalences
-        Strictly between 0 and 1.
-    resamples, seed, jobs
-        Of the bootstrap.
-
-    Returns
-    -------
-    dict
-        ``curve = {threshold, model, low, high, treat_all, treat_all_low, treat_all_high, gain, gain_low, gain_high,
-        standardised, standardised_low, standardised_high}`` at 0.01, ..., 0.99, where ``gain`` is over the better of
-        treating all and none (which is 0); ``useful = [[from, to], ...]``, the runs of thresholds whose gain lies above
-        0 with its whole band; ``net_benefit``, ``net_benefit_treat_all`` and ``net_benefit_gain`` at the point;
-        ``predictive_values``, a list of ``{prevalence, ppv, npv}``. Figures are ``{value, low, high, n, n_patients,
-        method}``.
-
-    Raises
-    ------
-    InputError
-        See :func:`semeion.evidence.drawing.checked_cases`; and for a call that is none, a point outside 0 to 1 and a
-        prevalence that is not strictly between.
-    """
-    cases = checked_cases(y, p, patient, where=_WHERE)
-    piece = utility_piece(cases, call, point=point, prevalences=prevalences)
-    [found] = draw_together([piece], cases, resamples=resamples, seed=seed, jobs=jobs)
-    return found
 
 
 def net_benefit(tp: ArrayLike, fp: ArrayLike, n: ArrayLike, threshold: ArrayLike) -> Array:
@@ -93,9 +38,41 @@ def predictive_values(sensitivity: ArrayLike, specificity: ArrayLike, prevalence
 def utility_piece(
     cases: Checked, call: ArrayLike, *, point: float | None = None, prevalences: Sequence[float] = PREVALENCES
 ) -> Piece:
-    """Return the account of :func:`weigh_utility`, to be drawn with others; standardised: net benefit by prevalence.
+    """Return the account of the decision curve, of net benefit at the point and of predictive values.
 
-    Standardised net benefit (Kerr et al., J Clin Oncol 34:2534, 2016) is 1 for a model that finds all and nothing else.
+    Parameters
+    ----------
+    cases
+        Of two classes. Net benefit takes a threshold for the odds at which a reader would trade false alarms for
+        misses, so uncalibrated probabilities are judged harshly.
+    call
+        Whether each case is called positive, 0 or 1 (or bool), ``(cases,)``: at its own fold's point for ``oof``.
+    point
+        The threshold probability that the calls at the operating point are judged by; None where there is none.
+        For the rule ``cost=FN:FP`` give ``FP / (FP + FN)``, for others the point itself.
+    prevalences
+        Strictly between 0 and 1.
+
+    Returns
+    -------
+    Piece
+        To be drawn with others by :func:`semeion.evidence.intervals.drawing.draw_together`. It tells ``curve =
+        {threshold, model, low, high, treat_all, treat_all_low, treat_all_high, gain, gain_low, gain_high, standardised,
+        standardised_low, standardised_high}`` at 0.01, ..., 0.99, where ``gain`` is over the better of treating all and
+        none (which is 0); ``useful = [[from, to], ...]``, the runs of thresholds whose gain lies above 0 with its whole
+        band; ``net_benefit``, ``net_benefit_treat_all`` and ``net_benefit_gain`` at the point; ``predictive_values``, a
+        list of ``{prevalence, ppv, npv}``. Figures are ``{value, low, high, n, n_patients, method}``.
+
+    Raises
+    ------
+    InputError
+        For probabilities of several classes, a call that is none, a point outside 0 to 1 and a prevalence that is not
+        strictly between.
+
+    Notes
+    -----
+    Standardised net benefit (Kerr et al., J Clin Oncol 34:2534, 2016) is net benefit by prevalence, 1 for a model that
+    finds all and nothing else.
     """
     return _Utility(cases, _checked_call(call, cases), _checked_point(point), _checked_shares(prevalences)).piece()
 

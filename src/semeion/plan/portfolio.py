@@ -1,0 +1,163 @@
+"""Which further ways to learn are tried beside the plan's own network, and what each takes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from semeion.plan.recipes import FrozenRecipe, NetworkRecipe, PretrainedPlan, Recipe, TrainingPlan
+
+if TYPE_CHECKING:
+    from semeion.plan.rules import Measured
+
+TUNED_PRESENTATIONS = 8_000
+"""Images that a pretrained network sees while it goes on learning from `REFERENCE_CASES` cases: 15 epochs."""
+REFERENCE_CASES = 546
+TUNED_GROWTH = 0.35
+"""They grow with this power of the number of cases, as those of a network from scratch do."""
+TUNED_SHARE = 0.45
+"""Largest share of the time for learning that fine-tuning is planned with."""
+FROZEN_SHARE = 0.12
+"""Largest share of the time for learning that frozen features are planned with."""
+HEAD_SECONDS = 4.0
+"""What a linear head on features takes a fold, its cross-validation included."""
+VALIDATED = 1.1
+"""What validating adds to the steps of a member."""
+FORWARD = 0.2
+"""What an image costs to look at, by the graph that ships, beside learning from it."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """A further way to learn.
+
+    Attributes
+    ----------
+    name
+        Of the recipe in the plan.
+    measured
+        The pretrained network as it was measured here.
+    batch, steps
+        Of a member; 0 steps of one that does not learn by gradient.
+    step_seconds
+        Of one step, as measured; 0 without steps.
+    seconds
+        Of the first member of every fold together.
+    reading
+        Seconds that they take at the end, when all has been learned, for the cases that figures are made of and that
+        they did not look at before; they are kept from learning.
+    """
+
+    name: str
+    measured: Measured
+    batch: int
+    steps: int
+    step_seconds: float
+    seconds: float
+    reading: float = 0.0
+
+
+def plan_ways(
+    facts: dict[str, Any], pretrained: list[Measured], folds: int, seconds: float, learning_cases: float
+) -> tuple[list[Way], dict[str, str]]:
+    """Decide which pretrained networks are tried, and say why or why not.
+
+    Parameters
+    ----------
+    facts
+        :func:`semeion.plan.fingerprint.fingerprint`.
+    pretrained
+        Measured candidates of :func:`semeion.plan.networks.pretrained_candidates`, best first; empty where there are
+        none for these images, or where no time was left to measure them.
+    folds
+        Each has members of its own; 1 for a given split.
+    seconds
+        For all learning.
+    learning_cases
+        That a fold learns from.
+
+    Returns
+    -------
+    tuple
+        The ways, the quickest first, and for ``frozen`` and ``tuned`` the reason.
+    """
+    if not pretrained:
+        none = "no pretrained network was measured for these images"
+        return [], {"frozen": none, "tuned": none}
+    why: dict[str, str] = {}
+    # Test cases are read at the end; of folds every case is held out once, and looked at by others before.
+    tested = float(facts["cases"].get("test", 0)) if facts["has_split"] else 0.0
+    looked = float(sum(facts["cases"].values())) - tested
+    held = float(facts["training"]["cases"]) if folds > 1 else 0.0
+    ways = []
+    for measured in pretrained:
+        way = _frozen(measured, looked, tested, folds)
+        if way.seconds + way.reading <= FROZEN_SHARE * seconds:
+            why["frozen"] = (
+                f"features of {measured.candidate.describe()}, seen once, and a linear head: about {way.seconds:.0f} s "
+                "for a first answer, and the best one where cases are few"
+            )
+            ways.append(way)
+            break
+    else:
+        why["frozen"] = f"its features would take more than {FROZEN_SHARE:.0%} of the {seconds:.0f} s for learning"
+    wanted = max(TUNED_PRESENTATIONS * (learning_cases / REFERENCE_CASES) ** TUNED_GROWTH, 2 * learning_cases)
+    for measured in pretrained:
+        way = _tuned(measured, wanted, folds, learning_cases, tested * folds + held)
+        if way.seconds + way.reading <= TUNED_SHARE * seconds:
+            why["tuned"] = (
+                f"{measured.candidate.describe()} goes on learning from {wanted:.0f} images, at "
+                f"{measured.images_per_second:.0f} a second: about {way.seconds:.0f} s"
+            )
+            ways.append(way)
+            break
+    else:
+        why["tuned"] = f"{wanted:.0f} images would take more than {TUNED_SHARE:.0%} of the {seconds:.0f} s for learning"
+    return ways, why
+
+
+def _frozen(measured: Measured, looked: float, tested: float, folds: int) -> Way:
+    each = _forward(measured)
+    batch, seconds = measured.candidate.batch, looked * each + HEAD_SECONDS * folds
+    return Way("frozen", measured, batch, 0, 0.0, seconds, tested * each)
+
+
+def _forward(measured: Measured) -> float:
+    """Return what an image costs to look at, in seconds."""
+    return FORWARD * measured.seconds["float32"] / measured.candidate.batch
+
+
+def _tuned(measured: Measured, wanted: float, folds: int, learning_cases: float, read: float) -> Way:
+    candidate = measured.candidate
+    batch = min(candidate.batch, max(2, 2 ** int(math.log2(max(learning_cases / 2, 2)))))
+    steps = max(1, round(wanted / batch))
+    step_seconds = measured.seconds[measured.precision] * batch / candidate.batch
+    seconds = folds * steps * step_seconds * VALIDATED
+    return Way("tuned", measured, batch, steps, step_seconds, seconds, read * _forward(measured))
+
+
+def recipe_of(way: Way, training: TrainingPlan) -> Recipe:
+    """Return the recipe of a way; `training` is that of the plan's own network, whose augmentation it shares."""
+    candidate, measured = way.measured.candidate, way.measured
+    if way.name == "frozen":
+        why = {"side": "the largest whose features cost little of the time"}
+        return FrozenRecipe(backbone=candidate.backbone, side=candidate.side, why=why)
+    network = PretrainedPlan(backbone=candidate.backbone, side=candidate.side, why={"side": "as large as time allows"})
+    own = training.model_copy(
+        update={
+            "batch": way.batch,
+            "learning_rate": 4e-3,
+            "layer_decay": 0.85,
+            "frozen_share": 0.1,
+            "weight_decay": 0.05,
+            "precision": measured.precision,
+            "why": {
+                "learning_rate": "peak of one cycle of the head; each stage towards the input learns more slowly",
+                "layer_decay": "what ImageNet taught about edges and textures changes least",
+                "frozen_share": "the head is not yet of use when it begins, and would spoil the stages below",
+                "precision": f"measured for one step: {measured.seconds}",
+            },
+        }
+    )
+    return NetworkRecipe(network=network, training=own)

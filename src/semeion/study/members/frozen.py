@@ -1,0 +1,203 @@
+"""Members on features of a pretrained network that does not learn: the features once, a linear head a fold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import numpy.typing as npt
+
+from semeion.artefacts import read_json, write_bytes, write_json, write_text
+from semeion.errors import InputError, TrainingFailed
+from semeion.model.engine import Engine, open_engine
+from semeion.model.linear import Linear, LinearMember
+from semeion.plan.recipes import FrozenRecipe
+from semeion.plan.schema import MemberPlan, Plan
+from semeion.plan.splits import Sides
+from semeion.prepare.store import Store
+from semeion.study.folder import RunFolder
+from semeion.study.members.covariates import keep_inner
+from semeion.study.members.losses import case_losses
+from semeion.study.teaching import read_teaching
+
+Floats = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
+
+FOLDER = "features"
+"""Of a run: the graph of each frozen recipe, and what it gave."""
+HEAD = "head.json"
+SAMPLE = 16
+"""Cases on which the exported graph is compared with the network."""
+
+
+class Banks:
+    """Features of the cases by each frozen recipe, taken once by the graph that ships; test cases when they are asked.
+
+    Parameters
+    ----------
+    run, plan, store
+        Where they are kept, the recipes, and the prepared images.
+    stop
+        Whether the user asked to stop; what was taken is kept.
+    """
+
+    def __init__(self, run: RunFolder, plan: Plan, store: Store, stop: Callable[[], bool] = lambda: False) -> None:
+        self.run, self.plan, self.store, self.stop = run, plan, store, stop
+        self.engines: dict[str, Engine] = {}
+
+    def graph(self, name: str, rows: Rows) -> Path:
+        """Return the path of a recipe's graph, exported at the first call and compared on some of `rows`."""
+        path = features_graph(self.run, name)
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            recipe = self._recipe(name)
+            from semeion.learn.features_export import features_to_onnx
+
+            sample = self.store.take(rows[np.linspace(0, len(rows) - 1, min(SAMPLE, len(rows))).astype(np.int64)])
+            graph, columns = features_to_onnx(recipe, self.store.shape, self.plan.images.groups, sample, _run)
+            layers = [[int(column) for column in layer] for layer in columns]
+            write_json(_layers_file(self.run, name), dict(zip(recipe.layers, layers, strict=True)))
+            # Written last: with a graph there are its layers.
+            write_bytes(path, graph)
+        return path
+
+    def layers(self, name: str) -> list[Rows]:
+        """Return the columns of each layer's features, of a recipe whose features were taken."""
+        return [np.array(columns, dtype=np.int64) for columns in read_json(_layers_file(self.run, name)).values()]
+
+    def take(
+        self,
+        name: str,
+        rows: Rows,
+        seen: Callable[[int, int], None] = lambda _done, _of: None,
+        *,
+        mirrored: bool = False,
+    ) -> npt.NDArray[np.float32]:
+        """Return the features of `rows`, or of their mirror images, by a recipe, float32 ``(rows, features)``.
+
+        `seen` is called with the cases looked at and their number while new ones are.
+        """
+        from semeion.learn.frozen import features_of
+
+        if name not in self.engines:
+            self.engines[name] = open_engine(self.graph(name, rows), self.plan.threads)
+        engine = self.engines[name]
+        graph = features_graph(self.run, name)
+        return features_of(
+            self.store, rows, graph, engine.run, engine.n_outputs, mirrored=mirrored, seen=seen, stop=self.stop
+        )
+
+    def _recipe(self, name: str) -> FrozenRecipe:
+        recipe = self.plan.recipes[name]
+        if not isinstance(recipe, FrozenRecipe):
+            raise ValueError(f"the recipe {name!r} has no frozen features")
+        return recipe
+
+
+def _run(graph: bytes, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    return open_engine(graph, 1).run(pixels)
+
+
+def _layers_file(run: RunFolder, name: str) -> Path:
+    return run / FOLDER / f"{name}.layers.json"
+
+
+def features_graph(run: RunFolder, name: str) -> Path:
+    """Return the path of the graph that gives the features of a frozen recipe."""
+    return run / FOLDER / f"{name}.onnx"
+
+
+def learn_frozen(
+    plan: Plan,
+    member: MemberPlan,
+    banks: Banks,
+    y: Floats,
+    groups: Rows,
+    side: Sides,
+    folder: Path,
+    seen: Callable[[int, int], None],
+) -> None:
+    """Fit the head of a member and leave ``head.json member.json`` in its folder, the last one last.
+
+    The strength of its penalty is chosen by patient-grouped cross-validation of the fold's learning cases; the inner
+    validation cases are only predicted.
+
+    Parameters
+    ----------
+    plan, member
+        Of the run.
+    banks
+        Features of the cases.
+    y, groups
+        Reference standard and patient in cohort order.
+    side
+        Rows of the member's fold.
+    folder
+        Of the member.
+    seen
+        Called while features are taken, with the cases looked at and their number.
+
+    Raises
+    ------
+    Interrupted
+        When the user asked to stop.
+    TrainingFailed
+        When no penalty can be chosen on these cases, or the exported graph of the features differs from the network.
+    """
+    from semeion.learn.linear_layers import fit_layers
+
+    began = perf_counter()
+    name, task = str(member.recipe), plan.target.task
+    folder.mkdir(parents=True, exist_ok=True)
+    x = own = banks.take(name, side.learn, seen)
+    rows = side.learn
+    recipe = plan.recipe_of(member)
+    if isinstance(recipe, FrozenRecipe) and recipe.flips:
+        # A case and its mirror image are of one patient, so they stay on one side of every fold.
+        x = np.concatenate([own, banks.take(name, rows, seen, mirrored=True)])
+        rows = np.concatenate([rows, rows])
+    outputs = 1 if task == "regression" else len(plan.target.classes)
+    lesson, weight = y[rows], None
+    if (taught := read_teaching(banks.run.path, plan)) is not None:
+        # First copies come first and in the order of the rows, so that what is kept of cases is that of these.
+        places, lesson, weight = taught.copies(rows, y)
+        x, rows = x[places], rows[places]
+    try:
+        fitted = fit_layers(x, banks.layers(name), lesson, groups[rows], task, outputs, seed=member.seed, weight=weight)
+    except InputError as error:
+        # As where a class has one learning patient, whom no head can do without: networks learn from such cases.
+        raise TrainingFailed(error.what, where=f"member {member.name}", fix=error.fix) from error
+    linear = Linear.model_validate(fitted.arrays)
+    write_text(folder / HEAD, linear.to_json())
+    keep_inner(plan, member, folder, fitted.inner[: len(own)], LinearMember(linear).outputs(own))
+    said = LinearMember(linear).outputs(banks.take(name, side.validate, seen))
+    facts = {
+        "name": member.name,
+        "recipe": name,
+        "fold": member.fold,
+        "seed": member.seed,
+        "steps": 0,
+        "epochs": 0.0,
+        "seconds": round(perf_counter() - began, 2),
+        "waited_share": 0.0,
+        "val_loss": float(np.nanmean(case_losses(said, y[side.validate], task))),
+        "best_step": 0,
+        "stopped": "solved exactly",
+        "graph_difference": 0.0,
+        "structure": fitted.structure,
+        "inner_losses": fitted.losses,
+        "strengths": list(fitted.strengths),
+        "temperature": fitted.temperature,
+        "notes": list(fitted.notes),
+        "steps_planned": 0,
+        "shortened": [],
+    }
+    write_json(folder / "member.json", facts)
+
+
+def frozen_outputs(folder: Path, member: MemberPlan, banks: Banks, rows: Rows) -> Floats:
+    """Return what a finished member says of `rows`, float64 ``(rows, outputs)``."""
+    head = LinearMember(Linear.model_validate(read_json(folder / HEAD)))
+    return head.outputs(banks.take(str(member.recipe), rows))

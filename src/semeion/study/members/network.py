@@ -1,0 +1,64 @@
+"""Learns a member by gradient, and exports it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from semeion.artefacts import write_bytes, write_json
+from semeion.model.combine import from_logits
+from semeion.model.engine import open_engine
+from semeion.plan.schema import MemberPlan, Plan
+from semeion.plan.splits import Sides
+from semeion.prepare.store import Store
+from semeion.study.teaching import read_teaching
+
+if TYPE_CHECKING:
+    from semeion.learn.member import Hooks
+
+PRETRAINED = Path("pretraining", "body.safetensors")
+"""In a run folder, the weights that a body learned from images alone."""
+SAMPLE = 64
+"""Real cases on which the exported graph is compared with the network."""
+
+
+def learn_network(
+    plan: Plan,
+    member: MemberPlan,
+    store: Store,
+    y: npt.NDArray[np.float64],
+    side: Sides,
+    folder: Path,
+    hooks: Hooks,
+) -> None:
+    """Train one member and leave ``weights.safetensors graph.onnx member.json`` in its folder, the last one last.
+
+    A member that starts from pretraining takes its weights from `PRETRAINED` of the run, whose ``members/`` holds
+    `folder`.
+
+    Parameters and errors are those of :func:`semeion.learn.member.train_member`.
+    """
+    from semeion.learn.checkpoint import save_tensors
+    from semeion.learn.export import refuse_disagreement, to_onnx
+    from semeion.learn.member import train_member
+
+    folder.mkdir(parents=True, exist_ok=True)
+    taught = read_teaching(folder.parents[1], plan)
+    learned = train_member(plan, member, store, y, side, folder, hooks, folder.parents[1] / PRETRAINED, taught)
+    graph = to_onnx(learned.shipped, store.shape)
+    engine = open_engine(graph, plan.training.threads)
+    sample = side.learn[np.linspace(0, len(side.learn) - 1, min(SAMPLE, len(side.learn))).astype(np.int64)]
+    task = plan.target.task
+    difference = refuse_disagreement(
+        learned.shipped, lambda images: from_logits(engine.run(images), task), store.take(sample), member.name
+    )
+    save_tensors(folder / "weights.safetensors", learned.shipped.state_dict(), {"member": member.name})
+    write_bytes(folder / "graph.onnx", graph)
+    facts = {**learned.facts, "graph_difference": difference, "steps_planned": member.steps}
+    # Written last: a member with this file is finished, whatever happens after.
+    write_json(folder / "member.json", facts)
+    for name in ("checkpoint.safetensors", "begun.json"):
+        (folder / name).unlink(missing_ok=True)
