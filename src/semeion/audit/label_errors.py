@@ -71,7 +71,8 @@ def label_errors(judged: Judged) -> Audit:
         advice = (
             f"About {share:.0%} of the labels seem wrong ({figures['estimated_share_low']:.1%} at least, by the 95 % "
             "interval): they contradict the model as often where it is surest as anywhere, and hard cases do not. Read "
-            f"the {counted(len(suspects), 'listed case')} again, likeliest first, without seeing what the model says."
+            f"the {counted(len(suspects), 'listed case')} again, likeliest first, by someone who has not seen what the "
+            "model says."
         )
     elif suspects:
         verdict = "note"
