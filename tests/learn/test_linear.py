@@ -168,16 +168,6 @@ def test_few_cases_with_thousands_of_features():
     assert (told.argmax(axis=1) == y[20:]).mean() > 0.8
 
 
-def test_class_weights_move_the_balance():
-    x, y = made(n=60)
-    y = (np.arange(60) % 6 == 0).astype(int)
-    plain, even = (fit(x, y, strengths=[1.0], class_weight=w) for w in (None, [0.6, 3.0]))
-    assert abs(plain.inner[:, 1].mean() - 1 / 6) < 0.05
-    assert abs(even.inner[:, 1].mean() - 0.5) < 0.1
-    with pytest.raises(ValueError, match="class weights mean nothing for regression"):
-        fit(x, y, "regression", 1, class_weight=[1, 1])
-
-
 def test_the_same_seed_gives_the_same_arrays():
     x, y = made()
     one, other = fit(x, y), fit(x, y)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -22,8 +22,8 @@ from semeion.evidence.calibration.choice import Choice, choose_by_size, compare_
 from semeion.evidence.question import Question
 from semeion.evidence.use.operating import OperatingPoints
 from semeion.naming import encode_class
-from semeion.study.baseline import compared_with_classic
-from semeion.study.covariate_worth import compared_tables
+from semeion.study.baseline import SIDES
+from semeion.study.beside import weigh_beside
 
 EXACT = 1e-9
 Json = Any
@@ -723,17 +723,17 @@ def weighted_mean(rows: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
 def classic_of(told: Told) -> tuple[Told, dict[str, Any]]:
     """Return the classic network's rows as if they were the ensemble's, and both weighed again on the same draws."""
     rows = told.table[told.table["member"] == "classic"].assign(member="ensemble")
-    return beside(told, rows, told.evidence["baseline"]["classic"], compared_with_classic)
+    return beside(told, rows, told.evidence["baseline"]["classic"], SIDES)
 
 
 @cache
 def part_alone(told: Told, name: str) -> tuple[Told, dict[str, Any]]:
     """Return the rows of images or covariates alone as if they were the ensemble's, and both weighed again."""
     rows = told.table[told.table["member"] == name].assign(member="ensemble")
-    return beside(told, rows, told.evidence["covariates"]["parts"][name], partial(compared_tables, part=name))
+    return beside(told, rows, told.evidence["covariates"]["parts"][name], (name, "both"))
 
 
-def beside(told: Told, rows: pd.DataFrame, stated: Mapping[str, Any], compared: Any) -> tuple[Told, dict[str, Any]]:
+def beside(told: Told, rows: pd.DataFrame, stated: Mapping[str, Any], sides: Any) -> tuple[Told, dict[str, Any]]:
     """Return other rows as if they were the ensemble's, with their own points, and both weighed on the same draws."""
     question = Question(*(told.evidence[name] for name in ("target", "task")), tuple(told.evidence["classes"]))
     labels = told.evidence["classes"] if told.task == "multilabel" else []
@@ -749,7 +749,16 @@ def beside(told: Told, rows: pd.DataFrame, stated: Mapping[str, Any], compared: 
         return one(place["operating_point"]) if told.task == "binary" else None
 
     ensemble = told.table[told.table["member"] == "ensemble"]
-    again = compared(ensemble, rows, question, points(told.evidence), points(stated), **told.evidence["bootstrap"])
+    again = weigh_beside(
+        ensemble,
+        rows,
+        question,
+        points(told.evidence),
+        points(stated),
+        title=sides[0],
+        sides=sides,
+        **told.evidence["bootstrap"],
+    )
     evidence = {**told.evidence, **{name: stated.get(name, {}) for name in ("operating_point", "targets")}}
     return replace(told, table=rows, evidence=evidence), again
 

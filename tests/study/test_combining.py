@@ -86,17 +86,6 @@ def test_seeds_of_a_recipe_share_its_weight():
     assert "there is one recipe" in alone.reason
 
 
-def test_recipes_may_count_the_same_however_many_members_they_have():
-    y = truth(30)
-    table = {f"m{i}": said(y, 2, i) for i in range(4)}
-    kinds = {"m0": "a", "m1": "a", "m2": "a", "m3": "b"}
-    few = choose(table, y, kinds=kinds, base="recipes", patient=np.arange(30) // 2)
-    assert few.method == "recipes"
-    assert few.weights == pytest.approx({"m0": 1 / 6, "m1": 1 / 6, "m2": 1 / 6, "m3": 1 / 2})
-    assert few.reason == "15 validation patients are too few to choose weights: every recipe counts the same"
-    assert choose(table, y, base="recipes").method == "equal"
-
-
 def test_missing_labels_are_left_out():
     y = np.random.default_rng(0).integers(0, 2, (200, 3)).astype(float)
     knows = np.clip(y + np.random.default_rng(1).normal(size=y.shape) * 0.1, 0.05, 0.95)
@@ -170,13 +159,6 @@ def test_few_patients_choose_nothing():
     chosen = choose({"a": said(y, 9, 1), "b": said(y, 0, 2)}, y, patient=np.arange(60) // 6)
     assert chosen.reason == "10 validation patients are too few to choose weights: every member counts the same"
     assert chosen.weights == {"a": 0.5, "b": 0.5}
-
-
-def test_weights_chosen_before_are_judged_beside():
-    y = truth()
-    table = {"a": said(y, 4, 1), "b": said(y, 4, 2)}
-    assert choose(table, y, previous={"a": 1.0}).loss_previous == pytest.approx(choose(table, y).losses["a"])
-    assert choose(table, y).loss_previous is None
 
 
 def test_the_smallest_of_the_best_ships_alone():

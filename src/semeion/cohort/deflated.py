@@ -86,4 +86,5 @@ def _declared_pixel_bytes(head: bytes, where: str, limits: ReadLimits) -> int:
 
 
 def _at_or_after_image_group(tag: Any, vr: str | None, length: int) -> bool:  # noqa: ARG001
+    """Tell pydicom where to stop, with the arguments that it gives to such a function."""
     return int(tag) >= 0x0029_0000

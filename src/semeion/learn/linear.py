@@ -77,7 +77,6 @@ def fit_linear(
     seed: int,
     strengths: Sequence[float] = STRENGTHS,
     weight: npt.ArrayLike | None = None,
-    class_weight: npt.ArrayLike | None = None,
     features: Sequence[str] | None = None,
 ) -> FittedLinear:
     """Fit a linear model with an L2 penalty, whose strength grouped cross-validation chooses.
@@ -105,9 +104,6 @@ def fit_linear(
         Penalties to try; once two in a row are clearly worse, weaker ones are left out.
     weight
         How much each case counts ``(N,)``, relative to one another.
-    class_weight
-        How much each class counts ``(K,)``; not for multi-label and regression. Probabilities are then of a cohort
-        with that balance.
     features
         Names of the columns, for messages and for the file.
 
@@ -126,7 +122,7 @@ def fit_linear(
         raise ValueError("strengths must be positive numbers")
     _refuse_missing(table, features)
     truth, known, shift, unit = _truth(y, len(table), task, classes)
-    counts = _weights(weight, class_weight, truth, task)
+    counts = _weights(weight, len(truth))
     patient = np.unique(np.asarray(groups).astype(str), return_inverse=True)[1].reshape(-1).astype(np.int64)
     if len(patient) != len(table):
         raise ValueError(f"{len(patient)} patients for {len(table)} cases")
@@ -280,15 +276,11 @@ def _truth(y: npt.ArrayLike, cases: int, task: str, classes: int) -> tuple[Float
     return shares, np.ones((cases, classes)), 0.0, 1.0
 
 
-def _weights(weight: npt.ArrayLike | None, class_weight: npt.ArrayLike | None, truth: Floats, task: str) -> Floats:
+def _weights(weight: npt.ArrayLike | None, cases: int) -> Floats:
     """Return how much each case counts, 1 on average."""
-    counts = np.ones(len(truth)) if weight is None else np.asarray(weight, dtype=np.float64).copy()
-    if counts.shape != (len(truth),):
-        raise ValueError(f"weights of shape {counts.shape} for {len(truth)} cases")
-    if class_weight is not None:
-        if task in ("multilabel", "regression"):
-            raise ValueError(f"class weights mean nothing for {task}")
-        counts = counts * (truth @ np.asarray(class_weight, dtype=np.float64))
+    counts = np.ones(cases) if weight is None else np.asarray(weight, dtype=np.float64).copy()
+    if counts.shape != (cases,):
+        raise ValueError(f"weights of shape {counts.shape} for {cases} cases")
     if not np.isfinite(counts).all() or (counts < 0).any() or counts.sum() <= 0:
         raise InputError(
             "a case's weight is negative or not a number, or all are 0", where="weight", fix="correct the weights"

@@ -62,7 +62,6 @@ def fit_layers(
     *,
     seed: int,
     weight: npt.ArrayLike | None = None,
-    class_weight: npt.ArrayLike | None = None,
 ) -> FittedLayers:
     """Fit a head on all features, one on those of each layer, and take what says the held-out cases best.
 
@@ -77,16 +76,13 @@ def fit_layers(
         Features ``(N, F)``.
     layers
         Columns of each layer; together they are all of them.
-    y, groups, task, classes, seed, weight, class_weight
+    y, groups, task, classes, seed, weight
         As for :func:`semeion.learn.linear.fit_linear`.
     """
     truth = np.asarray(y, dtype=np.float64)
     counts = None if weight is None else np.asarray(weight, dtype=np.float64)
-    whole = fit_linear(x, truth, groups, task, classes, seed=seed, weight=weight, class_weight=class_weight)
-    each = [
-        fit_linear(x[:, columns], truth, groups, task, classes, seed=seed, weight=weight, class_weight=class_weight)
-        for columns in layers
-    ]
+    whole = fit_linear(x, truth, groups, task, classes, seed=seed, weight=weight)
+    each = [fit_linear(x[:, columns], truth, groups, task, classes, seed=seed, weight=weight) for columns in layers]
     logits = {
         "together": _logits(whole.inner, task),
         "by layer": np.mean([_logits(one.inner, task) for one in each], axis=0),

@@ -19,7 +19,6 @@ from semeion.model.trees import TreeMember, Trees
 from semeion.prepare.covariates import Encoding, Part, Values
 
 Floats = npt.NDArray[np.float64]
-MemberName = Annotated[str, Field(min_length=1, max_length=200)]
 Task = Literal["binary", "multiclass", "multilabel", "ordinal", "regression"]
 
 IMAGES = "images"

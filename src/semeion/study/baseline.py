@@ -8,7 +8,7 @@ the ensemble is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,8 +19,6 @@ import pandas as pd
 
 from semeion.artefacts import read_json, write_bytes, write_json
 from semeion.cohort.cohort import Cohort
-from semeion.evidence.pairs.compare import compare
-from semeion.evidence.pairs.pairing import Side
 from semeion.evidence.question import Question
 from semeion.evidence.table import CLASSIC, ENSEMBLE
 from semeion.evidence.use.operating import OperatingPoints
@@ -31,6 +29,7 @@ from semeion.plan.schema import Plan
 from semeion.plan.splits import Sides
 from semeion.prepare.store import Store
 from semeion.progress import Progress
+from semeion.study.beside import label_point, weigh_beside
 from semeion.study.clock import Clock
 from semeion.study.folder import RunFolder
 from semeion.study.learning import Trained
@@ -47,9 +46,8 @@ MOST = 0.12
 REPEAT = 9_999
 """Its place among the seeds of a plan: no fold has so many members."""
 NOT_PLANNED = "the plan has none"
-SHOWN = ("test", "oof", "val")
-"""Splits whose cases may be compared; ``val`` only where there is no other, since its cases chose."""
-_SIDES = {"a": CLASSIC, "b": ENSEMBLE}
+SIDES = (CLASSIC, ENSEMBLE)
+"""What a verdict calls it and the ensemble."""
 
 Values = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
@@ -201,7 +199,7 @@ def baseline_json(
     -------
     dict
         ``classic`` is ``{reason}`` where there is none. Else it has ``networks epochs seconds parameters``,
-        ``operating_point`` as the evidence states one, and for each of :data:`SHOWN` that counts
+        ``operating_point`` as the evidence states one, and for each of :data:`semeion.study.beside.SHOWN` that counts
         ``metrics.<split>.<name>`` (with its interval) and ``difference.<split>.<name>``: the ensemble's figure less its
         own, with interval, ``better`` (``higher``, ``lower`` or None) and ``verdict``: ``ensemble`` or ``classic``
         where the interval excludes 0 in its favour, else ``none``, ``differs`` or ``unknown``, as
@@ -221,51 +219,21 @@ def baseline_json(
     }
     ensemble = predicted.table[predicted.table["member"] == ENSEMBLE]
     own_points = operating_points(predicted, rule, question.task, classes)
-    compared = compared_with_classic(
-        ensemble, classic.table, question, own_points, points, seed=seed, resamples=resamples
+    compared = weigh_beside(
+        ensemble,
+        classic.table,
+        question,
+        own_points,
+        points,
+        title="the classic network",
+        sides=SIDES,
+        seed=seed,
+        resamples=resamples,
     )
     for label in compared.get("targets", {}):
         own = (points or OperatingPoints()).of(label)
-        by_fold = {str(fold): value for fold, value in own.by_fold.items()}
-        compared["targets"][label]["operating_point"] = {"rule": rule, "value": own.shipped, "by_fold": by_fold}
+        compared["targets"][label]["operating_point"] = {**label_point(own), "rule": rule}
     return {"classic": {**told, **compared}}
-
-
-def compared_with_classic(
-    ensemble: pd.DataFrame,
-    classic: pd.DataFrame,
-    question: Question,
-    points: OperatingPoints | None,
-    classic_points: OperatingPoints | None,
-    *,
-    seed: int,
-    resamples: int = 2000,
-) -> dict[str, Any]:
-    """Weigh the rows of both on the same draws of patients; see :func:`baseline_json` for what is returned."""
-    labelled = ensemble[ensemble["y_true"].notna()]
-    there = [split for split in SHOWN if (labelled["split"] == split).any()]
-    told: dict[str, Any] = {"metrics": {}, "difference": {}}
-    if question.task == "multilabel":
-        told["targets"] = {label: {"metrics": {}, "difference": {}} for label in question.classes}
-    for split in [name for name in there if name != "val"] or there:
-        found = compare(
-            Side("the classic network", classic.assign(member=ENSEMBLE), question, classic_points, split),
-            Side("the ensemble", ensemble, question, points, split),
-            resamples=resamples,
-            seed=seed,
-        )
-        _put(told, split, found["figures"])
-        for label, each in found["targets"].items():
-            _put(told["targets"][label], split, each["figures"])
-    return told
-
-
-def _put(place: dict[str, Any], split: str, figures: Mapping[str, Any]) -> None:
-    place["metrics"][split] = {name: one["a"] for name, one in figures.items()}
-    place["difference"][split] = {
-        name: {**one["difference"], "better": one["better"], "verdict": _SIDES.get(one["verdict"], one["verdict"])}
-        for name, one in figures.items()
-    }
 
 
 def _without(plan: Plan, reason: str) -> tuple[Plan, Baseline]:

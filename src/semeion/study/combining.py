@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from semeion.errors import InputError
 from semeion.folds import grouped_folds
 from semeion.plan.splits import strata
-from semeion.study.weight_rules import RULES, WORTH, Codes, Floats, Told, paired
+from semeion.study.weight_rules import RULES, WORTH, Codes, Floats, Told, equal_shares, paired
 
 FOLDS = 5
 MOST_REPEATS = 3
@@ -27,8 +27,9 @@ FLOOR = 1e-3
 """Share of a probability that is spread evenly before its logarithm: one sure error must not decide, since calibration
 follows."""
 
+EQUAL = "equal"
 WORDS = {
-    "equal": "every member counts the same",
+    EQUAL: "every member counts the same",
     "recipes": "every recipe counts the same",
     "dropped": "recipes that make the mean worse are left out, the others count the same",
     "single": "the best recipe alone",
@@ -47,7 +48,7 @@ class Candidate:
         Mean held-out loss: log loss after a recalibration that was learned with the weights, or absolute error in the
         target's unit.
     gain, error
-        How much less than that of the `base`, and the standard error of the difference over patients.
+        How much less than that of equal weights, and the standard error of the difference over patients.
     """
 
     loss: float
@@ -69,7 +70,7 @@ class Combination:
         Of each member alone on the validation cases: log loss after a recalibration of its own (else the sharper of two
         would pass for the better, and calibration follows anyway), or absolute error.
     loss_equal, loss_chosen
-        Of the `base` (equal weights), and of the way that was chosen, on patients left out.
+        Of equal weights, and of the way that was chosen, on patients left out.
     gain, low, high
         The difference of both, and its 95 % interval over patients (normal approximation; cross-validated, and
         somewhat flattering since the best of several ways was chosen). All 0 for equal weights.
@@ -77,8 +78,6 @@ class Combination:
         Every way that was judged.
     n, n_patients
         Validation cases and patients.
-    loss_previous
-        Of weights given as `previous`, on all validation cases; None without.
     seconds
         Of the processor, that each way cost.
     """
@@ -95,7 +94,6 @@ class Combination:
     candidates: dict[str, Candidate]
     n: int
     n_patients: int
-    loss_previous: float | None = None
     seconds: dict[str, float] = field(default_factory=dict, compare=False)
 
     def to_json(self) -> dict[str, Any]:
@@ -119,8 +117,6 @@ def choose_weights(
     task: str,
     *,
     kinds: Mapping[str, str] | None = None,
-    previous: Mapping[str, float] | None = None,
-    base: Literal["equal", "recipes"] = "equal",
     seed: int,
 ) -> Combination:
     """Choose the members' weights on validation cases.
@@ -145,11 +141,6 @@ def choose_weights(
     kinds
         Member name to its recipe: weights belong to recipes and are shared by their members (seeds). None: every member
         is a recipe of its own.
-    previous
-        Weights chosen before; their loss is told beside.
-    base
-        What others must do better than: every member counts the same, or every recipe, however many members it has.
-        Where seeds of a recipe err alike, and one recipe has many, the second was the better in simulated cohorts.
     seed
         Of the folds and of the bags.
 
@@ -166,15 +157,9 @@ def choose_weights(
     belongs = np.array([[recipe == one for recipe in recipes] for one in distinct], dtype=np.float64)
     size = belongs.sum(axis=1)
     grouped = told.grouped(belongs / size[:, None])
-    if base == "recipes" and len(set(size)) == 1:
-        base = "equal"
-    everyone = RULES[base](grouped, size, np.random.default_rng(seed))
-    same = WORDS[base]
+    everyone = equal_shares(size)
+    same = WORDS[EQUAL]
     loss_equal = grouped.mean(grouped.fitted(everyone))
-    before = None
-    if previous is not None:
-        shares = np.array([previous.get(name, 0.0) for name in names])
-        before = told.mean(told.fitted(shares / shares.sum())) if shares.sum() > 0 else None
 
     def made(method: str, weights: Floats, reason: str, **more: Any) -> Combination:
         each = (weights / size) @ belongs
@@ -187,33 +172,32 @@ def choose_weights(
             losses,
             n=told.cases,
             n_patients=told.patients,
-            loss_previous=before,
             **values,
         )
 
     if len(distinct) < 2:
-        return made(base, everyone, "there is one recipe, and its members count the same")
+        return made(EQUAL, everyone, "there is one recipe, and its members count the same")
     if told.patients < FEWEST_PATIENTS:
         return made(
-            base,
+            EQUAL,
             everyone,
             f"{told.patients} validation patients are too few to choose weights: {same}",
         )
     if told.constant:
-        return made(base, everyone, f"the members say the same of every validation case: {same}")
+        return made(EQUAL, everyone, f"the members say the same of every validation case: {same}")
     rules = {name: rule for name, rule in RULES.items() if name != "recipes" or len(set(size)) > 1}
     held, seconds = _held_out(grouped, size, rules, _stratum(y, task), seed)
     candidates = {
-        name: Candidate(grouped.mean(loss), *paired(grouped, held[base], loss)) for name, loss in held.items()
+        name: Candidate(grouped.mean(loss), *paired(grouped, held[EQUAL], loss)) for name, loss in held.items()
     }
-    loss_equal = candidates[base].loss
+    loss_equal = candidates[EQUAL].loss
     better = [name for name, one in candidates.items() if one.gain > max(CAUTION * one.error, WORTH * loss_equal)]
     if not better:
         others = {name: one for name, one in candidates.items() if one.error > 0}
         closest = max(others, key=lambda name: others[name].gain) if others else ""
         told_apart = f" (closest: {WORDS[closest]}, {_words(others[closest])})" if others else ""
         return made(
-            base,
+            EQUAL,
             everyone,
             f"{same}: on patients left out no other way did better by a standard error{told_apart}",
             candidates=candidates,
@@ -224,7 +208,7 @@ def choose_weights(
     weights = RULES[method](grouped, size, np.random.default_rng(seed))
     if np.allclose(weights, everyone):
         reason = f"{same}: learned from all validation cases, other shares are these"
-        return made(base, everyone, reason, candidates=candidates, seconds=seconds)
+        return made(EQUAL, everyone, reason, candidates=candidates, seconds=seconds)
     return made(
         method,
         weights,

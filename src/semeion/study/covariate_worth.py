@@ -10,16 +10,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from semeion.cohort.cohort import Cohort
-from semeion.evidence.pairs.compare import compare
-from semeion.evidence.pairs.pairing import Side
 from semeion.evidence.question import Question
 from semeion.evidence.table import COVARIATES, ENSEMBLE, IMAGES
-from semeion.evidence.use.operating import OperatingPoints
 from semeion.naming import encode_class
 from semeion.plan.recipes import OWN, CovariatesRecipe
 from semeion.plan.schema import MemberPlan, Plan
 from semeion.plan.splits import Sides
 from semeion.prepare.covariate_fit import covariate_rows, fit_encoding
+from semeion.study.beside import SHOWN, label_point, weigh_beside
 from semeion.study.combining import Combination, choose_weights
 from semeion.study.folder import RunFolder
 from semeion.study.learning import Alone, Trained
@@ -30,8 +28,6 @@ from semeion.study.weighing import point_json
 Values = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 
-SHOWN = ("test", "oof", "val")
-"""Splits whose cases may be compared; ``val`` only where there is no other, since its cases chose."""
 PARTS = (IMAGES, COVARIATES)
 
 
@@ -204,11 +200,16 @@ def covariates_json(
     whole = operating_points(predicted, rule, question.task, classes)
     for part, own in parts.items():
         points = operating_points(own, rule, question.task, classes)
-        weighed = compared_tables(ensemble, own.table, question, whole, points, part=part, seed=plan.seed)
+        weighed = weigh_beside(
+            *(ensemble, own.table, question, whole, points),
+            title=f"{part} alone",
+            sides=(part, "both"),
+            seed=plan.seed,
+        )
         stated = point_json(points, own.shipped.fitted_on, own.shipped.n, question)
         if question.task == "multilabel" and points is not None:
             for label, place in weighed["targets"].items():
-                place["operating_point"] = _label_point(points.by_target[label])
+                place["operating_point"] = label_point(points.by_target[label])
         told[part] = {"operating_point": stated, **weighed}
     return {
         "columns": [column.model_dump() for column in encoding.columns],
@@ -226,50 +227,6 @@ def covariates_json(
         ],
         "parts": told,
         "pushed": pushed(run, trained, predicted, cohort),
-    }
-
-
-def compared_tables(
-    ensemble: pd.DataFrame,
-    own: pd.DataFrame,
-    question: Question,
-    points: OperatingPoints | None,
-    own_points: OperatingPoints | None,
-    *,
-    part: str,
-    seed: int,
-    resamples: int = 2000,
-) -> dict[str, Any]:
-    """Weigh the rows of a part and of the ensemble on the same draws of patients; see :func:`covariates_json`."""
-    labelled = ensemble[ensemble["y_true"].notna()]
-    there = [split for split in SHOWN if (labelled["split"] == split).any()]
-    told: dict[str, Any] = {"metrics": {}, "difference": {}}
-    if question.task == "multilabel":
-        told["targets"] = {label: {"metrics": {}, "difference": {}} for label in question.classes}
-    for split in [name for name in there if name != "val"] or there:
-        found = compare(
-            Side(f"{part} alone", own.assign(member=ENSEMBLE), question, own_points, split),
-            Side("the ensemble", ensemble, question, points, split),
-            resamples=resamples,
-            seed=seed,
-        )
-        _put(told, split, found["figures"], part)
-        for label, each in found["targets"].items():
-            _put(told["targets"][label], split, each["figures"], part)
-    return told
-
-
-def _label_point(point: OperatingPoints) -> dict[str, Any]:
-    by_fold = {str(fold): value for fold, value in point.by_fold.items()}
-    return {"rule": point.rule, "value": point.shipped, "by_fold": by_fold}
-
-
-def _put(place: dict[str, Any], split: str, figures: dict[str, Any], part: str) -> None:
-    words = {"a": part, "b": "both"}
-    place["metrics"][split] = {name: one["a"] for name, one in figures.items()}
-    place["difference"][split] = {
-        name: {**one["difference"], "better": one["better"], "verdict": words.get(one["verdict"], one["verdict"])}
-        for name, one in figures.items()
     }
 
 

@@ -3,12 +3,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import pytest
 
 from semeion.plan.members import most_members
 from semeion.plan.recipes import FrozenRecipe, NetworkRecipe, PretrainedPlan
 from semeion.plan.schema import MemberPlan, Plan
-from semeion.study.members.following import Fold, next_member, share_of_next, step_seconds, ways_left
+from semeion.study.members.following import Fold, next_member, step_seconds, ways_left
 from support.tiny import make_plan
 
 CASES = 40
@@ -115,13 +114,6 @@ def test_a_step_costs_what_the_last_member_of_its_recipe_took():
     assert step_seconds(plan, []) == {None: 0.3, "tuned": 0.9}
     facts = [{"recipe": "network", "steps": 10, "seconds": 5.0}, {"recipe": "frozen", "steps": 0, "seconds": 3.0}]
     assert step_seconds(plan, facts) == {None: 0.5, "tuned": 0.9}
-
-
-def test_shares_are_by_time_not_by_steps():
-    plan = portfolio()
-    plan.members = plan.members[1:]
-    assert share_of_next(plan, 0, {None: 0.5, "tuned": 1.0}) == pytest.approx(0.5)
-    assert share_of_next(plan, 1, {None: 0.5, "tuned": 1.0}) == 1.0
 
 
 def test_a_plan_without_a_member_that_learns_by_steps_gets_none():

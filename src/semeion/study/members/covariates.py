@@ -21,6 +21,7 @@ from semeion.prepare.covariate_fit import covariate_rows, fit_encoding
 from semeion.prepare.covariates import Values
 from semeion.study.folder import RunFolder
 from semeion.study.members.losses import case_losses, paired_gain
+from semeion.study.members.solved import solved_json
 from semeion.study.teaching import read_teaching
 
 Floats = npt.NDArray[np.float64]
@@ -100,27 +101,19 @@ def learn_covariates(
     own = case_losses(fitted.inner[: len(side.learn)], y[side.learn], task)
     gain, error = paired_gain(case_losses(without, y[side.learn], task), own, groups[side.learn])
     values = covariate_outputs(run, plan, member, side.validate, said)
-    facts = {
-        "name": member.name,
-        "recipe": str(member.recipe),
-        "fold": member.fold,
-        "seed": member.seed,
-        "steps": 0,
-        "epochs": 0.0,
-        "seconds": round(perf_counter() - began, 2),
-        "waited_share": 0.0,
-        "val_loss": float(np.nanmean(case_losses(values, y[side.validate], task))),
-        "best_step": 0,
-        "stopped": "chosen by cross-validation",
-        "graph_difference": 0.0,
-        "learner": fitted.kind,
-        "learner_losses": fitted.losses,
-        "gain": gain,
-        "error": error if np.isfinite(error) else None,
-        "adds": bool(gain > CAUTION * error),
-        "steps_planned": 0,
-        "shortened": [],
-    }
+    facts = solved_json(
+        member,
+        perf_counter() - began,
+        values,
+        y[side.validate],
+        task,
+        stopped="chosen by cross-validation",
+        learner=fitted.kind,
+        learner_losses=fitted.losses,
+        gain=gain,
+        error=error if np.isfinite(error) else None,
+        adds=bool(gain > CAUTION * error),
+    )
     write_json(folder / "member.json", facts)
 
 

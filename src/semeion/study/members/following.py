@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from semeion.plan.members import member_name, member_seed, most_members
-from semeion.plan.portfolio import HEAD_SECONDS
 from semeion.plan.recipes import OWN, NetworkRecipe
 from semeion.plan.schema import MemberPlan, Plan
 from semeion.study.members.losses import case_losses, paired_gain
@@ -92,13 +91,6 @@ def step_seconds(plan: Plan, facts: list[dict[str, Any]]) -> dict[str | None, fl
         elif (name or OWN) in plan.budget.step_seconds:
             found[name] = plan.budget.step_seconds[name or OWN]
     return found
-
-
-def share_of_next(plan: Plan, index: int, seconds: dict[str | None, float]) -> float:
-    """Return the share that member `index` has of the time for it and all that the plan has after it."""
-    # Of a plan that was never measured steps are all that is known.
-    each = [m.steps * seconds.get(m.recipe, 1.0) if m.steps else HEAD_SECONDS for m in plan.members[index:]]
-    return each[0] / sum(each)
 
 
 def next_member(

@@ -19,7 +19,7 @@ from semeion.plan.splits import Sides
 from semeion.prepare.store import Store
 from semeion.study.folder import RunFolder
 from semeion.study.members.covariates import keep_inner
-from semeion.study.members.losses import case_losses
+from semeion.study.members.solved import solved_json
 from semeion.study.teaching import read_teaching
 
 Floats = npt.NDArray[np.float64]
@@ -173,27 +173,19 @@ def learn_frozen(
     write_text(folder / HEAD, linear.to_json())
     keep_inner(plan, member, folder, fitted.inner[: len(own)], LinearMember(linear).outputs(own))
     said = LinearMember(linear).outputs(banks.take(name, side.validate, seen))
-    facts = {
-        "name": member.name,
-        "recipe": name,
-        "fold": member.fold,
-        "seed": member.seed,
-        "steps": 0,
-        "epochs": 0.0,
-        "seconds": round(perf_counter() - began, 2),
-        "waited_share": 0.0,
-        "val_loss": float(np.nanmean(case_losses(said, y[side.validate], task))),
-        "best_step": 0,
-        "stopped": "solved exactly",
-        "graph_difference": 0.0,
-        "structure": fitted.structure,
-        "inner_losses": fitted.losses,
-        "strengths": list(fitted.strengths),
-        "temperature": fitted.temperature,
-        "notes": list(fitted.notes),
-        "steps_planned": 0,
-        "shortened": [],
-    }
+    facts = solved_json(
+        member,
+        perf_counter() - began,
+        said,
+        y[side.validate],
+        task,
+        stopped="solved exactly",
+        structure=fitted.structure,
+        inner_losses=fitted.losses,
+        strengths=list(fitted.strengths),
+        temperature=fitted.temperature,
+        notes=list(fitted.notes),
+    )
     write_json(folder / "member.json", facts)
 
 
