@@ -3,6 +3,7 @@
 #   make demo          the whole road on real breast ultrasound; leaves runs/demo/report.html
 #   make test          lint, types and the whole test suite
 #   make lint          ruff (lint and format) and mypy
+#   make fuzz          every reader of what strangers send on spoiled files; SECONDS=600 READER=all
 #   make bench ROW=x   one row of the benchmarks; without ROW all of them (hours)
 #   make docs          the documentation as pages in build/docs
 #   make fresh-check   demo and test in a fresh clone of the last commit
@@ -12,6 +13,8 @@ PYTHON ?= python3
 # Two processes, a file each: module fixtures that train something are made once.
 PYTEST_ARGS ?= -n 2 --dist loadfile
 ROW ?=
+SECONDS ?= 600
+READER ?= all
 
 # Real data for the demo, the tests and the benchmarks; the package itself reads no environment variable.
 SEMEION_DATA ?= $(wildcard $(abspath ../shared/data))
@@ -25,7 +28,7 @@ PIP := $(PY) -m pip -qq --disable-pip-version-check --no-input
 DEMO_DATA := $(wildcard $(SEMEION_DATA)/breastmnist/breastmnist.npz)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench docs fresh-check clean $(VENV)
+.PHONY: help demo test lint fuzz bench docs fresh-check clean $(VENV)
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -55,6 +58,9 @@ lint: $(VENV)/.installed
 
 test: lint
 	$(PY) -m pytest $(PYTEST_ARGS)
+
+fuzz: $(VENV)/.installed
+	cd tests && ../$(PY) -m support.fuzz $(READER) $(SECONDS) $$(date +%j)
 
 bench: $(VENV)/.installed
 	$(PY) -m benchmarks $(ROW)

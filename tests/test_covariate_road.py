@@ -109,7 +109,8 @@ def test_what_ships_is_what_was_weighed_and_names_nobody(run: TinyRun) -> None:
     assert (age["name"], age["kind"]) == ("age", "number")
     known = run.cohort.rows.loc[run.cohort.rows["split"] != "test", "age"].dropna().astype(float)
     # Not all of them were learned from: the inner validation cases of a fold may be held out by the other.
-    assert age["low"] == pytest.approx(known.quantile(0.05), abs=3)
+    # And they are rounded until five of so few share a number.
+    assert age["low"] == pytest.approx(known.quantile(0.05), abs=12)
     assert known.min() < age["low"] < age["high"] < known.max()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import pickle
 
 import pytest
@@ -74,3 +75,31 @@ def test_a_near_name_is_suggested_and_a_far_one_is_not() -> None:
     assert nearest("fnding", ["finding", "age", "site"]) == ", did you mean 'finding'?"
     assert nearest("fnding", ["age", "site"]) == ""
     assert nearest("fnding", []) == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "right"),
+    [("sx", "sex"), ("sexx", "sex"), ("aeg", "age"), ("agf", "age"), ("tset", "test"), ("malign", "malignant")],
+)
+def test_a_short_name_is_near_by_one_slip_or_as_a_beginning(name: str, right: str) -> None:
+    assert nearest(name, ["image", right, "finding"]) == f", did you mean {right!r}?"
+
+
+@pytest.mark.parametrize("name", ["age", "ID", "mag", "ind", "in"])
+def test_a_short_name_is_not_near_for_letters_in_common(name: str) -> None:
+    assert nearest(name, ["image", "finding", "width"]) == ""
+
+
+@given(st.text(min_size=1, max_size=9), st.integers(0, 8), st.sampled_from("abc"))
+def test_one_slip_never_hides_a_name(name: str, place: int, letter: str) -> None:
+    place %= len(name)
+    slips = {
+        name[:place] + name[place + 1 :],
+        name[:place] + letter + name[place:],
+        name[:place] + letter + name[place + 1 :],
+        name[:place] + name[place : place + 2][::-1] + name[place + 2 :],
+    }
+    for slip in slips - {""}:
+        # Of one or two letters a slip leaves little in common.
+        alike = difflib.SequenceMatcher(None, name, slip).ratio() >= 0.6
+        assert bool(nearest(slip, [name])) == alike

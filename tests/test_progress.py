@@ -78,6 +78,16 @@ def test_lines_can_be_used_again_for_the_next_piece_of_work(clock: Clock, capsys
     assert capsys.readouterr().err.splitlines()[-1] == "second: 50%, about 2 s left."
 
 
+def test_work_that_takes_longer_than_planned_is_never_more_than_all(
+    clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = Lines(every=1)
+    told.start("learning", 8)
+    clock.now += 2
+    told.advance(12)
+    assert capsys.readouterr().err.splitlines()[-1] == "learning: 100%, about 0 s left."
+
+
 def test_work_of_unknown_or_no_size_is_no_error(clock: Clock) -> None:
     told = Lines(every=0)
     told.start("nothing to do", 0)

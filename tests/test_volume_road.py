@@ -87,8 +87,13 @@ def _spheres(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(
     "network",
-    [{"pooling": "attention"}, {"pooling": "gru"}, {"kind": "residual3d"}],
-    ids=["attention", "gru", "residual3d"],
+    [
+        {"pooling": "attention"},
+        {"pooling": "gru"},
+        {"kind": "residual3d"},
+        {"kind": "residual3d", "side": 12, "depth": 8},
+    ],
+    ids=["attention", "gru", "residual3d", "smaller"],
 )
 def test_volumes_are_learned(spheres: Path, tmp_path: Path, network: dict[str, Any]) -> None:
     run = go(spheres, volume_plan(network=network), tmp_path / "run")
@@ -146,6 +151,19 @@ def test_several_volumes_a_case(
     rows.drop(columns=f"image.{names[1]}").to_csv(table, index=False)
     with pytest.raises(InputError, match=f"image.{names[1]}"):
         load_model(run / "model").predict(table)
+
+
+def test_frozen_features_of_slices_ship_as_they_were_weighed(tmp_path: Path) -> None:
+    table = make_spheres(tmp_path, n=32, images=("ED", "ES"))
+    told = volume_plan({"role": "frames", "names": ["ED", "ES"]}).model_dump(by_alias=True)
+    look = {"along": ["slices", "columns"], "slices": 5, "apart": ["images", "axes"]}
+    told["recipes"] = {"frozen": {"kind": "frozen", "side": 32, "layers": ["stride8", "stride16"], **look}}
+    told["members"] = [{"name": "frozen-seed0", "recipe": "frozen", "seed": 1, "steps": 0}]
+    run = go(table, Plan.model_validate(told), tmp_path / "run")
+    assert auroc(run) > 0.7
+    (member,) = read_json(run / "model" / "model.json")["members"]
+    assert (member["kind"], member["output"]) == ("frozen", "features")
+    assert_shipped_as_weighed(run, table)
 
 
 def test_views_of_pictures_are_never_stacked(tmp_path: Path) -> None:

@@ -16,12 +16,13 @@ __all__ = ["Model", "Run", "SemeionError", "Study", "__version__", "load_model"]
 
 if TYPE_CHECKING:
     from semeion.errors import SemeionError
-    from semeion.model.runtime import Model, load_model
+    from semeion.model.runtime import Model
+    from semeion.model.several_targets import load_model
     from semeion.study import Run, Study
 
 _HOMES = {
     "Model": "semeion.model.runtime",
-    "load_model": "semeion.model.runtime",
+    "load_model": "semeion.model.several_targets",
     "Run": "semeion.study",
     "Study": "semeion.study",
     "SemeionError": "semeion.errors",

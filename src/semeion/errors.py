@@ -74,7 +74,25 @@ class Interrupted(SemeionError):
     exit_status = 130
 
 
+SHORT = 6
+"""Letters of a name below which sharing some of them says little."""
+
+
 def nearest(name: str, names: Iterable[str]) -> str:
-    """Return ``", did you mean 'x'?"`` for the closest of `names`, or an empty string when none is close."""
-    close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.6)
-    return f", did you mean {close[0]!r}?" if close else ""
+    """Return ``", did you mean 'x'?"`` for the closest of `names`, or an empty string when none is close.
+
+    Where one of both has fewer than `SHORT` letters only one slip of the pen may lie between them, or the other must
+    begin with it (from four letters on): ``age`` lies within ``image``, and is no slip for it.
+    """
+    close = difflib.get_close_matches(name, list(names), n=5, cutoff=0.6)
+    return next((f", did you mean {one!r}?" for one in close if _near(name, one)), "")
+
+
+def _near(name: str, other: str) -> bool:
+    short, long = sorted((name, other), key=len)
+    if len(short) >= SHORT or (len(short) >= SHORT - 2 and long.startswith(short)):
+        return True
+    start = next((place for place, letter in enumerate(short) if letter != long[place]), len(short))
+    rest, more = short[start:], long[start:]
+    # A letter too many, a wrong one, or two that changed places.
+    return rest in (more[1:], more) or rest[1:] == more[1:] or (rest[1::-1] == more[:2] and rest[2:] == more[2:])

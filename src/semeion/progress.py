@@ -54,7 +54,9 @@ class Lines:
         if now - self.last >= self.every and self.total:
             self.last = now
             left = (now - self.began) * max(self.total - self.done, 0) / max(self.done, 1e-9)
-            self.say(f"{self.work}: {self.done / self.total:.0%}, about {left:.0f} s left. {note}".rstrip())
+            # What takes longer than was planned is done, not more than all.
+            done = min(self.done / self.total, 1.0)
+            self.say(f"{self.work}: {done:.0%}, about {left:.0f} s left. {note}".rstrip())
 
     def finish(self) -> None:
         self.say(f"{self.work}: done in {time.monotonic() - self.began:.1f} s")

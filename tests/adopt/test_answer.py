@@ -74,9 +74,10 @@ def test_what_is_not_sure_is_asked(tmp_path: Path) -> None:
     # A sigmoid of each of three classes: between 0 and 1, and no sum of 1.
     each = graph_of(outputs=3)
     said = refused(tmp_path, each, InputError, task="multiclass", classes=("a", "b", "c"))
-    assert "lie from 0 to 1 and do not sum to 1: whether they are probabilities is not sure" in said
-    assert "--gives probabilities (of several classes they are divided by their sum) or --gives logits" in said
-    assert means(tmp_path, each, "multiclass", ("a", "b", "c"), stated="probabilities").kind == "probabilities"
+    assert "lie from 0 to 1 and do not sum to 1, so they are no probabilities of classes of which one is true" in said
+    assert "say --gives logits where they are logits, or export the network with its softmax" in said
+    said = refused(tmp_path, each, InputError, task="multiclass", classes=("a", "b", "c"), stated="probabilities")
+    assert "of 24 images do not sum to 1 (one sums to " in said
     # One number between 0 and 1 that no sigmoid gave.
     plain = graph_of(end="", weights=[[0.3]], bias=[0.2])
     assert "lie from 0 to 1 and could be either" in refused(tmp_path, plain, InputError)
@@ -257,9 +258,51 @@ def test_a_graph_within_the_graph_still_finds_the_values_around_it(tmp_path: Pat
         np.testing.assert_allclose(got[:, 1], values[:, 0], atol=2e-6)
 
 
-@drawn(st.lists(st.floats(0.0, 1.0), min_size=3, max_size=3).filter(lambda p: sum(p) > 1e-3))
-def test_probabilities_of_classes_always_sum_to_one(values: list[float]) -> None:
+@drawn(st.lists(st.floats(0.01, 1.0), min_size=3, max_size=3), st.floats(-9e-4, 9e-4))
+def test_probabilities_of_classes_always_sum_to_one(values: list[float], off: float) -> None:
     answer = Answer("probabilities", 3, ("a", "b", "c"), (2, 0, 1), False, {})
-    found = probabilities(np.array([values]), answer, "multiclass")
+    given = np.array(values) / sum(values) * (1 + off)
+    found = probabilities(given[None], answer, "multiclass")
     np.testing.assert_allclose(found.sum(axis=1), 1)
-    np.testing.assert_allclose(found[0] * sum(values), [values[2], values[0], values[1]], atol=1e-12)
+    np.testing.assert_allclose(found[0] * given.sum(), given[[2, 0, 1]], atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("task", "classes", "answers", "sound"),
+    [
+        # Rounding is clipped, or divided by the sum; what lies beyond it, or is no number, is no probability.
+        ("binary", TWO, [[0.0], [-0.0005], [1.0005], [0.3], [1.002], [-0.002], [np.nan], [np.inf]], 4),
+        ("binary", TWO, [[0.3, 0.7], [0.3, 0.7005], [-0.0005, 1.0], [0.3, 0.72], [-0.1, 1.1], [np.nan, 1.0]], 3),
+        ("multiclass", ("a", "b", "c"), [[0.2, 0.3, 0.5], [0.2, 0.3, 0.5008], [0.2, 0.3, 0.6], [1.0, 1.0, -1.0]], 2),
+        # Labels have no sum; one that is wrong takes the case's others along.
+        ("multilabel", ("a", "b"), [[0.9, 0.9], [1.0005, 0.2], [1.01, 0.2], [0.2, np.nan]], 2),
+    ],
+)
+def test_answers_that_are_no_probabilities_give_none(
+    tmp_path: Path, task: Any, classes: Any, answers: list[list[float]], sound: int
+) -> None:
+    """The graph that ships says of every later case what was refused at the trial."""
+    wanted = np.array(answers, dtype=np.float32)
+    outputs = wanted.shape[1]
+    # The first pixel picks a row: a graph that answers whatever is asked of it.
+    nodes = [
+        helper.make_node("ReduceMax", ["x"], ["largest"], axes=[1, 2, 3], keepdims=0),
+        helper.make_node("Cast", ["largest"], ["row"], to=TensorProto.INT64),
+        helper.make_node("Gather", ["table", "row"], ["y"], axis=0),
+    ]
+    model = graph_of(outputs=outputs, end="")
+    del model.graph.node[:], model.graph.initializer[:]
+    model.graph.node.extend(nodes)
+    model.graph.initializer.append(numpy_helper.from_array(wanted, "table"))
+    model.graph.output[0].name = "y"
+    given = read_given(saved(model, tmp_path))
+    look = look_of(given, scale="0..255")
+    order = tuple(range(len(classes)))
+    for single in (False, True):
+        answer = Answer("probabilities", outputs, classes, order, single, {})
+        seen = np.broadcast_to(np.arange(len(wanted), dtype=np.uint8)[:, None, None, None], (len(wanted), 1, 24, 24))
+        got = from_logits(open_engine(wrap(given, look, answer, task), 1).run(np.ascontiguousarray(seen)), task)
+        assert np.isfinite(got).all(axis=1).tolist() == [row < sound for row in range(len(wanted))]
+        np.testing.assert_allclose(got, probabilities(wanted.astype(np.float64), answer, task), atol=1e-6)
+        if task != "multilabel":
+            np.testing.assert_allclose(got[:sound].sum(axis=1), 1)

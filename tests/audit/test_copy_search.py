@@ -7,6 +7,7 @@ import pytest
 
 from semeion.audit import copy_search
 from semeion.audit.copies import find_copies, label_conflicts, near_duplicates
+from semeion.audit.copy_search import copies_among
 from semeion.cohort.cohort import Cohort, Target
 from semeion.cohort.roles import ImageRole
 from semeion.prepare.scan import scan
@@ -173,3 +174,18 @@ def test_threads_change_nothing(tmp_path):
     one, two = find_copies(cohort, facts, jobs=1), find_copies(cohort, facts, jobs=3)
     assert [str(pair) for pair in one.confirmed] == [str(pair) for pair in two.confirmed]
     assert one.figures == two.figures
+
+
+def test_copies_among_some_of_the_cases_are_those_found_among_them(tmp_path):
+    ways = WAYS[:3]
+    files = with_changed(tmp_path, *ways, n=5, side=170)
+    cohort = cohort_of([*files, files[4]])
+    facts = scan(cohort)
+    kept = np.array([row for row in range(9) if row not in (1, 2)])
+    among = copies_among(find_copies(cohort, facts), kept, 9)
+    table = cohort.table.iloc[kept].reset_index(drop=True)
+    alone = find_copies(Cohort(table, TARGET, has_patients=False), facts.iloc[kept].reset_index(drop=True))
+    for part in ("exact", "groups"):
+        assert [rows.tolist() for rows in getattr(among, part)] == [rows.tolist() for rows in getattr(alone, part)]
+    assert [set(one.rows) for one in among.confirmed] == [set(one.rows) for one in alone.confirmed] == [{0, 3}]
+    assert among.alike.shape[1:] == (2,)

@@ -87,8 +87,9 @@ def test_what_features_name_is_confirmed_by_the_pictures_or_not_claimed(seen):
     assert found.figures["feature_pairs_confirmed"] == 4
     assert found.figures["feature_pairs_compared"] == found.figures["feature_pairs"]
     assert found.figures["feature_pairs_left_unchecked"] == found.figures["feature_pairs_not_read_again"] == 0
-    changed = with_features(audits, cohort, facts, np.array(SPLIT, dtype=object), found)
+    changed, affected = with_features(audits, cohort, facts, np.array(SPLIT, dtype=object), found)
     audit = changed["near-duplicates"]
+    assert affected == {f"c{case}" for case in range(36, 40)}, "figures are of test cases"
     # Four of six test cases are copied: that is more than 5 %.
     assert (audits["near-duplicates"]["verdict"], audit["verdict"], audit["tier"]) == ("clear", "void", "check")
     assert audit["cases"] == [["c0", "c36"], ["c1", "c37"], ["c2", "c38"], ["c3", "c39"]]
@@ -107,7 +108,7 @@ def test_a_copy_with_another_label_is_a_conflict_too(seen):
     cohort = cohort_of(files, SPLIT, y)
     facts, audits = before(cohort, scan(cohort))
     found = find_feature_copies(cohort, facts, features, np.array(SPLIT, dtype=object))
-    conflicts = with_features(audits, cohort, facts, np.array(SPLIT, dtype=object), found)["label-conflicts"]
+    conflicts = with_features(audits, cohort, facts, np.array(SPLIT, dtype=object), found)[0]["label-conflicts"]
     assert (conflicts["verdict"], conflicts["cases"]) == ("warn", [["c0", "c36"]])
 
 
@@ -116,8 +117,10 @@ def test_across_folds_the_cases_of_both_are_counted_and_the_words_say_what_to_do
     cohort = cohort_of(files, None)
     facts, audits = before(cohort, scan(cohort))
     found = find_feature_copies(cohort, facts, features, FOLDS)
-    audit = with_features(audits, cohort, facts, FOLDS, found)["near-duplicates"]
+    changed, affected = with_features(audits, cohort, facts, FOLDS, found)
+    audit = changed["near-duplicates"]
     assert audit["verdict"] == "void"
+    assert affected == {case for pair in audit["cases"] for case in pair}, "figures are of all that were held out"
     assert audit["figures"]["cases_with_a_copy_in_another_fold"] == 8
     assert audit["figures"]["cases_held_out"] == N
     assert "8 cases have a copy in another fold, of 40 held out" in audit["advice"]
@@ -131,7 +134,8 @@ def test_few_across_folds_are_a_warning(seen, monkeypatch):
     cohort = cohort_of(files, None)
     facts, audits = before(cohort, scan(cohort))
     found = find_feature_copies(cohort, facts, features, FOLDS)
-    assert with_features(audits, cohort, facts, FOLDS, found)["near-duplicates"]["verdict"] == "warn"
+    changed, affected = with_features(audits, cohort, facts, FOLDS, found)
+    assert (changed["near-duplicates"]["verdict"], affected) == ("warn", frozenset())
 
 
 def test_nothing_confirmed_changes_no_verdict_and_is_said(seen):
@@ -141,7 +145,7 @@ def test_nothing_confirmed_changes_no_verdict_and_is_said(seen):
     sides = np.array(SPLIT[:36], dtype=object)
     found = find_feature_copies(cohort, facts, features[:36], sides)
     assert found.confirmed == () and found.figures["feature_pairs_confirmed"] == 0 < found.figures["feature_pairs"]
-    changed = with_features(audits, cohort, facts, sides, found)
+    changed, _ = with_features(audits, cohort, facts, sides, found)
     assert set(changed) == {"near-duplicates"}
     audit = changed["near-duplicates"]
     assert (audit["verdict"], audit["cases"]) == ("clear", [])
@@ -181,7 +185,7 @@ def test_pictures_that_were_moved_are_counted_and_not_claimed(seen, tmp_path):
     found = find_feature_copies(gone, facts, features, np.array(SPLIT, dtype=object))
     assert found.confirmed == ()
     assert found.figures["feature_pairs_not_read_again"] == found.figures["feature_pairs_compared"] > 0
-    told = with_features(audits, gone, facts, np.array(SPLIT, dtype=object), found)["near-duplicates"]
+    told = with_features(audits, gone, facts, np.array(SPLIT, dtype=object), found)[0]["near-duplicates"]
     lost = found.figures["feature_pairs_not_read_again"]
     assert f"0 pairs near in the network's features: no further copy; {lost} pairs could not be read" in told["advice"]
 
@@ -190,7 +194,7 @@ def test_what_was_not_searched_says_why_and_nothing_else(seen):
     files, _ = seen
     cohort = cohort_of(files, SPLIT)
     facts, audits = before(cohort, scan(cohort))
-    changed = with_features(
+    changed, _ = with_features(
         audits, cohort, facts, np.array(SPLIT, dtype=object), not_searched("no member is a network")
     )
     audit = changed["near-duplicates"]

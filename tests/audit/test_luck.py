@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from semeion.audit.judged import judge
+from semeion.audit.judged import judge, without_teachers
 from semeion.audit.luck import readings_of_test, seed_luck
 from semeion.evidence.table import validate_predictions
 from semeion.evidence.use.operating import OperatingPoints
@@ -42,6 +42,20 @@ def test_folds_are_compared_where_each_has_its_own_networks() -> None:
     audit = seed_luck(judged(table(500, strength=3.0, split="oof", folds=5)))
     assert (audit.figures["compared"], audit.figures["number"]) == ("folds", 5)
     assert "their cases differ too" in audit.advice
+
+
+def test_networks_that_only_taught_what_ships_are_not_compared() -> None:
+    found = with_members(table(400, strength=3.0), [0.1, 0.1, 0.1, 0.1])
+    found["share"] = np.where(found["member"] == "ensemble", np.nan, 0.25)
+    assert seed_luck(judged(found)).figures["number"] == 4
+    taught = found.replace({"member": {"m3": "student-seed0"}})
+    taught["share"] = np.where(taught["member"] == "student-seed0", 1.0, 0.0)
+    taught = pd.concat([taught, found[found["member"] == "ensemble"].assign(member="teacher")], ignore_index=True)
+    assert seed_luck(judged(taught)).figures["number"] == 3
+    own = judged(without_teachers(taught))
+    assert set(own.members) == {"student-seed0"}
+    assert seed_luck(own).verdict == "not_run"
+    assert without_teachers(found) is found
 
 
 def test_fewer_than_three_are_not_compared() -> None:

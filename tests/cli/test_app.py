@@ -37,6 +37,12 @@ COMMANDS = (
     "compare",
     "curve",
     "adopt",
+    "pack",
+    "unpack",
+    "keygen",
+    "sign",
+    "verify",
+    "sbom",
 )
 Said = pytest.CaptureFixture[str]
 

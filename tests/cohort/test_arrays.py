@@ -75,9 +75,12 @@ def test_four_channels_are_colour_with_opacity(tmp_path: Path) -> None:
         (np.zeros((4, 4), "U3"), "holds <U3 values"),
         (
             np.zeros((10, 28, 28), np.uint8),
-            "has shape 10 x 28 x 28; an image is H x W or H x W x C with C of 1, 3 or 4",
+            "has shape 10 x 28 x 28, which is no flat picture; an image is H x W or H x W x C with C of 1, 3 or 4",
         ),
-        (np.zeros((10, 28, 28), np.uint8), "volumes come with a later version"),
+        (
+            np.zeros((10, 28, 28), np.uint8),
+            "give a volume as NIfTI, NRRD or MetaImage, or as a row of an archive: organ.npz#test_images[0]",
+        ),
         (np.zeros(10, np.uint8), "has shape 10; an image is"),
         (np.zeros((0, 4), np.uint8), "declares an empty size of 0 x 4 pixels"),
         (np.zeros((4, 4, 4), np.float32), "has four channels of float32, whose opacity has no agreed range"),

@@ -9,7 +9,7 @@ from semeion.artefacts import read_json, write_json
 from semeion.errors import Interrupted
 from semeion.learn import frozen
 from semeion.learn.export import traced
-from semeion.learn.frozen import features_of
+from semeion.learn.frozen import features_of, hand_on
 from semeion.learn.pretrained import FrozenFeatures
 from semeion.model.engine import open_engine
 
@@ -160,3 +160,24 @@ def test_features_are_those_of_the_network(tmp_path):
     with torch.inference_mode():
         assert np.abs(found - network(torch.from_numpy(pixels)).numpy()).max() <= 1e-4
         assert np.abs(mirrored - network(torch.from_numpy(pixels).flip(3)).numpy()).max() <= 1e-4
+
+
+def test_features_are_handed_on_to_a_store_of_some_of_the_cases(kept, tmp_path):
+    store, graph, every = kept
+    run = Counted()
+    features_of(store, np.arange(0, N, 2), graph, run, WIDTH)
+    features_of(store, np.arange(4), graph, run, WIDTH, mirrored=True)
+    mine = np.arange(3, N)[::-1]
+    own = store_of(store.take(mine), tmp_path / "own", per_shard=8)
+    write_json(own.folder / "store.json", {"key": "two"})
+    to = tmp_path / "own-features" / "frozen.onnx"
+    to.parent.mkdir()
+    hand_on(graph, [f"c{row}" for row in range(N)], to, [f"c{row}" for row in mine], own.folder)
+    assert to.read_bytes() == graph.read_bytes()
+    again = Counted()
+    found = features_of(own, np.arange(len(mine)), to, again, WIDTH)
+    assert np.array_equal(found, every[mine])
+    assert again.seen == sum(row % 2 for row in mine.tolist()), "only those that were never asked for"
+    mirrored = Counted()
+    features_of(own, np.flatnonzero(mine == 3), to, mirrored, WIDTH, mirrored=True)
+    assert mirrored.seen == 0

@@ -272,3 +272,35 @@ def test_a_large_table_in_single_precision_says_the_same(monkeypatch):
     monkeypatch.setattr(linear_solve, "LARGE", 100)
     assert basis_of(x.astype(np.float32)).scores.dtype == np.float32
     np.testing.assert_allclose(shipped(fit(x.astype(np.float32), y, strengths=[0.3])).outputs(x), exact, atol=1e-3)
+
+
+def plain_basis(x, kind):
+    """The same in whole tables, as it is written in textbooks."""
+    mean = x.mean(axis=0, dtype=np.float64)
+    z = (x - mean).astype(kind)
+    scale = np.sqrt(np.einsum("nf,nf->f", z, z, dtype=np.float64) / len(x))
+    constant = (scale <= 1e-6 * np.abs(mean)) | (scale <= 1e-30)
+    scale[constant] = 1.0
+    z /= scale.astype(kind)
+    z[:, constant] = 0
+    narrow = np.sqrt(max(1, int((~constant).sum())))
+    z /= kind(narrow)
+    tall = len(x) > x.shape[1]
+    size, turned = np.linalg.eigh((z.T @ z if tall else z @ z.T).astype(np.float64))
+    kept = np.flatnonzero(size > 1e-12 * size[-1])[::-1]
+    size, turned = size[kept], turned[:, kept]
+    scores = z @ turned.astype(kind) if tall else turned * np.sqrt(size)
+    back = turned if tall else (z.T @ turned) / np.sqrt(size)
+    return scores, size, np.where(constant[:, None], 0, back / narrow), mean, scale
+
+
+@pytest.mark.parametrize(("cases", "width", "large"), [(700, 30, 100), (700, 30, 10**9), (40, 90, 100)])
+def test_a_table_in_pieces_gives_the_same_directions_to_the_last_bit(monkeypatch, cases, width, large):
+    monkeypatch.setattr(linear_solve, "LARGE", large)
+    monkeypatch.setattr(linear_solve, "ROWS", 64)
+    x = np.random.default_rng(0).normal(3, 2, (cases, width)).astype(np.float32)
+    x[:, 4] = 7.5
+    found = basis_of(x)
+    wanted = plain_basis(x, np.float32 if cases > width and x.size > large else np.float64)
+    for one, other in zip((found.scores, found.size, found.back, found.mean, found.scale), wanted, strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from semeion.cohort.volume import Grid, Volume
 from semeion.errors import InputError
 from semeion.learn.export import TOLERANCE, traced
 from semeion.learn.pretrained import (
@@ -18,11 +19,17 @@ from semeion.learn.pretrained import (
     FrozenFeatures,
     PretrainedBody,
     colours_of,
+    frozen_of,
     middles,
     resizing,
     size_for,
 )
 from semeion.model.engine import open_engine
+from semeion.plan.recipes import FrozenRecipe
+from semeion.prepare.case import prepare_case
+from semeion.prepare.geometry import exchange
+from semeion.prepare.volume_spec import Intensity, VolumePreparation
+from support.volumes import blob
 
 
 def pixels(n, *shape, seed=0):
@@ -195,6 +202,93 @@ def test_parts_are_seen_alone_and_pooled():
         found = frozen(torch.from_numpy(case))
     each = torch.cat(parts)
     assert torch.allclose(found[0], torch.cat([each.mean(0), each.amax(0)]), atol=1e-4)
+
+
+LOOKS = [
+    ((1, 9, 16, 20), 1, {"along": ("slices", "rows", "columns"), "apart": ("axes",)}, 12, 3),
+    ((1, 9, 16, 20), 1, {"along": ("columns",), "colours": "neighbours"}, 4, 1),
+    ((2, 6, 16, 20), 1, {"colours": "each", "along": ("rows",)}, 8, 2),
+    ((4, 3, 16, 20), 2, {"colours": "each", "apart": ("images", "axes"), "along": ("slices", "rows")}, 28, 8),
+    ((4, 3, 16, 20), 2, {"apart": ("images",)}, 6, 2),
+    ((2, 20, 24), 2, {"apart": ("images",), "colours": "neighbours"}, 2, 2),
+]
+
+
+@pytest.mark.parametrize(("shape", "groups", "look", "parts", "pools"), LOOKS)
+def test_the_graph_of_other_looks_agrees(shape, groups, look, parts, pools):
+    frozen = FrozenFeatures("lite0", shape, groups=groups, side=32, slices=4, layers=("stride4", "stride8"), **look)
+    assert frozen.parts == parts
+    assert frozen.width == frozen.body.features(("stride4", "stride8")) * pools * (1 if len(shape) == 3 else 2)
+    engine = open_engine(traced(frozen, torch.zeros((2, *shape), dtype=torch.uint8)), 1)
+    images = pixels(2, *shape)
+    with torch.inference_mode():
+        wanted = frozen(torch.from_numpy(images)).numpy()
+    assert engine.n_outputs == frozen.width
+    assert np.abs(engine.run(images) - wanted).max() <= TOLERANCE
+    columns = frozen.columns()
+    assert [len(one) for one in columns] == [frozen.width * part // (24 + 40) for part in (24, 40)]
+    assert sorted(np.concatenate(columns).tolist()) == list(range(frozen.width))
+
+
+def test_sides_and_images_come_one_after_the_other():
+    case = pixels(1, 2, 5, 16, 20)  # two frames
+    frozen = FrozenFeatures(
+        "lite0", (2, 5, 16, 20), groups=2, side=32, slices=3, layers=("stride8", "head"), along=("slices", "columns"),
+        apart=("axes", "images"),
+    )  # fmt: skip
+    wanted = []
+    with torch.inference_mode():
+        for frame in (0, 1):
+            for axis in (0, 2):
+                volume = np.moveaxis(case[0, frame], axis, 0)
+                each = frozen.body.pooled_layers(
+                    standardised(np.ascontiguousarray(volume[middles(len(volume), 3)][:, None])), frozen.layers
+                )
+                wanted += [each.mean(0), each.amax(0)]
+        found = frozen(torch.from_numpy(case))[0]
+    assert torch.allclose(found, torch.cat(wanted), atol=1e-4)
+    # What is of a layer is so in each part.
+    width = frozen.body.features(("stride8",))
+    assert frozen.columns()[0].tolist() == [frozen.each * part + n for part in range(8) for n in range(width)]
+
+
+def test_neighbours_are_the_colours_of_a_slice():
+    case = pixels(1, 1, 4, 32, 32)
+    frozen = FrozenFeatures("lite0", (1, 4, 32, 32), side=32, slices=4, layers=("head",), colours="neighbours")
+    with torch.inference_mode():
+        each = torch.cat(
+            [
+                frozen.body.pooled_layers(standardised(case[:, 0, places]), ("head",))
+                for places in ([0, 0, 1], [0, 1, 2], [1, 2, 3], [2, 3, 3])
+            ]
+        )
+        found = frozen(torch.from_numpy(case))[0]
+    assert torch.allclose(found, torch.cat([each.mean(0), each.amax(0)]), atol=1e-4)
+
+
+def test_the_number_of_features_does_not_depend_on_that_of_slices():
+    looks = {"along": ("slices", "rows", "columns"), "apart": ("axes",), "side": 32, "layers": ("stride4",)}
+    widths = {FrozenFeatures("lite0", (1, *size), **looks).width for size in ((2, 9, 30), (40, 8, 11), (1, 8, 8))}
+    assert len(widths) == 1
+
+
+def test_a_volume_whose_axes_run_another_way_has_the_same_features():
+    voxels = blob((12, 20, 16))
+    grid = Grid((16, 20, 12), (1.0, 1.0, 1.2), (3.0, -4.0, 5.0), (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0))
+    one = Volume(voxels[np.newaxis], grid)
+    other = exchange(one, (2, 0, 1), (True, False, True))
+    assert other.voxels.shape != one.voxels.shape
+    spec = VolumePreparation(size=(12, 20, 16), interpolation="linear", intensity=[Intensity(kind="percentiles")])
+    frozen = FrozenFeatures("lite0", (1, 12, 20, 16), side=32, layers=("stride8",), along=("slices", "rows", "columns"))
+    with torch.inference_mode():
+        features = [frozen(torch.from_numpy(prepare_case([volume], spec)[np.newaxis])) for volume in (one, other)]
+    assert torch.allclose(*features, atol=1e-4)
+
+
+def test_a_recipe_says_how_is_looked():
+    recipe = FrozenRecipe(side=32, layers=["head"], along=["rows"], slices=5, colours="each", apart=["images"])
+    frozen = frozen_of(recipe, (4, 3, 8, 10), 2)
+    assert (frozen.parts, frozen.width) == (20, 4 * 2 * 2 * 1280)
 
 
 def test_the_order_of_views_is_not_used():

@@ -138,6 +138,24 @@ def test_every_kind_of_body_learns_and_is_handed_over(
     assert whole(torch.zeros(2, *shape)).shape == (2, 2)
 
 
+@pytest.mark.parametrize(
+    ("network", "stored", "seen"),
+    [
+        (NetworkPlan(widths=[4], side=12), (20, 24), (1, 8, 12)),
+        (NetworkPlan(kind="slices", widths=[4], side=12, depth=3), (5, 20, 24), (1, 8, 12)),
+        (NetworkPlan(kind="residual3d", widths=[4], side=12, depth=3), (5, 20, 24), (1, 3, 8, 12)),
+    ],
+)
+def test_images_that_are_stored_larger_are_seen_as_the_network_will(
+    network: NetworkPlan, stored: Any, seen: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shapes = []
+    monkeypatch.setattr(selfsup.augment, "apply", lambda images, drawn: (shapes.append(images.shape[1:]), images)[1])
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 1, *stored), dtype=np.uint8)
+    pretrain(settings(1), network, plan_of().training, store_of(pixels, tmp_path / "store"), tmp_path, Hooks())
+    assert set(shapes) == {seen}
+
+
 def test_views_with_encoders_of_their_own_all_begin_alike(tmp_path: Path) -> None:
     network = NetworkPlan(widths=[4], shared=False)
     whole = make_network(network, (2, 12, 12), 2, "binary", 2)

@@ -115,3 +115,21 @@ def test_the_faster_number_of_threads_is_kept(monkeypatch):
     monkeypatch.setattr(throughput, "step_seconds", lambda *_, **__: 0.2 if seen[-1] == 4 else 0.1)
     assert best_threads(SMALL, "binary", ["a", "b"], 1, "cpu") == 3
     assert set(seen) == {3, 4}
+
+
+def test_pretrained_networks_see_volumes_picture_by_picture(monkeypatch):
+    seen = {}
+
+    def step(candidate, task, classes, channels, device, groups, *, bfloat16):
+        seen[candidate.kind] = (channels, groups)
+        return 0.1
+
+    monkeypatch.setattr(throughput, "step_seconds", lambda *args, **named: step(*args, **named))
+    monkeypatch.setattr(throughput, "best_threads", lambda *_: 1)
+    monkeypatch.setattr(throughput, "classic_step_seconds", lambda *_: 0.1)
+    volume = Candidate((8, 16, 16), "pad", (4, 8), 1, 4, 1.0, kind="slices")
+    ladder = [Candidate((64, 64), "pad", (), 1, 32, 1.0, kind="pretrained", side=64)]
+    measure_machine(
+        [volume], "binary", ["a", "b"], 2, groups=2, seconds=60, progress=Silent(), pretrained=ladder
+    )  # fmt: skip
+    assert seen == {"slices": (2, 2), "pretrained": (1, 1)}

@@ -4,13 +4,14 @@ import sys
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from semeion.errors import InputError, ModelRefused
-from semeion.model.engine import open_engine
+from semeion.model.engine import open_engine, open_session, runtime_errors
 from semeion.model.graph import external_tensors
 
 
@@ -146,7 +147,7 @@ def test_bytes_that_are_no_graph_are_refused(data):
 def test_an_unknown_operator_is_refused(tiny_graph):
     model = onnx.load_from_string(tiny_graph())
     model.graph.node[0].op_type = "RunCommand"
-    with pytest.raises(ModelRefused, match="ONNX Runtime cannot open the graph"):
+    with pytest.raises(ModelRefused, match="operators that no model may use: RunCommand; export the network with"):
         open_engine(model.SerializeToString(), 1)
 
 
@@ -213,3 +214,17 @@ def test_a_graph_cut_anywhere_is_read_or_refused(tiny_graph):
             open_engine(data[:stop], 1)
         except ModelRefused as error:
             assert "graph" in str(error)
+
+
+def test_the_own_format_of_the_runtime_is_not_opened(tiny_graph, tmp_path):
+    """Nobody looked into it: bytes could be a good ONNX file to who looks, and this format to the runtime."""
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "saved.ort")
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.add_session_config_entry("session.save_model_format", "ORT")
+    onnxruntime.InferenceSession(tiny_graph(), options, providers=["CPUExecutionProvider"])
+    saved = (tmp_path / "saved.ort").read_bytes()
+    assert saved[4:8] == b"ORTM"
+    assert onnxruntime.InferenceSession(saved, providers=["CPUExecutionProvider"]).get_inputs()
+    with pytest.raises(runtime_errors()):
+        open_session(saved, 1)

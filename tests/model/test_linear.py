@@ -101,7 +101,7 @@ def test_a_far_grade_keeps_its_digits():
         ({"features": ["age", "age"]}, "a feature is named twice"),
         ({"features": 3}, "mean and scale must hold one number a feature"),
         ({"features": 0}, "greater than or equal to 1"),
-        ({"features": 10**9}, "less than or equal to 20000"),
+        ({"features": 10**9}, "less than or equal to 40000"),
         ({"scale": [1.0]}, "mean and scale must hold one number a feature"),
         ({"scale": [1.0, 0.0]}, "scale.1"),
         ({"mean": [1e31, 0.0]}, "mean.0"),

@@ -10,7 +10,8 @@ import pytest
 
 from semeion.calibration.maps import Platt
 from semeion.errors import InputError, ModelRefused
-from semeion.model.package import open_folder, read_listed, write_model
+from semeion.model.opening import open_folder, read_listed
+from semeion.model.package import write_model
 from semeion.model.runtime import load_model
 
 PLATT = Platt(0.6, -0.4).to_json()
@@ -39,7 +40,7 @@ def refusal(folder: Path) -> str:
 def test_what_is_written_is_whole_and_verified(make_model):
     folder = make_model("binary", 2)
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    assert names == ["CARD.md", "members/m0.onnx", "members/m1.onnx", "model.json", "model.sha256"]
+    assert names == ["CARD.md", "golden.json", "members/m0.onnx", "members/m1.onnx", "model.json", "model.sha256"]
     manifest, digest = open_folder(folder)
     assert digest == hashlib.sha256((folder / "model.json").read_bytes()).hexdigest()
     assert (folder / "model.sha256").read_text() == f"{digest}  model.json\n"
@@ -315,7 +316,7 @@ def test_what_is_no_model_folder_says_what_to_give(make_model, tmp_path):
     assert "there is no such model folder" in refusal(tmp_path / "nowhere")
     file = tmp_path / "file"
     file.write_text("")
-    assert "a model is a folder, this is a file" in refusal(file)
+    assert "a model is a folder or a .semeion file, and this is neither" in refusal(file)
     run = tmp_path / "run"
     run.mkdir()
     assert "it has no model.json; give the model folder of a run: RUN/model" in refusal(run)

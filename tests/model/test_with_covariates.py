@@ -8,7 +8,8 @@ import pytest
 
 from semeion.errors import InputError, ModelRefused
 from semeion.model.combine import from_logits
-from semeion.model.package import open_folder, write_model
+from semeion.model.opening import open_folder
+from semeion.model.package import write_model
 from semeion.model.runtime import load_model
 from semeion.prepare.covariates import Encoding, Levels, Number, YesNo
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -7,11 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plan.made import fingerprint_of, machine_of, plan_of
-from semeion.plan.networks import Candidate, pretrained_candidates
+from plan.test_volume_rules import facts_of as volumes_of
+from semeion.plan.covariate_rules import with_covariates
+from semeion.plan.looks import MOST_SEEN
+from semeion.plan.networks import Candidate, candidates, pretrained_candidates
 from semeion.plan.picture_rules import stored_size
-from semeion.plan.portfolio import FROZEN_SHARE, TUNED_SHARE, plan_ways, recipe_of
+from semeion.plan.portfolio import FROZEN_SHARE, HEAD_SECONDS, TUNED_SHARE, plan_ways, recipe_of
 from semeion.plan.recipes import FrozenRecipe, NetworkRecipe, PretrainedPlan
-from semeion.plan.rules import Measured, Wishes, make_plan, plan_reserve
+from semeion.plan.rules import Machine, Measured, Wishes, make_plan, plan_reserve
 
 
 def measured(*seconds: float) -> list[Measured]:
@@ -98,8 +102,100 @@ def test_small_images_are_enlarged_and_large_ones_seen_as_the_networks_were_trai
     assert all(one.kind == "pretrained" for one in pretrained_candidates({"training": {"rows": size, "cols": size}}))
 
 
-def test_volumes_have_none_yet():
-    assert pretrained_candidates({"training": {"volume": {}}}) == []
+@pytest.mark.parametrize(
+    ("size", "spacing", "first"),
+    [
+        ((28, 28, 28), (1.0, 1.0, 1.0), 64),
+        ((64, 64, 64), (1.0, 1.0, 1.0), 96),
+        ((256, 216, 10), (1.5, 1.5, 10.0), 224),
+        ((100, 100, 9), (1.0, 1.0, 8.0), 128),
+    ],
+)
+def test_slices_of_volumes_are_seen_as_pictures_are(size, spacing, first):
+    sides = [one.side for one in pretrained_candidates(volumes_of(size=size, spacing=spacing))]
+    assert (sides[0], sides[-1]) == (first, 64)
+
+
+def volume_plan(facts, seconds=0.05, budget=900.0):
+    """Return the plan of volumes on a machine whose pretrained networks take so long a step of 32 pictures."""
+    own = [Measured(c, {"float32": 1e-5 * c.batch * c.widths[0]}) for c in candidates(facts)]
+    ladder = [Measured(c, {"float32": seconds * (c.side / 64) ** 2}, 0.5) for c in pretrained_candidates(facts)]
+    return make_plan(facts, Machine(2, 8.0, "cpu", own, {}, ladder), Wishes(budget=budget))
+
+
+def test_volumes_have_frozen_features_of_their_slices():
+    plan = volume_plan(volumes_of(1000, size=(28, 28, 28)))
+    recipe = plan.recipes["frozen"]
+    assert (recipe.side, recipe.along, recipe.slices) == (64, ["slices", "rows", "columns"], 16)
+    assert plan.members[0].recipe == "frozen"
+    assert set(recipe.why) >= {"side", "along", "slices", "colours", "apart"}
+    assert "of 48 pictures of each case, seen once, and a linear head" in plan.combination.why["frozen"]
+    assert "recipe `kind: network` with `network.kind: pretrained` asks for it" in plan.combination.why["tuned"]
+    assert "tuned" not in plan.recipes
+    assert plan.preparation.size == (28, 28, 28)
+
+
+def test_their_cost_is_that_of_all_pictures():
+    facts = volumes_of(1000, size=(28, 28, 28))
+    (way,), _ = plan_ways(facts, measured(0.32)[:1], 5, 1e6, 800.0)
+    pictures = 1000 * 48 * 0.2 * 0.32 / 32
+    assert way.seconds > pictures + 5 * HEAD_SECONDS
+    assert way.look.pictures == 48
+    # Of many classes a head takes longer.
+    several = {**facts, "task": "multiclass", "classes": list("abcdefghijk")}
+    assert plan_ways(several, measured(0.32)[:1], 5, 1e6, 800.0)[0][0].seconds > way.seconds + 60
+    slower, _ = plan_ways(facts, measured(0.64)[:1], 5, 1e6, 800.0)
+    assert slower[0].seconds - way.seconds == pytest.approx(pictures)
+
+
+def test_a_short_budget_sees_smaller_slices_then_fewer_then_none_and_says_so():
+    facts = volumes_of(1000, size=(28, 28, 28))
+    seen = []
+    for step in (0.1, 0.4, 1.2, 3.0, 6.0, 100.0):
+        plan = volume_plan(facts, step)
+        recipe = plan.recipes.get("frozen")
+        seen.append((recipe.side, len(recipe.along), recipe.slices) if recipe else None)
+    assert seen[0] == (64, 3, 16)
+    assert seen[-1] is None
+    assert [one for one in seen if one] == sorted([one for one in seen if one], reverse=True)
+    assert any(one and one[1] == 1 for one in seen)
+    why = plan.combination.why["frozen"]
+    assert "its features would take more than 30% of the" in why
+    assert re.search(r"about \d+m more of budget would allow them", why)
+    minutes = int(re.search(r"about (\d+)m", why)[1])
+    assert "frozen" in volume_plan(facts, 100.0, 900.0 + 66 * minutes).recipes
+
+
+def test_volumes_are_stored_as_large_as_the_features_see_them():
+    facts = volumes_of(60, size=(256, 216, 10), spacing=(1.5, 1.5, 10.0))
+    plan = volume_plan(facts)
+    assert plan.recipes["frozen"].side == 224
+    assert plan.preparation.size == (10, 192, 224)
+    assert plan.preparation.spacing[0] == pytest.approx(256 * 1.5 / 224, rel=0.02)
+    assert (plan.network.side, plan.network.depth) == (96, 10)
+    assert "smaller ones are made in the graphs" in plan.preparation.why["size"]
+
+
+def test_many_pictures_of_a_case_are_smaller_so_that_memory_lasts():
+    thick = {"size": (256, 216, 12), "spacing": (1.5, 1.5, 10.0)}
+    sides = []
+    for names in (("a",), ("a", "b"), ("a", "b", "c"), tuple("abcde")):
+        plan = volume_plan(volumes_of(60, role="views", names=names, **thick))
+        sides.append(plan.recipes["frozen"].side)
+        assert sides[-1] ** 2 * plan.images.groups * 12 <= MOST_SEEN
+    assert sides == [224, 224, 160, 160]
+
+
+def test_a_volume_that_is_small_is_stored_as_it_is():
+    plan = volume_plan(volumes_of(60, size=(36, 52, 40)))
+    assert plan.preparation.size == (40, 52, 36)
+    assert (plan.network.side, plan.network.depth) == (None, None)
+
+
+def test_covariates_join_what_slices_say():
+    plan = with_covariates(volume_plan(volumes_of(60, role="views", names=("a", "b", "c"))), {"age": "number"})
+    assert plan.recipes["fused"].images == "frozen"
+    assert plan.recipes["frozen"].apart == ["images"]
 
 
 @pytest.mark.parametrize(

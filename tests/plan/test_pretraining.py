@@ -57,6 +57,13 @@ def test_it_keeps_to_its_seconds(seconds: float) -> None:
     assert plan.pretraining.steps * BATCH <= MOST_SEEN
 
 
+def test_images_that_are_stored_larger_cost_what_the_network_sees() -> None:
+    small, _ = with_pretraining(measured(preparation__size=[64, 64]), 4000, 600.0, 40)
+    large, _ = with_pretraining(measured(preparation__size=[224, 224], network__side=64), 4000, 600.0, 40)
+    assert small.pretraining is not None and large.pretraining is not None
+    assert (large.pretraining.batch, large.pretraining.steps) == (small.pretraining.batch, small.pretraining.steps)
+
+
 def test_slices_cost_what_one_of_them_does_and_large_images_come_in_small_steps() -> None:
     large, _ = with_pretraining(measured(preparation__size=[224, 224]), 4000, 600.0, 40)
     assert large.pretraining is not None

@@ -1,10 +1,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from semeion.cohort.cohort import Cohort, Target
 from semeion.errors import InputError
-from semeion.prepare.covariate_fit import covariate_kinds
+from semeion.prepare.covariate_fit import covariate_kinds, fit_encoding, shared_quantile
+from semeion.prepare.covariates import LEAST_PATIENTS, Number
 
 N = 60
 RNG = np.random.default_rng(0)
@@ -110,3 +113,96 @@ def test_all_that_is_wrong_is_said_at_once():
     assert "2 of the covariates cannot be learned from" in said
     assert "'a' has the one value 'x'" in said
     assert "'b' holds dates: give a number instead" in said
+
+
+NUMBERS = st.lists(
+    st.one_of(st.floats(-1e9, 1e9), st.integers(0, 100).map(float), st.floats(60, 61)), min_size=5, max_size=80
+)
+
+
+@pytest.mark.parametrize("size", [5e-324, 1e-310, 1e300, 1e307])
+def test_numbers_of_any_size_have_a_quantile(size):
+    for share in (0.05, 0.5, 0.95):
+        assert np.isfinite(shared_quantile(np.sort(np.linspace(-1, 1, 12) * size), share))
+
+
+@settings(deadline=None)
+@given(NUMBERS, st.sampled_from([0.0, 0.05, 0.5, 0.95, 1.0]))
+def test_a_quantile_that_ships_is_shared_by_five_patients(values, share):
+    """Some width of rounding brings five patients to it, and it lies among those around the quantile."""
+    each = np.sort(values)
+    shown = shared_quantile(each, share)
+    away = np.sort(np.abs(each - shown))[LEAST_PATIENTS - 1]
+    # Whoever is rounded to it lies at most half a width away, and no width is wider than some times the largest number.
+    assert away <= 10 * max(np.abs(each).max(), 1e-300)
+    assert shown == 0 or (each == shown).sum() not in range(1, LEAST_PATIENTS)
+    assert shown == float(f"{shown:.4g}")
+
+
+def number(values, patients=None):
+    patients = [f"p{k}" for k in range(len(values))] if patients is None else patients
+    (column,) = fit_encoding({"x": values}, {"x": "number"}, patients).columns
+    assert isinstance(column, Number)
+    return column
+
+
+def test_quantiles_are_about_those_of_the_cohort():
+    values = RNG.normal(60, 10, 2000)
+    found = number(values.tolist())
+    np.testing.assert_allclose([found.low, found.fill, found.high], np.percentile(values, [5, 50, 95]), atol=0.5)
+    ages = number(RNG.integers(20, 90, 1000).tolist())
+    assert {ages.low % 1, ages.fill % 1, ages.high % 1} == {0}, "many share an age to the year"
+
+
+@pytest.mark.parametrize("canary", [61.83, 987654.0, -73.19])
+@pytest.mark.parametrize("patients", [10, 12, 21, 40])
+def test_no_patients_own_value_ships(canary, patients):
+    """Up to four patients with a value of their own, wherever it lies, are not told by the encoding."""
+    rng = np.random.default_rng(patients)
+    common = np.round(rng.normal(60, 12, patients), 2)
+    for few in (1, 2, 4):
+        values = common.copy()
+        values[:few] = canary
+        text = number(values.tolist()).model_dump_json()
+        told = [float(part) for part in text.replace("}", "").replace(",", ":").split(":") if part[-1:].isdigit()]
+        assert not set(told) & {float(value) for value in values}
+        assert max(map(abs, told)) < 5000, "not even its size"
+
+
+@pytest.mark.parametrize("patients", [6, 7, 9])
+def test_of_a_fold_with_few_patients_the_furthest_is_not_told(patients):
+    values = [*(60.0 + np.arange(patients - 1)), 987654.0]
+    found = number(values)
+    assert found.low == found.fill == found.high
+    assert found.margin < 100
+    # However far out it is, the same ships.
+    assert found == number([*values[:-1], 543.21])
+
+
+def test_where_most_have_one_number_the_others_still_tell_something():
+    values = [0.0] * 150 + [3.0] * 6
+    found = number(values)
+    assert (found.low, found.fill, found.high) == (0, 0, 0)
+    assert found.encode([3.0])[0, 0] == 3.0
+    assert found == number([*values[:-1], 70000.0])
+    assert number([0.0] * 150 + [3.0] * 4).margin == 0, "of four patients nothing is told"
+
+
+def test_a_patient_of_many_cases_counts_once():
+    values = [*np.linspace(40, 80, 20), *[95.37] * 200]
+    patients = [*(f"p{k}" for k in range(20)), *["one"] * 200]
+    found = number(values, patients)
+    assert 50 < found.fill < 70
+    assert found.high != 95.37
+
+
+def test_of_too_few_patients_nothing_is_kept_and_the_column_is_refused():
+    assert number([3.25, 7.125, 9.5, 11.0]).model_dump(include={"fill", "low", "high", "margin"}) == {
+        "fill": 0.0,
+        "low": 0.0,
+        "high": 0.0,
+        "margin": 0.0,
+    }
+    said = refused(psa=[4.0 + k if k < 9 else None for k in range(N)])
+    assert "the covariate 'psa' is known of 9 patients to learn from, and a model that ships its usual range" in said
+    assert kinds(psa=[4.0 + k % 7 if k < 10 else None for k in range(N)]) == {"psa": "number"}

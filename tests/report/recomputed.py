@@ -41,6 +41,7 @@ FACTS = {
     "audits/shown/copies": "the same, see test_audit_pictures.py",
     "members": "training",
     "combination": "inner validation predictions, see study/members/test_told.py",
+    "further": "figures of further targets, made anew in their own runs, see test_several_road.py",
     "search": "inner validation predictions, see study/members/test_searching.py and evidence/test_chosen.py",
     "budget": "seconds",
     "cost": "seconds and memory",
@@ -399,6 +400,21 @@ def _(told: Told, report: Json, k: str) -> Json:
     return {
         "model": own,
         "classic": {"value": beside, **ends(again["metrics"][split][key]), **size},
+        "difference": {"value": gain, **ends(again["difference"][split][key]), **size},
+    }
+
+
+@rule(r"distillation/rows/(\d+)")
+def _(told: Told, report: Json, k: str) -> Json:
+    split, key = report["headline"]["split"], report["distillation"]["rows"][int(k)]["key"]
+    rows = told.table[told.table["member"] == "teacher"].assign(member="ensemble")
+    other, again = beside(told, rows, told.evidence["distillation"], ("teacher", "student"))
+    own, value = told.figure(split, key), mean_of([other.cases(split, label) for label in told.labels], key)
+    size = {name: own[name] for name in ("n", "n_patients")}
+    gain = None if own["value"] is None or value is None else own["value"] - value
+    return {
+        "model": own,
+        "teacher": {"value": value, **ends(again["metrics"][split][key]), **size},
         "difference": {"value": gain, **ends(again["difference"][split][key]), **size},
     }
 

@@ -55,6 +55,12 @@ def test_covariates_begin_with_none() -> None:
         (("network", "network"), (), "2 networks; the mean of their outputs is taken"),
         (("network", "frozen"), (0.5, 0.5), "2 members; the mean of their outputs is taken"),
         (("network", "network"), (0.0, 1.0), "2 networks, one of which ships alone"),
+        (("network", "frozen", "student"), (0.0, 0.0, 1.0), "2 members that taught a network, which ships alone"),
+        (
+            ("network", "network", "student", "student"),
+            (0.0, 0.0, 1.0, 0.0),
+            "2 members that taught 2 networks, one a fold; one ships alone",
+        ),
         (
             ("network", "frozen", "tuned"),
             (0.25, 0.75, 0.0),

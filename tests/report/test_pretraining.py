@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from semeion.report.members import pretraining, way
+from semeion.report.members import pretraining, taught, way
 
 UNLABELLED = {"found": 1205, "read": 1200, "unreadable": 2, "other_kind": 0, "copies": 3, "repeated": 0, "used": 1195}
 
@@ -34,3 +34,15 @@ def test_nothing_is_said_where_nothing_was_learned_or_left_out() -> None:
     clean = {**UNLABELLED, "found": 1195, "read": 1195, "unreadable": 0, "copies": 0}
     assert len(pretraining(told(unlabelled=clean)) or []) == 2
     assert way("pretraining") == "network that began with images without labels"
+
+
+def test_who_taught_a_network_and_how_much_that_counts() -> None:
+    facts = {"unlabelled": UNLABELLED, "teacher": "frozen", "share": 0.5, "weight": 0.25, "sha256": "0" * 64}
+    first, rest, bounds = taught(facts) or []
+    assert "also learned from 1,195 images without labels: the linear head on pretrained features said" in first
+    assert "Such images are 50% of each batch and count 25% of its loss" in first
+    assert "from no case that chooses or that figures are made of" in first
+    assert "3 have exactly the pixels of a case" in rest
+    assert "though never with its label" in bounds
+    assert taught(None) is None
+    assert way("taught") == "network taught by pretrained features about images without labels"

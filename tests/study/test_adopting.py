@@ -30,7 +30,7 @@ from semeion.study.full_audits import run_full_audits
 from semeion.study.options import RunOptions
 from semeion.study.predictions_file import load_predictions
 from semeion.study.road import resume_run
-from support.tiny import BENIGN, MALIGNANT, PATIENT, Tiny, contents_of, make_cohort, write_picture
+from support.tiny import BENIGN, MALIGNANT, PATIENT, Tiny, TinyRun, contents_of, make_cohort, write_picture
 
 ASKED = AdoptOptions(scale="0..1", classes=(BENIGN, MALIGNANT))
 BRIGHT: dict[str, Any] = {"weights": [[60.0]], "bias": [-24.0]}
@@ -123,7 +123,7 @@ def test_test_cases_choose_nothing(given: Adopted, tmp_path: Path) -> None:
     other = adopt(given.model, cohort, tmp_path / "run", replace(ASKED, learned_from="pictures of 2020"))
     one, two = (read_json(path / "model" / "model.json") for path in (given.path, other))
     for manifest in (one, two):
-        manifest.pop("evidence"), manifest.pop("files")
+        manifest.pop("evidence"), manifest.pop("files"), manifest.pop("provenance", None)
     assert one == two
     assert (given.path / "model/members/adopted.onnx").read_bytes() == (
         other / "model/members/adopted.onnx"
@@ -328,3 +328,42 @@ def test_folds_are_as_many_as_the_rarest_class_allows(folds: Adopted) -> None:
     plan = choosing_plan(replace(cohort, table=rare), scan)
     assert plan.folds == 4
     assert plan.why["folds"] == "as many as the rarest class has patients"
+
+
+LINEAR: dict[str, Any] = {"end": "", "weights": [[1.5]], "bias": [0.0]}
+"""One and a half times the mean brightness: from 0 to 1 for the cohort's pictures, and 1.5 of a white one."""
+
+
+def test_a_case_without_probabilities_fails_in_use(tmp_path: Path) -> None:
+    cohort = make_cohort(tmp_path / "source", n=80, split="given")
+    path = adopt(saved(graph_of(**LINEAR), tmp_path), cohort, tmp_path / "run", replace(ASKED, gives="probabilities"))
+    model = load_model(path / "model")
+    assert model.manifest.adopted is not None
+    assert model.manifest.adopted.gives == "probabilities"
+    white = write_picture(tmp_path / "white.png", np.full((24, 24), 255, np.uint8))
+    found = model.predict([str(cohort.image(0)), str(white)])
+    assert found["status"].tolist() == ["called", "failed"]
+    assert found["reasons"][1].split(";")[-1] == "not-probabilities"
+    assert found["p_malignant"].isna().tolist() == [False, True]
+
+
+def test_a_case_without_probabilities_refuses_the_network_also_after_the_trial(tmp_path: Path, refuse: Refuses) -> None:
+    cohort = make_cohort(tmp_path / "source", n=80, split="given")
+    # No test case is among those that the graph is tried on.
+    row = int(np.flatnonzero(cohort.rows["split"] == "test")[3])
+    write_picture(cohort.image(row), np.full((24, 24), 255, np.uint8))
+    said = refuse(cohort, graph_of(**LINEAR), asked=replace(ASKED, gives="probabilities"), kind=ModelRefused)
+    assert "the network's answer is no probability (more than 0.001 outside 0 to 1" in said
+    assert f"for 1 of 20 cases (first: case {cohort.rows['case_id'][row]})" in said
+
+
+def test_the_bounds_of_the_trial_hold_in_use(
+    given: Adopted, tiny_run: TinyRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = [str(given.cohort.image(0))]
+    assert load_model(given.path / "model").predict(picture)["status"].tolist() == ["called"]
+    monkeypatch.setattr("semeion.model.engine.memory_allowed", lambda: 512)
+    with pytest.raises(ModelRefused):
+        load_model(given.path / "model").predict(picture)
+    # What was trained here is no graph of others.
+    assert load_model(tiny_run.model).predict(picture)["status"].tolist() == ["called"]

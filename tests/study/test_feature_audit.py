@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +20,7 @@ from semeion.prepare.store import Store
 from semeion.study import feature_audit
 from semeion.study.clock import Clock
 from semeion.study.feature_audit import LEAST, look_in_features, network_features, seconds_for, sides_of_cases
+from semeion.study.weighing import Audited
 from support.tiny import TinyRun, make_cohort, save_plan, train_tiny, write_picture
 
 
@@ -62,6 +64,25 @@ def test_a_copy_that_the_check_did_not_see_is_found_confirmed_and_told(copied: T
     assert (copied.path / "report.html").read_text().count(f'alt="Case {pair[0]}, train') == 1
 
 
+def test_figures_are_also_given_without_copies_that_made_it_void_when_all_was_learned(
+    copied: TinyRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("semeion.study.inspect.find_copies", exact_only)
+    monkeypatch.setattr("semeion.audit.copies.VOID_SHARE", 0.01)
+    run = train_tiny(copied.cohort, save_plan(tmp_path, scheme="given"), tmp_path / "run")
+    evidence, rows = run.evidence, copied.cohort.rows
+    assert evidence["audits"]["near-duplicates"]["verdict"] == "void"
+    assert evidence["accepted"] == []
+    tested = int((rows["split"] == "test").sum())
+    assert evidence["metrics"]["test"]["auroc"]["n"] == tested
+    assert evidence["without_accepted"]["cases_left_out"] == 1
+    assert evidence["without_accepted"]["metrics"]["test"]["auroc"]["n"] == tested - 1
+    page = (run.path / "report.html").read_text(encoding="utf-8")
+    assert "Void, as found when all was learned:</b> near-duplicates." in page
+    assert "Without the 1 affected cases" in page
+    assert "Accepted against advice" not in page
+
+
 def test_a_run_of_folds_says_what_features_came_to(tiny_run: TinyRun) -> None:
     figures = tiny_run.evidence["audits"]["near-duplicates"]["figures"]
     assert figures["feature_search"].startswith("nearest 2 of other sides")
@@ -90,9 +111,10 @@ def again(run: TinyRun, clock: Clock, audits: dict[str, Any] | None = None) -> d
     plan = read_plan(run.path / "plan.executed.yaml")
     facts_of = read_json(run.path / "store" / "store.json")
     store = Store(run.path / "store", facts_of["n"], tuple(facts_of["shape"]), facts_of["per_shard"])
-    audits = read_json(run.path / "audits.json")["audits"] if audits is None else audits
+    audited = Audited(**read_json(run.path / "audits.json"))
+    audited = audited if audits is None else replace(audited, audits=audits)
     parts = sides_of(cohort, facts, plan)
-    return look_in_features(RunFolder(run.path), plan, cohort, facts, store, parts, audits, clock)
+    return look_in_features(RunFolder(run.path), plan, cohort, facts, store, parts, audited, clock).audits
 
 
 def test_an_audit_that_is_not_there_is_not_made_up(tiny_run: TinyRun) -> None:

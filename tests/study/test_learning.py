@@ -235,3 +235,15 @@ def test_a_member_goes_on_with_the_steps_it_began_with(monkeypatch: pytest.Monke
     assert [member.steps for member in read_plan(executed).members] == [40, 60]
     repeated = train_tiny(cohort, executed, tmp_path / "repeated")
     assert weights_of(repeated.path) == weights_of(tmp_path / "run")
+
+
+def test_a_member_that_is_added_keeps_the_time_in_which_it_will_read(add: Callable[..., bool]) -> None:
+    done = trained(make_plan(seconds=100.0))
+    done.reading.held_out, done.reading.seconds = {0: 30, 1: 30}, {None: 0.1}
+    assert add(done, 100.0, 60.0, [0.6, 0.5])
+    assert done.plan.budget.reserve == pytest.approx(2.0 + 3 * 3.0)
+    # 40 s less the reserve and what two members read leave 32 s; a third one must learn and read in them.
+    done = trained(make_plan(seconds=100.0))
+    done.reading.held_out, done.reading.seconds = {0: 300, 1: 300}, {None: 0.1}
+    assert not add(done, 100.0, 20.0, [0.6, 0.5])
+    assert done.ended == "budget"

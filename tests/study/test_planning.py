@@ -15,7 +15,7 @@ from semeion.artefacts import read_json
 from semeion.errors import InputError
 from semeion.plan.files import read_plan
 from semeion.plan.networks import Candidate
-from semeion.plan.rules import Machine, Measured
+from semeion.plan.rules import Machine, Measured, plan_reading
 from support.tiny import SIDE, Tiny, TinyRun, make_cohort, make_plan, save_plan, train_tiny
 
 
@@ -189,6 +189,9 @@ def test_the_budget_of_the_command_wins_over_the_plans(tiny_run: TinyRun, tmp_pa
     run = train_tiny(tiny_run.cohort, plan, tmp_path / "run", budget=3.0)
     assert run.evidence["budget"]["asked_seconds"] == 3.0
     assert read_plan(run.path / "plan.yaml").budget.seconds == 3.0
+    # What its members will read is kept beside what every run keeps, as they are seen to read.
+    known = read_json(run.path / "fingerprint.json")
+    assert read_plan(run.path / "plan.yaml").budget.reading == plan_reading(known) > 0
     assert read_plan(run.path / "plan.executed.yaml").budget.seconds is None
 
 

@@ -17,7 +17,8 @@ from semeion.cohort.cohort import Cohort, CohortOptions
 from semeion.cohort.gather import gather
 from semeion.cohort.roles import ImageRole
 from semeion.errors import InputError
-from semeion.plan.rules import Wishes, plan_validation
+from semeion.plan.networks import pretrained_candidates
+from semeion.plan.rules import Measured, Wishes, plan_validation
 from semeion.progress import Silent
 from semeion.study import unlabelled
 from semeion.study.facts import read_everything
@@ -166,6 +167,23 @@ def test_volumes_are_known_by_their_voxels(tmp_path: Path) -> None:
     write_picture(folder / "picture.png", noise(1))
     seen = look_at(folder, found, facts, seed=0, jobs=1, progress=Silent())
     assert (seen.images, seen.copies, seen.other_kind, seen.unreadable) == (3, 1, 1, 0)
+
+
+def test_frozen_features_teach_where_there_are_such_and_else_images_alone() -> None:
+    facts, wishes = fingerprint_of(60), Wishes(budget=300.0)
+    looks = [Measured(one, {"float32": 0.5}, 0.1) for one in pretrained_candidates(facts)]
+    machine = replace(machine_of(facts), pretrained=looks)
+    plan = with_unlabelled(facts, machine, wishes, plan_validation(facts), 4000)
+    assert (list(plan.taught), plan.pretraining) == (["taught"], None)
+    assert [one.recipe for one in plan.members].count("taught") == plan.validation.folds
+    assert "better in trials than learning from the images alone" in plan.budget.why["taught"]
+    assert None not in {one.recipe for one in plan.members} and plan.taught["taught"].last
+    slow = replace(machine_of(facts), pretrained=[replace(one, seconds={"float32": 30.0}) for one in looks])
+    why = {"frozen features of 4000 images would take 750 s": slow, "no frozen features are planned": machine_of(facts)}
+    for said, other in why.items():
+        plan = with_unlabelled(facts, other, wishes, plan_validation(facts), 4000)
+        assert plan.taught == {} and plan.pretraining is not None
+        assert plan.budget.why["taught"].startswith(f"frozen features teach no network: {said}")
 
 
 def test_the_planner_sets_time_aside_where_it_is_worth_it() -> None:

@@ -111,7 +111,7 @@ def test_a_file_of_another_tool_is_weighed(tmp_path: Path) -> None:
         "Research use only. Not a medical device.",
     ):
         assert words in page, words
-    for words in ("external validation", "reads single images", "shipped", "The table names no split, and", PATIENT):
+    for words in ("external validation", "reads images,", "shipped", "The table names no split, and", PATIENT):
         assert words not in page, words
 
 

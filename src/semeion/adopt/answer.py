@@ -14,20 +14,20 @@ from semeion.adopt.given import Given
 from semeion.adopt.look import Look
 from semeion.errors import InputError, ModelRefused, nearest
 from semeion.model.combine import from_logits
+from semeion.model.limited import TOGETHER
 from semeion.model.manifest import Task
 
 Values = npt.NDArray[np.float64]
 Bytes = npt.NDArray[np.uint8]
 
 KINDS = ("logits", "probabilities")
-TOGETHER = 16
-"""Images of one run."""
 ALONE = 4
 """Images that are also run one by one, and twice."""
 SAME = 1e-4
 """Largest difference of two answers to one image, absolute or relative, that is rounding."""
-SUM = 1e-3
-"""How far from 1 the sum of a case's probabilities may lie."""
+ROUGH = 1e-3
+"""How far outside 0 to 1 a probability may lie, and how far from 1 the sum of a case's: what lies within is rounding,
+and is mended by clipping and dividing by the sum; what lies beyond is no probability, and the case has no finding."""
 STILL = 1e-6
 """Least difference between the answers to different images."""
 SMALLEST = 1e-7
@@ -258,8 +258,9 @@ def class_order(given: Given, classes: Sequence[str], named: Sequence[str]) -> t
 
 
 def _kind(given: Given, values: Values, task: Task, stated: str | None, why: dict[str, str]) -> str:
-    inside = bool((values >= -SAME).all() and (values <= 1 + SAME).all())
-    one = bool(np.abs(values.sum(axis=1) - 1).max() <= SUM)
+    inside = bool((values >= -ROUGH).all() and (values <= 1 + ROUGH).all())
+    off = np.abs(values.sum(axis=1) - 1)
+    one = bool(off.max() <= ROUGH)
     count = f"{len(values)} images"
     shares = task != "multilabel" and values.shape[1] > 1
     found, reason = None, ""
@@ -270,11 +271,24 @@ def _kind(given: Given, values: Values, task: Task, stated: str | None, why: dic
     elif not shares and given.last == "Sigmoid":
         found, reason = "probabilities", f"the graph ends in a sigmoid, and of {count} every answer lies from 0 to 1"
     if stated is None and found is None:
-        said = "do not sum to 1" if shares else "could be either"
+        if shares:
+            raise InputError(
+                f"the answers to {count} lie from 0 to 1 and do not sum to 1, so they are no probabilities of classes "
+                "of which one is true",
+                where="--gives",
+                fix="say --gives logits where they are logits, or export the network with its softmax",
+            )
         raise InputError(
-            f"the answers to {count} lie from 0 to 1 and {said}: whether they are probabilities is not sure",
+            f"the answers to {count} lie from 0 to 1 and could be either: whether they are probabilities is not sure",
             where="--gives",
-            fix="say --gives probabilities (of several classes they are divided by their sum) or --gives logits",
+            fix="say --gives probabilities or --gives logits",
+        )
+    if stated == "probabilities" and inside and shares and not one:
+        raise InputError(
+            f"the answers to {int((off > ROUGH).sum())} of {count} do not sum to 1 (one sums to "
+            f"{values[int(off.argmax())].sum():.4g}), so they are no probabilities of classes of which one is true",
+            where="--gives",
+            fix="say --gives logits where they are logits, or export the network with its softmax",
         )
     if stated is not None and found is not None and stated != found:
         raise InputError(f"the network gives {found}: {reason}", where="--gives", fix="leave it out, or correct it")
@@ -285,10 +299,16 @@ def _kind(given: Given, values: Values, task: Task, stated: str | None, why: dic
 def probabilities(values: Values, answer: Answer, task: Task) -> Values:
     """Return what the graph's answers mean in the order of the target's classes, ``(N, classes)``.
 
-    It follows the graph as given step by step, and is what the wrapped graph is compared with.
+    It follows the graph as given step by step, and is what the wrapped graph is compared with. A case whose answers
+    are no probabilities, as :data:`ROUGH` says, is NaN throughout.
     """
     if task == "regression":
         return values
+    if answer.kind == "probabilities":
+        sound = np.asarray((np.abs(values - 0.5) < 0.5 + ROUGH).all(axis=1))
+        if task != "multilabel" and answer.outputs > 1:
+            sound = sound & (np.abs(values.sum(axis=1) - 1) < ROUGH)
+        values = np.where(sound[:, None], values, np.nan)
     if task == "multilabel":
         p = values if answer.kind == "probabilities" else from_logits(values, "multilabel")
     elif answer.outputs == 1:

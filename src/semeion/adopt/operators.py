@@ -7,11 +7,10 @@ from collections.abc import Container, Iterator
 from typing import Any
 
 from semeion.errors import ModelRefused
+from semeion.model.operators import MOST_NODES, RecursiveFunction, written_out
 
 DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")
 """Whose operators ONNX Runtime brings along; every other domain needs a library of operators, which is code."""
-MOST_NODES = 200_000
-"""Operators of a graph when the functions that it defines were written out; functions of functions grow fast."""
 PREFIX = "given/"
 _SHOWN = 5
 
@@ -70,27 +69,14 @@ def refuse_unknown(model: Any, where: str) -> None:
 
 def _refuse_growth(model: Any, own: dict[tuple[str, str], Any], where: str) -> None:
     called = {name: _called(function, own) for name, function in own.items()}
-    sizes: dict[tuple[str, str], int] = {}
-    # Callees first, without recursion: a file may chain as many functions as it likes.
-    for start in own:
-        open_, todo = {start}, [(start, iter(called[start][1]))]
-        while todo:
-            name, rest = todo[-1]
-            callee = next((one for one in rest if one not in sizes), None)
-            if callee is None:
-                sizes[name] = _size(called[name], sizes)
-                open_.discard(name)
-                todo.pop()
-            elif callee in open_:
-                raise ModelRefused(
-                    f"the function {callee[1]!r} of the graph calls itself",
-                    where=where,
-                    fix="export the model without it",
-                )
-            else:
-                open_.add(callee)
-                todo.append((callee, iter(called[callee][1])))
-    count = _size(_called(model.graph, own), sizes)
+    try:
+        count = written_out(called, _called(model.graph, own))
+    except RecursiveFunction as error:
+        raise ModelRefused(
+            f"the function {error.args[0][1]!r} of the graph calls itself",
+            where=where,
+            fix="export the model without it",
+        ) from error
     if count > MOST_NODES:
         much = str(count) if count < 10**12 else "more than 10^12"
         raise ModelRefused(
@@ -104,10 +90,6 @@ def _called(graph: Any, own: Container[tuple[str, str]]) -> tuple[int, Counter[t
     return sum(times for name, times in calls.items() if name not in own), Counter(
         {name: times for name, times in calls.items() if name in own}
     )
-
-
-def _size(called: tuple[int, Counter[tuple[str, str]]], sizes: dict[tuple[str, str], int]) -> int:
-    return called[0] + sum(times * sizes[name] for name, times in called[1].items())
 
 
 def _named(names: set[str]) -> str:

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from semeion.adopt.answer import SMALLEST, TOGETHER, Answer, answers, probabilities
+from semeion.adopt.answer import ROUGH, SMALLEST, Answer, answers, probabilities
 from semeion.adopt.given import Given
 from semeion.adopt.look import Look
 from semeion.adopt.operators import PREFIX, renamed
 from semeion.errors import ModelRefused
 from semeion.model.combine import from_logits
 from semeion.model.engine import INPUT, OUTPUT, open_engine
+from semeion.model.limited import TOGETHER
 from semeion.model.manifest import Task
 from semeion.model.manifest_file import semeion_version
 
@@ -144,7 +145,9 @@ def _after(answer: Answer, answered: str, task: Task) -> _Chain:
         return chain
     chain.then("Cast", to=_ELEMENT["float32"])
     each = task == "multilabel" or answer.outputs == 1
+    unsound = ""
     if answer.kind == "probabilities":
+        unsound = _unsound(chain, answer.outputs, shares=not each)
         chain.then("Max", chain.scalar(SMALLEST))
         p = chain.then("Min", chain.scalar(1 - SMALLEST if each else 1.0))
         logarithm = chain.then("Log")
@@ -153,12 +156,39 @@ def _after(answer: Answer, answered: str, task: Task) -> _Chain:
             no = chain.then("Sub", p, first=chain.scalar(1.0))
             chain.then("Log", first=no)
             chain.then("Sub", chain.value, first=logarithm)
+        chain.then("Add", unsound)
     if task != "multilabel" and answer.outputs == 1:
         yes = chain.value
         chain.then("Mul", chain.scalar(0.0))
         chain.then("Concat", yes, axis=1)
     chain.then("Gather", chain.constant(np.array(answer.order, dtype=np.int64)), axis=1, output=OUTPUT)
     return chain
+
+
+def _unsound(chain: _Chain, outputs: int, *, shares: bool) -> str:
+    """Add operators that give NaN for a case whose answers are no probabilities, else 0, and return their output.
+
+    Clipped they would look like a sure finding. Every operator here is as old as :data:`semeion.adopt.given.OLDEST`.
+    """
+    p = chain.value
+    ones = chain.constant(np.ones((outputs, 1), dtype=np.float32))
+
+    def near(value: str, middle: float, most: float) -> str:
+        """Give 1 where a value is near, else 0; also where it is no number."""
+        chain.then("Sub", chain.scalar(middle), first=value)
+        chain.then("Abs")
+        chain.then("Less", chain.scalar(most))
+        return chain.then("Cast", to=_ELEMENT["float32"])
+
+    near(p, 0.5, 0.5 + ROUGH)
+    sound, wanted = chain.then("MatMul", ones), outputs
+    if shares:
+        summed = chain.then("MatMul", ones, first=p)
+        sound, wanted = chain.then("Add", sound, first=near(summed, 1.0, ROUGH)), outputs + 1
+    enough = chain.then("Greater", chain.scalar(wanted - 0.5), first=sound)
+    found = chain.then("Where", chain.scalar(0.0), chain.scalar(np.nan), first=enough)
+    chain.value = p
+    return found
 
 
 def refuse_difference(
@@ -181,10 +211,16 @@ def refuse_difference(
         When they differ by more than :data:`TOLERANCE`.
     """
     wanted = probabilities(answers(session, given, look, pixels, single=answer.single), answer, task)
-    engine = open_engine(graph, where=given.name)
+    engine = open_engine(graph, where=given.name, bounded=True)
     parts = [engine.run(pixels[start : start + TOGETHER]) for start in range(0, len(pixels), TOGETHER)]
     got = from_logits(np.concatenate(parts), task)
     scale = max(float(np.std(wanted)), 1e-9) if task == "regression" else 1.0
+    if not np.array_equal(np.isnan(wanted), np.isnan(got)):
+        raise ModelRefused(
+            "the graph that would ship finds other answers to be no numbers than the given one",
+            where=given.name,
+            fix="report this with the model",
+        )
     difference = float(np.abs(wanted - got).max() / scale)
     if not difference <= TOLERANCE:
         raise ModelRefused(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -139,6 +139,34 @@ def find_copies(
         "pairs_confirmed": len(confirmed),
     }
     return Copies(exact, groups, confirmed, apart(near, groups, len(facts)), figures)
+
+
+def copies_among(copies: Copies, rows: Rows, n: int) -> Copies:
+    """Return the copies among some of the cases that were searched; what was looked at stays as it was told.
+
+    Parameters
+    ----------
+    copies
+        Among all `n` cases.
+    rows
+        Those kept, in the order of the kept cohort.
+    n
+        Cases that were searched.
+    """
+    place = np.full(n, -1, dtype=np.int64)
+    place[rows] = np.arange(len(rows))
+
+    def kept(groups: list[Rows]) -> list[Rows]:
+        moved = [place[group][place[group] >= 0] for group in groups]
+        return [group for group in moved if len(group) > 1]
+
+    confirmed = tuple(
+        replace(one, rows=(int(place[one.rows[0]]), int(place[one.rows[1]])))
+        for one in copies.confirmed
+        if min(place[list(one.rows)]) >= 0
+    )
+    alike = place[copies.alike].reshape(-1, 2)
+    return Copies(kept(copies.exact), kept(copies.groups), confirmed, alike[(alike >= 0).all(axis=1)], copies.figures)
 
 
 def apart(pairs: Rows, groups: Iterable[Rows], n: int) -> Rows:

@@ -186,13 +186,19 @@ def across_sides(
 
 def whitened(features: Floats) -> Floats:
     """Return features ``(cases, components)`` of equal spread in every direction that is kept, each of length one."""
+    from scipy.linalg import eigh
+
     wide = features.astype(np.float64)
     wide -= wide.mean(axis=0)
-    values, vectors = np.linalg.eigh(wide.T @ wide / len(wide))
-    most = min(KEPT, max(2, len(wide) // CASES_A_COMPONENT))
-    spread = np.sqrt(np.maximum(values[::-1][:most], 0.0))
+    most = min(KEPT, max(2, len(wide) // CASES_A_COMPONENT), wide.shape[1])
+    # Of thousands of directions the largest are wanted: all of them would take several times the time and the memory.
+    largest = (wide.shape[1] - most, wide.shape[1] - 1)
+    covariance = wide.T @ wide
+    covariance /= len(wide)
+    values, vectors = eigh(covariance, subset_by_index=largest, overwrite_a=True, check_finite=False)
+    spread = np.sqrt(np.maximum(values[::-1], 0.0))
     kept = spread > LEAST_SPREAD * max(float(spread[0]), 1e-12)
-    placed = (wide @ vectors[:, ::-1][:, :most][:, kept]) / spread[kept]
+    placed = (wide @ vectors[:, ::-1][:, kept]) / spread[kept]
     # A picture and its altered copy are among each other's two nearest about twice as often as with centring alone.
     return np.asarray(placed / np.maximum(np.linalg.norm(placed, axis=1, keepdims=True), 1e-9), dtype=np.float32)
 
@@ -203,8 +209,10 @@ def with_features(
     facts: pd.DataFrame,
     sides: npt.NDArray[np.object_],
     found: FeatureCopies,
-) -> dict[str, dict[str, Any]]:
+) -> tuple[dict[str, dict[str, Any]], frozenset[str]]:
     """Return ``near-duplicates``, and ``label-conflicts`` where it changes, with what features found.
+
+    With them come the ids of the cases whose figures are too good, where ``near-duplicates`` is void.
 
     Nothing confirmed changes no verdict. A confirmed pair of a given split is judged as all copies are. Without one,
     copies that were found only now lay in different folds: the networks that read one learned from the other, and the
@@ -226,7 +234,9 @@ def with_features(
             advice = f"{advice.rstrip('.')}. {pairs} near in the network's features: no further copy."
             if lost:
                 advice = f"{advice.rstrip('.')}; {counted(lost, 'pair')} could not be read again."
-        return {"near-duplicates": {**old, "figures": {**old["figures"], **found.figures}, "advice": advice}}
+        return {
+            "near-duplicates": {**old, "figures": {**old["figures"], **found.figures}, "advice": advice}
+        }, frozenset()
     n = len(facts)
     groups = joined_groups([*known_groups(facts), *(np.array(one.rows) for one in found.confirmed)], n)
     counts = {name: old["figures"].get(name, 0) for name in _KEPT}
@@ -237,14 +247,14 @@ def with_features(
     ids = cohort.table["case_id"].astype(str).to_numpy(dtype=object)
     said = [*old["figures"].get("verified", []), *told(found.confirmed, ids, MOST_TOLD)]
     audit = replace(audit, figures={**audit.figures, "verified": said, **found.figures})
-    audit = _across_folds(audit, groups, sides)
+    audit = _across_folds(audit, groups, sides, ids)
     pairs = counted(len(found.confirmed), "of these was", "of these were")
     advice = f"{audit.advice.rstrip('.')}. {pairs} found by the network's features, across sides, after training."
     changed = {audit.name: replace(audit, advice=advice).to_json()}
     conflicts = label_conflicts(cohort, facts, copies).to_json()
     if conflicts["figures"]["groups_in_conflict"] > _conflicts(before.get("label-conflicts")):
         changed["label-conflicts"] = conflicts
-    return changed
+    return changed, audit.affected
 
 
 _KEPT = (
@@ -258,7 +268,9 @@ def _conflicts(audit: Mapping[str, Any] | None) -> int:
     return int(((audit or {}).get("figures") or {}).get("groups_in_conflict", 0))
 
 
-def _across_folds(audit: Audit, groups: list[Rows], sides: npt.NDArray[np.object_]) -> Audit:
+def _across_folds(
+    audit: Audit, groups: list[Rows], sides: npt.NDArray[np.object_], ids: npt.NDArray[np.object_]
+) -> Audit:
     """Return the audit with the cases whose copy lay in another fold; groups known before were kept together."""
     held = np.array([str(side).startswith(FOLD) for side in sides], dtype=np.bool_)
     if not held.any():
@@ -276,4 +288,7 @@ def _across_folds(audit: Audit, groups: list[Rows], sides: npt.NDArray[np.object
     )
     known = audit.advice.replace(f"; {KEPT_TOGETHER}", ", those known before training kept in one fold.")
     verdict: Verdict = min((audit.verdict, worse), key=ORDER.index)
-    return replace(audit, verdict=verdict, figures=figures, advice=f"{known.rstrip('.')}. {advice}.")
+    affected = audit.affected
+    if worse == "void":
+        affected |= {str(ids[row]) for rows in spread for row in rows}
+    return replace(audit, verdict=verdict, figures=figures, advice=f"{known.rstrip('.')}. {advice}.", affected=affected)

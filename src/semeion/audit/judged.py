@@ -12,7 +12,7 @@ import pandas as pd
 
 from semeion.audit.audit import Audit, Verdict
 from semeion.evidence.question import Question
-from semeion.evidence.table import CLASSIC, ENSEMBLE, OUTSIDE, Cases, split_cases
+from semeion.evidence.table import CLASSIC, ENSEMBLE, OUTSIDE, SHARE, TEACHER, Cases, split_cases
 from semeion.evidence.use.operating import OperatingPoints
 
 Floats = npt.NDArray[np.float64]
@@ -134,6 +134,18 @@ def judge(
             )
         )
     return found
+
+
+def without_teachers(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return the predictions of a run without the ensemble that taught and its members, of which nothing ships.
+
+    Students are the members that have a share in any split.
+    """
+    if "member" not in predictions or SHARE not in predictions or not (predictions["member"] == TEACHER).any():
+        return predictions
+    share = pd.to_numeric(predictions[SHARE], errors="coerce").groupby(predictions["member"]).max()
+    others = set(share.index[share > 0]) | (set(OUTSIDE) - {TEACHER})
+    return predictions[predictions["member"].isin(others)]
 
 
 def over_labels(audit: Callable[[Judged], Audit], judged: Sequence[Judged]) -> Audit:

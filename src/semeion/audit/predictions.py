@@ -9,7 +9,7 @@ import pandas as pd
 
 from semeion.audit.audit import Audit
 from semeion.audit.baseline import trivial_baseline
-from semeion.audit.judged import Judged, judge, over_labels
+from semeion.audit.judged import Judged, judge, over_labels, without_teachers
 from semeion.audit.label_errors import label_errors
 from semeion.audit.luck import readings_of_test, seed_luck
 from semeion.audit.prevalence import prevalence_shift
@@ -71,7 +71,8 @@ def run_prediction_audits(
     dict
         An :class:`Audit` for each of `NAMES`.
     """
-    judged = judge(validate_predictions(predictions, question), question, points, columns, covariates, seed)
+    own = validate_predictions(without_teachers(predictions), question)
+    judged = judge(own, question, points, columns, covariates, seed)
     if not judged:
         return not_run("No labelled case outside training and validation: there is nothing to look at.")
     split = judged[0].cases.split

@@ -7,7 +7,7 @@ import traceback
 
 import typer
 
-from semeion.cli import adopt, grow, index, learn, use, weigh
+from semeion.cli import adopt, grow, index, learn, ship, use, weigh
 from semeion.cli.options import with_bare_roles
 from semeion.errors import SemeionError
 
@@ -79,5 +79,13 @@ def _main(
     """Take the options that stand before a command."""
 
 
-for command in (*index.COMMANDS, *learn.COMMANDS, *grow.COMMANDS, *adopt.COMMANDS, *use.COMMANDS, *weigh.COMMANDS):
+for command in (
+    *index.COMMANDS,
+    *learn.COMMANDS,
+    *grow.COMMANDS,
+    *adopt.COMMANDS,
+    *use.COMMANDS,
+    *weigh.COMMANDS,
+    *ship.COMMANDS,
+):
     app.command()(command)

@@ -20,7 +20,12 @@ def curve(
     target: o.Target = None,
     *,
     cohort: o.Cohort,
-    budget: o.Budget = "3m",
+    budget: Annotated[
+        str | None, typer.Option(help="Time for everything; 3m unless given, and 1h with --full.", show_default=False)
+    ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Learn the whole plan of train for every set of patients: slow.")
+    ] = False,
     metric: Annotated[
         str | None,
         typer.Option(help="Figure of the curve, for example auroc, auprc, brier; by default the task's first."),
@@ -57,7 +62,14 @@ def curve(
     )
     progress = for_terminal(quiet=quiet)
     found = curve_source(
-        source_path(table), options, output, progress, metric=metric, width=want_width, started=context.obj
+        source_path(table),
+        options,
+        output,
+        progress,
+        metric=metric,
+        width=want_width,
+        started=context.obj,
+        full=full,
     )
     for sentence in found["sentences"]:
         print(sentence)

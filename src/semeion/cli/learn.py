@@ -69,23 +69,32 @@ def check(
 
     Example: semeion check cohort.csv --target finding -o check/
     """
+    from semeion.cohort.several import folder_names
     from semeion.study.checking import check_source
     from semeion.study.options import RunOptions, source_path
 
     options = RunOptions(replace(cohort, target=target), seed=seed, jobs=jobs)
     found = check_source(source_path(table), options, output, for_terminal(quiet=quiet))
-    print_check(found, output)
-    void = any(audit["verdict"] == "void" for audit in found["audits"].values())
-    return int(void or found["images"]["missing"] + found["images"]["unreadable"] > 0)
+    each = found.get("targets") if "several" in found else None
+    folders = folder_names(list(each)) if each else {}
+    status = 0
+    for name, one in (each or {"": found}).items():
+        if name:
+            print(f"\n{name}\n{'=' * len(name)}")
+        print_check(one, output if output is None or not name else output / folders[name])
+        void = any(audit["verdict"] == "void" for audit in one["audits"].values())
+        status |= int(void or one["images"]["missing"] + one["images"]["unreadable"] > 0)
+    return status
 
 
 @o.takes_cohort
 def plan(
     table: o.Source,
     target: o.Target = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Plan file; fingerprint.json goes beside it.")] = Path(
-        "plan.yaml"
-    ),
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="Plan file; fingerprint.json goes beside it. Of several targets a folder."),
+    ] = Path("plan.yaml"),
     *,
     cohort: o.Cohort,
     budget: o.Budget = None,
@@ -108,7 +117,7 @@ def plan(
     Example: semeion plan cohort.csv --target finding --budget 15m -o plan.yaml
     """
     from semeion.study.options import RunOptions, parse_duration, parse_measured, source_path
-    from semeion.study.planning import write_planned
+    from semeion.study.several_plans import write_plans
 
     options = RunOptions(
         replace(cohort, target=target),
@@ -126,8 +135,8 @@ def plan(
         network=network,
         unlabelled=None if unlabelled is None else str(unlabelled.expanduser().absolute()),
     )
-    made = write_planned(source_path(table), options, output, for_terminal(quiet=quiet))
-    print_plan(made, output)
+    for file, made in write_plans(source_path(table), options, output, for_terminal(quiet=quiet)).items():
+        print_plan(made, file)
 
 
 @o.takes_cohort
@@ -139,7 +148,9 @@ def train(
     *,
     cohort: o.Cohort,
     budget: o.Budget = None,
-    plan_file: Annotated[Path | None, typer.Option("--plan", help="Follow this plan instead of planning.")] = None,
+    plan_file: Annotated[
+        Path | None, typer.Option("--plan", help="Follow this plan instead of planning; of several targets a folder.")
+    ] = None,
     seed: o.Seed = 0,
     operating_point: o.OperatingPoint = "youden",
     by: o.By = None,
@@ -206,7 +217,9 @@ def resume(
 def _told(run: Run) -> int:
     """Print a finished run; 1 when it was finished although an audit is void."""
     print_run(run)
-    void = any(audit["verdict"] == "void" for audit in run.evidence["audits"].values())
+    further = run.evidence["targets"].values() if "several" in run.evidence else ()
+    audits = [audit for one in (run.evidence, *further) for audit in one["audits"].values()]
+    void = any(audit["verdict"] == "void" for audit in audits)
     return int(void or bool(run.evidence["accepted"]))
 
 

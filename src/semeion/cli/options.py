@@ -23,13 +23,15 @@ Source = Annotated[
 ]
 Target = Annotated[
     str | None,
-    typer.Option("--target", "-t", help="Column to diagnose, several 0/1 columns as a,b,c, or column of masks."),
+    typer.Option("--target", "-t", help="Column to diagnose, several as a,b,c, or column of masks."),
 ]
 Task = Annotated[
     str | None,
-    typer.Option(help="binary, multiclass, multilabel, ordinal, regression or segmentation; inferred."),
+    typer.Option(
+        help="binary, multiclass, multilabel, ordinal, regression or segmentation; inferred. Of several a=ordinal,b=..."
+    ),
 ]
-Positive = Annotated[str | None, typer.Option(help="Positive class; inferred.")]
+Positive = Annotated[str | None, typer.Option(help="Positive class; inferred. Of several targets TARGET=CLASS.")]
 Labels = Annotated[str | None, typer.Option(help="Names of codes, for example 0=malignant,1=benign.")]
 Order = Annotated[str | None, typer.Option(help="Grades of an ordinal target, lowest first: low,middle,high.")]
 Group = Annotated[str | None, typer.Option(help="Column of the patient, when it is not patient_id.")]
@@ -69,6 +71,7 @@ class ShipWhat(StrEnum):
 
     ensemble = "ensemble"
     single = "single"
+    distilled = "distilled"
 
 
 Budget = Annotated[str | None, typer.Option(help="Time for everything, for example 15m or 1h30m.")]
@@ -87,7 +90,10 @@ Sets = Annotated[
 ]
 Ship = Annotated[
     ShipWhat,
-    typer.Option(help="What ships and is weighed: all members that help, or the smallest that is about as good."),
+    typer.Option(
+        help="What ships and is weighed: all members that help, the smallest that is about as good, or one network "
+        "that learned from all."
+    ),
 ]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out cases whose image is missing or unreadable.")]
 Accept = Annotated[
@@ -164,7 +170,9 @@ def image_names(text: str | None) -> tuple[str, ...]:
     return (ALL,) if found == ("all",) else found
 
 
-def code_names(text: str | None, option: str = "--labels") -> dict[str, str]:
+def code_names(
+    text: str | None, option: str = "--labels", form: str = "CODE=NAME", example: str = "0=malignant,1=benign"
+) -> dict[str, str]:
     """Return ``{"0": "malignant", "1": "benign"}`` of ``0=malignant,1=benign``.
 
     Raises
@@ -176,9 +184,10 @@ def code_names(text: str | None, option: str = "--labels") -> dict[str, str]:
     for part in names(text):
         code, equals, name = part.partition("=")
         if not equals or not code.strip() or not name.strip():
-            raise InputError(f"{part!r} is not CODE=NAME", where=option, fix="write for example 0=malignant,1=benign")
+            raise InputError(f"{part!r} is not {form}", where=option, fix=f"write for example {example}")
         if code.strip() in found:
-            raise InputError(f"the code {code.strip()!r} is named twice", where=option, fix="name it once")
+            kind = form.partition("=")[0].lower()
+            raise InputError(f"the {kind} {code.strip()!r} is named twice", where=option, fix="name it once")
         found[code.strip()] = name.strip()
     return found
 
@@ -241,9 +250,15 @@ def cohort_options(
     from typing import get_args
 
     from semeion.cohort import cohort
+    from semeion.cohort.several import given_tasks
     from semeion.errors import nearest
 
     tasks = get_args(cohort.Task)
+    named = task if task is not None and "=" in task else None
+    of_each = code_names(named, "--task", "TARGET=TASK", "type=multiclass,grade=ordinal")
+    given_tasks(of_each, tasks)
+    if of_each:
+        task = None
     if task is not None and task not in tasks:
         raise InputError(
             f"unknown task {task!r}{nearest(task, tasks)}", where="--task", fix=f"use one of {', '.join(tasks)}"
@@ -265,4 +280,5 @@ def cohort_options(
         structures=code_names(structures, "--structures"),
         weight=weight,
         raters=names(raters),
+        tasks=of_each,  # type: ignore[arg-type]
     )

@@ -27,6 +27,10 @@ class EngineKind(Enum):
     openvino = "openvino"
 
 
+RequireSignature = Annotated[
+    Path | None,
+    typer.Option("--require-signature", metavar="PUB", help="Refuse a model that this public key did not sign."),
+]
 EXTERNAL = {
     "external": "External validation: yes.",
     "not_external": "No external validation.",
@@ -100,7 +104,7 @@ def audit(
 
 
 def predict(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder, or a packed model (.semeion).")],
     images: Annotated[
         list[str],
         typer.Argument(metavar="IMAGE...", help="Pictures, volumes, DICOM folders, tables or a MedMNIST .npz."),
@@ -113,6 +117,7 @@ def predict(
     engine: Annotated[
         EngineKind, typer.Option("--engine", help="What runs the networks; OpenVINO is an extra, faster on volumes.")
     ] = EngineKind.onnxruntime,
+    require_signature: RequireSignature = None,
     jobs: o.Jobs = None,
     quiet: o.Quiet = False,
 ) -> int:
@@ -124,10 +129,10 @@ def predict(
     Example: semeion predict runs/finding/model new/*.png -o findings.csv
     """
     from semeion.model.findings import check_suffix, write_findings
-    from semeion.model.runtime import load_model
+    from semeion.model.several_targets import load_model
 
     check_suffix(output)
-    loaded = load_model(model, engine=engine.value)
+    loaded = load_model(model, engine=engine.value, require_signature=require_signature)
     found = loaded.findings(
         images, jobs=jobs, progress=for_terminal(quiet=quiet), masks=masks, mask_format=mask_format.value
     )
@@ -137,7 +142,7 @@ def predict(
 
 
 def evaluate(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder, or a packed model (.semeion).")],
     table: o.Source,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder; new or empty.")],
     target: o.Target = None,
@@ -151,6 +156,7 @@ def evaluate(
         Path | None,
         typer.Option("--run", metavar="RUN", help="The run that made the model, to compare with."),
     ] = None,
+    require_signature: RequireSignature = None,
     jobs: o.Jobs = None,
     quiet: o.Quiet = False,
 ) -> int:
@@ -177,11 +183,16 @@ def evaluate(
         jobs=jobs,
         progress=for_terminal(quiet=quiet),
         run=run,
+        require_signature=require_signature,
     )
     print_metrics(evidence)
+    further = evidence["targets"].values() if "several" in evidence else ()
+    for one in further:
+        print()
+        print_metrics(one)
     print(f"\n{EXTERNAL[evidence['external']['status']]} {evidence['external']['reason']}")
     print(f"\nThe whole account: {output / 'evaluate.html'}")
-    return int(any(step["step"] == "readable images" for step in evidence["flow"]))
+    return int(any(step["step"] == "readable images" for one in (evidence, *further) for step in one["flow"]))
 
 
 COMMANDS = (report, audit, predict, evaluate)

@@ -55,6 +55,9 @@ def print_run(run: Run) -> None:
     if evidence["synthetic"]:
         print("The data are synthetic: generated phantoms, no patient.\n")
     print_metrics(evidence)
+    for further in evidence["targets"].values() if "several" in evidence else ():
+        print()
+        print_metrics(further)
     if "measured" in evidence:
         print_measured(evidence["measured"])
     budget = evidence["budget"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import lzma
 import math
+import struct
 import threading
 import zipfile
 import zlib
@@ -18,6 +20,11 @@ from semeion.cohort.image import Image
 from semeion.cohort.limits import ReadLimits, bound_pixels, cut_short
 from semeion.errors import ImageError
 
+DAMAGED = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, NotImplementedError, RuntimeError, OSError),
+    *(EOFError, ValueError, KeyError, OverflowError),
+)
+"""What Python's reader of zip archives raises at a damaged, encrypted or unusual one; it has no base of its own."""
 _SHAPES = "an image is H x W or H x W x C with C of 1, 3 or 4"
 _READABLE = "save it as uint8, uint16, int16, float32 or bool"
 
@@ -127,8 +134,11 @@ def array_header(stream: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, 
 def _require_image_shape(shape: tuple[int, ...], where: str) -> None:
     if len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3, 4)):
         return
-    hint = "; volumes come with a later version" if len(shape) in (3, 4) else ""
-    raise ImageError(f"has shape {' x '.join(map(str, shape)) or '()'}", where=where, fix=_SHAPES + hint)
+    what, hint = f"has shape {' x '.join(map(str, shape)) or '()'}", ""
+    if len(shape) in (3, 4):
+        what += ", which is no flat picture"
+        hint = "; give a volume as NIfTI, NRRD or MetaImage, or as a row of an archive: organ.npz#test_images[0]"
+    raise ImageError(what, where=where, fix=_SHAPES + hint)
 
 
 _LOADING = threading.Lock()
@@ -178,7 +188,7 @@ def read_member(path: Path, array: str, where: str, limits: ReadLimits) -> Pixel
                     filled += len(part)
                 if filled < expected:
                     raise cut_short(where, f"array {array!r} of shape {shape} holds {filled} of {expected} bytes")
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, OSError, EOFError) as error:
+    except DAMAGED as error:
         raise ImageError(f"the archive is damaged ({error})", where=where, fix="copy or download it again") from error
     stack: Pixels = data.view(dtype).reshape(shape, order="F" if fortran else "C")
     stack.flags.writeable = False

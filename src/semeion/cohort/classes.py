@@ -94,7 +94,7 @@ def _ordinal(name: str, found: list[str], options: CohortOptions, problems: Prob
     if len(stems) != 1 or not all(re.search(r"\d$", label) for label in found):
         problems.add(
             f"the order of the grades {listed(map(repr, found))} cannot be known",
-            "name it from lowest to highest with --order",
+            f"name it from lowest to highest with --order{f' {name}=LOWEST,...' if options.beside else ''}",
         )
         return None
     return Target(

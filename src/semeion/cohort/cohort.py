@@ -39,6 +39,8 @@ class Target:
     values
         Of a segmentation the whole numbers in the mask that `classes` name, in the same order; 0 is the background.
         Both are empty until the masks were read when nothing names the labels.
+    unit
+        Of a regression whose values carry one, such as ``ml``.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Target:
     positive: str | None = None
     why: str = ""
     values: tuple[int, ...] = ()
+    unit: str | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -109,6 +112,9 @@ class Cohort:
         Column that says how much each case counts while members learn; None: all the same.
     raters
         Columns of the votes of raters, whose shares members are taught.
+    drawn
+        Whether the columns of :mod:`semeion.plan.joint` say who is on which side of which fold, as where several
+        targets share their folds.
     """
 
     table: pd.DataFrame
@@ -124,6 +130,7 @@ class Cohort:
     structures: dict[str, int] = field(default_factory=dict)
     weight: str | None = None
     raters: tuple[str, ...] = ()
+    drawn: bool = False
 
     @property
     def has_split(self) -> bool:
@@ -161,6 +168,10 @@ class CohortOptions:
     """Column of how much each case counts while members learn."""
     raters: tuple[str, ...] = ()
     """Columns of the votes of single raters."""
+    tasks: dict[str, Task] = field(default_factory=dict)
+    """The task of a target by its name, where there are several: see :mod:`semeion.cohort.several`."""
+    beside: tuple[str, ...] = ()
+    """Other targets of the same run: a case that has one of them may lack this one."""
 
 
 def write_cohort(cohort: Cohort, path: Path) -> None:
@@ -177,6 +188,7 @@ def write_cohort(cohort: Cohort, path: Path) -> None:
             "positive": cohort.target.positive,
             "why": cohort.target.why,
             "values": list(cohort.target.values),
+            **({} if cohort.target.unit is None else {"unit": cohort.target.unit}),
         },
         "flow": [vars(step) for step in cohort.flow],
         "covariates": list(cohort.covariates),
@@ -189,6 +201,7 @@ def write_cohort(cohort: Cohort, path: Path) -> None:
         "structures": cohort.structures,
         "weight": cohort.weight,
         "raters": list(cohort.raters),
+        **({"drawn": True} if cohort.drawn else {}),
     }
     table = pa.Table.from_pandas(cohort.table, preserve_index=False)
     metadata = {**(table.schema.metadata or {}), b"semeion": json.dumps(facts).encode()}
@@ -235,4 +248,5 @@ def read_cohort(path: Path) -> Cohort:
         structures=dict(facts.get("structures", {})),
         weight=facts.get("weight"),
         raters=tuple(facts.get("raters", ())),
+        drawn=bool(facts.get("drawn", False)),
     )

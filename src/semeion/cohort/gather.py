@@ -72,6 +72,8 @@ def _from_table(source: Path, options: CohortOptions, expected: Target | None) -
     table, notes = read_table(source)
     problems = Problems(source.name)
     roles = find_roles([str(name) for name in table.columns], options, problems)
+    # What another target says of a case is an answer too, and no column to weigh by.
+    roles = replace(roles, unused=tuple(name for name in roles.unused if name not in options.beside))
     frame, remarks = assemble(table, roles, source.absolute().parent, problems)
     question = ask(table, roles.targets, options, problems, expected) if roles.targets else None
     _refuse_same_values(table, roles, problems)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from semeion.cohort.arrays import array_header
+from semeion.cohort.arrays import DAMAGED, array_header
 from semeion.cohort.problems import Problems
 from semeion.cohort.roles import Kind
 from semeion.cohort.sniff import HEAD, image_format
@@ -38,7 +38,7 @@ def kind_of(reference: str) -> Kind | None:
         from semeion.cohort.volumes.read import is_volume
 
         return "volume" if is_volume(reference) else "picture"
-    except (ImageError, OSError, ValueError, KeyError, zipfile.BadZipFile):
+    except (ImageError, *DAMAGED):
         return None
 
 

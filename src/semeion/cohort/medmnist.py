@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from semeion.cohort.arrays import array_header, read_member
+from semeion.cohort.arrays import DAMAGED, array_header, read_member
 from semeion.cohort.cohort import SPLITS, Task
 from semeion.cohort.limits import ReadLimits
 from semeion.errors import InputError
@@ -190,7 +190,7 @@ def _arrays(path: Path) -> set[str]:
             return {entry.removesuffix(".npy") for entry in archive.namelist()}
     except FileNotFoundError as error:
         raise InputError("does not exist", where=str(path), fix="correct the path") from error
-    except (zipfile.BadZipFile, OSError) as error:
+    except DAMAGED as error:
         raise InputError(
             f"is no npz archive that can be read ({error})", where=str(path), fix="copy it again"
         ) from error
@@ -199,8 +199,11 @@ def _arrays(path: Path) -> set[str]:
 def _part(path: Path, split: str, limits: ReadLimits) -> tuple[int, np.ndarray[tuple[int, int], np.dtype[np.int64]]]:
     """Return the number of images of a split and its labels ``(n, labels)``."""
     where = f"{path.name} {split}"
-    with zipfile.ZipFile(path) as archive, archive.open(f"{split}_images.npy") as member:
-        shape, _, _ = array_header(member, where)
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open(f"{split}_images.npy") as member:
+            shape, _, _ = array_header(member, where)
+    except DAMAGED as error:
+        raise InputError(f"the archive is damaged ({error})", where=where, fix="copy or download it again") from error
     # The last axis tells colour pictures (N, H, W, 3) from volumes (N, D, H, W), whose sides are longer.
     if len(shape) not in (3, 4) or (len(shape) == 4 and shape[3] not in (1, 3, 4) and min(shape[1:]) < 8):
         raise InputError(

@@ -28,7 +28,9 @@ def indicator_columns(
         wrong = column[values.isna() & column.notna()]
         if len(wrong):
             shown = listed(f"{text!r} ({place(column)} {row})" for row, text in wrong.items())
-            problems.add(f"{name} is neither 0 nor 1: {shown}", "write 0, 1 or nothing (not known)")
+            own = expected is None and len(texts) > 1
+            alone = f"; where it is a target of its own, say --task {name}=TASK" if own else ""
+            problems.add(f"{name} is neither 0 nor 1: {shown}", f"write 0, 1 or nothing (not known){alone}")
             continue
         truth[label] = values.astype(np.float64)
     if expected is not None:

@@ -153,7 +153,6 @@ def _xlsx(data: bytes, name: str) -> tuple[list[Cell], list[tuple[int, list[Cell
             f"is no XLSX: it looks like {describe(data[:HEAD])}", where=name, fix="save it as .xlsx or .csv"
         )
     import openpyxl
-    from openpyxl.utils.exceptions import InvalidFileException
 
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -171,7 +170,9 @@ def _xlsx(data: bytes, name: str) -> tuple[list[Cell], list[tuple[int, list[Cell
             rows = [(number, record) for number, record in rows if any(record)]
             if rows:
                 filled.append((sheet.title, rows))
-    except (zipfile.BadZipFile, InvalidFileException, KeyError, ValueError, TypeError, EOFError, SyntaxError) as error:
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # openpyxl and what it stands on have no common base: zlib's, XML's, its own
         raise InputError(f"the workbook is damaged ({error})", where=name, fix="save it again") from error
     if not filled:
         raise InputError("is empty", where=name, fix="write a header row and one row a case")
@@ -201,8 +202,14 @@ def _parquet(data: bytes, name: str) -> tuple[list[Cell], list[tuple[int, list[C
 
     try:
         table = pq.read_table(io.BytesIO(data))
-    except (pa.ArrowException, OSError, ValueError) as error:
+        return _columns_of(table, name)
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:  # names and texts are decoded when asked
         raise InputError(f"is no Parquet that can be read ({error})", where=name, fix="write it again") from error
+
+
+def _columns_of(table: Any, name: str) -> tuple[list[Cell], list[tuple[int, list[Cell]]], list[str]]:
+    import pyarrow as pa
+
     plain = [
         field.name for field in table.schema if not (pa.types.is_nested(field.type) or pa.types.is_binary(field.type))
     ]

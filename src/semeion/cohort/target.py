@@ -13,6 +13,8 @@ from semeion.cohort.columns import is_segmentation
 from semeion.cohort.multilabel import delimited_column, indicator_columns
 from semeion.cohort.problems import Problems, listed
 from semeion.cohort.question import Question, codes_of, in_order, known_text, numbers_of, place
+from semeion.cohort.several import lacked
+from semeion.cohort.units import carried_units, refuse_conflict
 from semeion.cohort.words import presence
 from semeion.errors import nearest
 
@@ -53,14 +55,15 @@ def ask(
         return _segmentation(table, columns, options, problems, expected)
     texts = {name: known_text(table[name]) for name in columns}
     if expected is not None:
-        question = _as_expected(texts, options, problems, expected)
+        question = _as_expected(texts, options, problems, expected, lacked(table, options))
     elif len(columns) > 1:
         question = indicator_columns(texts, options, problems)
     else:
-        question = _one_column(texts[columns[0]], options, problems)
+        question = _one_column(texts[columns[0]], options, problems, lacked(table, options))
     if question is not None and expected is None and options.positive is not None and question.target.task != "binary":
         problems.add(
-            f"--positive {options.positive!r} needs a binary target, and this one is {question.target.task}",
+            f"--positive {options.positive!r} needs a binary target, and "
+            f"{question.target.name if options.beside else 'this one'} is {question.target.task}",
             "leave --positive out",
         )
     return question if len(problems.found) == before else None
@@ -127,8 +130,10 @@ def name_found_labels(target: Target, found: set[int]) -> Target:
     return replace(target, classes=names, values=values, why=why)
 
 
-def _one_column(texts: pd.Series[str], options: CohortOptions, problems: Problems) -> Question | None:
-    """Understand a target of one column."""
+def _one_column(
+    texts: pd.Series[str], options: CohortOptions, problems: Problems, lacks: pd.Series[bool]
+) -> Question | None:
+    """Understand a target of one column; cases of `lacks` may have none."""
     name = str(texts.name)
     known = texts.dropna()
     if known.empty:
@@ -137,24 +142,44 @@ def _one_column(texts: pd.Series[str], options: CohortOptions, problems: Problem
     delimited = bool(options.delimiter) and known.str.contains(options.delimiter, regex=False).any()
     if options.task == "multilabel" and not delimited and known.map(presence).notna().all():
         return indicator_columns({name: texts}, options, problems)
+    if options.beside and options.task is None and delimited:
+        problems.add(
+            f"cells of {name!r} hold labels delimited by {options.delimiter!r}, and one run does not learn a "
+            "multi-label target beside others",
+            f"train {name} in a run of its own, or say --task {name}=multiclass when such cells are one class",
+        )
+        return None
     if options.task == "multilabel" or (options.task is None and delimited):
         return delimited_column(texts, options, problems)
-    absent = texts.index[texts.isna()]
-    if len(absent):
-        problems.add(f"no {name} in {listed(absent, place(texts))}", "fill it in, or remove such cases from the table")
+    _refuse_absent(texts, options, problems, lacks)
     if options.task == "regression" or (options.task is None and _measured(known, options)):
+        for option, given in (("--labels", options.labels), ("--order", options.order)):
+            if given:
+                problems.add(f"{option} is of classes, and {name} holds measured values", f"leave {option} out")
         return _measurement(known, texts, options, problems)
     return classes(known, texts, options, problems)
+
+
+def _refuse_absent(texts: pd.Series[str], options: CohortOptions, problems: Problems, lacks: pd.Series[bool]) -> None:
+    """Report the cases whose target is not known, but those that serve another target of the run."""
+    absent = texts.index[texts.isna() & ~lacks]
+    if len(absent):
+        name = " or ".join(map(str, (texts.name, *options.beside)))
+        problems.add(f"no {name} in {listed(absent, place(texts))}", "fill it in, or remove such cases from the table")
 
 
 def _measured(known: pd.Series[str], options: CohortOptions) -> bool:
     """Tell whether a column holds measurements rather than codes of classes."""
     if options.labels or options.positive is not None or options.order:
         return False
-    numbers, _ = numbers_of(known)
+    values = carried_units(known)
+    numbers, _ = numbers_of(values.text)
     real = numbers.dropna()
     distinct = real.nunique()
     if distinct <= 2 or len(real) < 0.8 * len(known):
+        return False
+    # A word of its own behind each number makes it a name, as in "1 mild" and "2 severe".
+    if len(values.units) > max(3, distinct / 2):
         return False
     whole = bool((real == np.rint(real)).all())
     return distinct > MANY or not whole or distinct > max(len(real) / 2, 3)
@@ -165,17 +190,22 @@ def _measurement(
 ) -> Question | None:
     """Make a regression target; when `varied`, the cases must not all have one value."""
     name = str(texts.name)
-    numbers, commas = numbers_of(known)
+    values = carried_units(known)
+    numbers, commas = numbers_of(values.text)
     bad = known[~np.isfinite(numbers.to_numpy(dtype=np.float64))]
     if len(bad):
         shown = listed(f"{text!r} ({place(texts)} {row})" for row, text in bad.items())
         problems.add(f"{name} is no number: {shown}", "correct it, or name the classes with --task multiclass")
         return None
+    if refuse_conflict(name, values, problems):
+        return None
     if varied and numbers.nunique() < 2:
         problems.add(f"every case has the same {name}: {known.iloc[0]}", "name another --target")
         return None
     how = "as asked by --task" if options.task else f"{numbers.nunique()} different numbers are measurements, not codes"
-    target = Target(name, "regression", why=f"The task is regression: {how}.")
+    unit = values.units[0] if values.units else None
+    said = f" Every value is in {unit}." if unit else ""
+    target = Target(name, "regression", why=f"The task is regression: {how}.{said}", unit=unit)
     truth = pd.DataFrame({"y": numbers.reindex(texts.index)})
     notes = (f"{name}: decimal commas are read as points.",) if commas else ()
     return Question(target, truth, notes)
@@ -187,7 +217,11 @@ def rename_target(question: Question, name: str) -> Question:
 
 
 def _as_expected(
-    texts: dict[str, pd.Series[str]], options: CohortOptions, problems: Problems, expected: Target
+    texts: dict[str, pd.Series[str]],
+    options: CohortOptions,
+    problems: Problems,
+    expected: Target,
+    lacks: pd.Series[bool],
 ) -> Question | None:
     """Read labels that must be among a model's classes."""
     column = next(iter(texts.values()))
@@ -201,13 +235,19 @@ def _as_expected(
     if len(texts) > 1:
         problems.add(f"the model's target is one column, and {len(texts)} are named", "name one with --target")
         return None
-    absent = column.index[column.isna()]
-    if len(absent):
-        problems.add(f"no {name} in {listed(absent, place(column))}", "fill it in, or remove such cases from the table")
+    _refuse_absent(column, options, problems, lacks)
     known = column.dropna()
     if expected.task == "regression":
         measured = _measurement(known, column, options, problems, varied=False)
-        return None if measured is None else replace(measured, target=replace(expected, name=name))
+        if measured is None:
+            return None
+        if measured.target.unit is not None and expected.unit not in (None, measured.target.unit):
+            problems.add(
+                f"the values of {name} are in {measured.target.unit!r}, and the model measures in {expected.unit!r}",
+                f"convert them to {expected.unit}",
+            )
+            return None
+        return replace(measured, target=replace(expected, name=name))
     codes = codes_of(known)
     named = codes.map(lambda text: options.labels.get(text, text))
     unknown = named[~named.isin(expected.classes)]

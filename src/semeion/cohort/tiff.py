@@ -50,7 +50,7 @@ def tiff_header(data: bytes, where: str, limits: ReadLimits) -> Header:
         raise ImageError(
             f"holds {len(others) + 1} pages; this version reads one picture a file",
             where=where,
-            fix="save the page that matters as a file of its own (volumes and stacks come with a later version)",
+            fix="save the page that matters as a file of its own; a stack of slices is read as NIfTI, NRRD or DICOM",
         )
     _require_known_pixels(page, where)
     _require_whole(page, rows, cols, len(data), where)

@@ -112,7 +112,7 @@ def _refuse_other_layouts(folder: Path) -> None:
         raise InputError(
             "is a Decathlon or nnU-Net dataset of volumes",
             where=str(folder),
-            fix="give pictures (volumes come with a later version)",
+            fix="give dataset.json itself to outline, or a table with a row for each volume and what it shows",
         )
     tables = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in _TABLES and not _hidden(path))
     if tables:

@@ -21,7 +21,9 @@ CLASSIC = "classic"
 """The rows of the classic small network, a baseline: no member, and no part of the ensemble."""
 IMAGES, COVARIATES = "images", "covariates"
 """The rows of images alone and of covariates alone, where members of both kinds make the ensemble."""
-OUTSIDE = (ENSEMBLE, CLASSIC, IMAGES, COVARIATES)
+TEACHER = "teacher"
+"""The rows of the ensemble that taught, where the ``ensemble`` rows are those of the one network that ships."""
+OUTSIDE = (ENSEMBLE, CLASSIC, IMAGES, COVARIATES, TEACHER)
 """Values of the column ``member`` that are no members."""
 SHARE = "share"
 """Column that tells what a member counts in the ensemble of its row's split; without it all count the same."""

@@ -6,6 +6,7 @@ Parameters are drawn apart from being applied (as torchio does), so that any aug
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -90,6 +91,14 @@ def draw_volumes(plan: AugmentationPlan, batch: int, size: tuple[int, int, int],
     affine[:, :, 2] *= thickness[:, None]
     affine[:, 2, 3] += 2 * uniform(plan.shift)
     return replace(flat, affine=affine[:, :3].astype(np.float32))
+
+
+def draw_for(plan: AugmentationPlan, shape: Sequence[int], rng: np.random.Generator, *, solid: bool) -> Draw:
+    """Draw the changes of a batch of `shape`; `solid`: volumes are turned about every axis, not slice by slice."""
+    batch, size = shape[0], shape[2:]
+    if len(size) == 3 and solid:
+        return draw_volumes(plan, batch, (size[0], size[1], size[2]), rng)
+    return draw(plan, batch, size[-2] / size[-1], rng)
 
 
 def apply(images: Tensor, drawn: Draw) -> Tensor:

@@ -185,8 +185,8 @@ def _boost(
     losses = [loss_of(one[known], y[known], task, None if counts is None else counts[known]) for one in said]
     best = int(np.argmin(losses))
     model = _grown(x, y, known, task, STAGES[best], seed, counts)
-    # Features are never missing, so that nothing is filled; a median to the last digit may be one patient's value.
-    fill = [float(f"{value:.4g}") for value in np.median(x, axis=0)]
+    # Features are never missing, so that nothing is filled; a median may be one patient's value.
+    fill = [0.0] * x.shape[1]
     if isinstance(model, int):
         arrays = _constant(model, k)
     else:

@@ -10,7 +10,7 @@ import torch
 
 from semeion.errors import TrainingFailed
 from semeion.learn.export import traced
-from semeion.learn.pretrained import FrozenFeatures
+from semeion.learn.pretrained import frozen_of
 from semeion.plan.recipes import FrozenRecipe
 
 TOLERANCE = 1e-3
@@ -44,7 +44,7 @@ def features_to_onnx(
     TrainingFailed
         When they differ by more than :data:`TOLERANCE`.
     """
-    network = FrozenFeatures(recipe.backbone, shape, groups=groups, side=recipe.side, layers=tuple(recipe.layers))
+    network = frozen_of(recipe, shape, groups)
     graph = traced(network, torch.zeros((2, *shape), dtype=torch.uint8))
     with torch.inference_mode():
         wanted = network(torch.from_numpy(sample)).numpy()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic
 
@@ -33,7 +33,9 @@ def features_of(
     run: Run,
     width: int,
     *,
+    pictures: int = 1,
     mirrored: bool = False,
+    part: str = "",
     seen: Callable[[int, int], None] = lambda _done, _of: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Features:
@@ -52,8 +54,12 @@ def features_of(
         Path of the graph of a :class:`semeion.learn.pretrained.FrozenFeatures`.
     run, width
         Runs it, and how many features it gives.
+    pictures
+        That the graph looks at of each case: as many cases go through it at a time as have :data:`TOGETHER` together.
     mirrored
         Of the images with left and right exchanged: further learning cases. They are kept in ``<recipe>.mirrored.npy``.
+    part
+        Of which images besides the cases: those are kept in ``<recipe>.<part>.npy``.
     seen
         Called with the cases looked at and their number, while new ones are.
     stop
@@ -66,7 +72,7 @@ def features_of(
     MachineError
         When the disk is full.
     """
-    name = f"{graph.stem}.mirrored" if mirrored else graph.stem
+    name = ".".join([graph.stem, *([part] if part else []), *(["mirrored"] if mirrored else [])])
     file = graph.with_name(f"{name}.npy")
     _remove_stale(file, graph, store)
     missing = _missing(file, np.unique(rows))
@@ -79,7 +85,7 @@ def features_of(
             else:
                 _write_empty(temporary, store.n, width)
             bank = np.lib.format.open_memmap(temporary, mode="r+")
-            for pixels in store.batches(missing, store.at_once(TOGETHER)):
+            for pixels in store.batches(missing, store.at_once(max(1, TOGETHER // pictures))):
                 bank[missing[done : done + len(pixels)]] = run(_mirror(pixels) if mirrored else pixels)
                 done += len(pixels)
                 seen(total - len(missing) + done, total)
@@ -93,6 +99,41 @@ def features_of(
     if not len(rows):
         return np.zeros((0, width), np.float32)
     return np.asarray(np.load(file, mmap_mode="r", allow_pickle=False)[rows])
+
+
+def hand_on(graph: Path, cases: Sequence[str], to: Path, wanted: Sequence[str], store: Path) -> None:
+    """Copy a graph of features, and what it gave of the cases in common, for another store of the same images.
+
+    Parameters
+    ----------
+    graph, cases
+        The graph beside whose features this is, and the case of each row of its store.
+    to, wanted
+        Where the copy goes, and the case of each row of the other store.
+    store
+        The folder of the other store; without one the graph alone is copied.
+    """
+    place = {name: row for row, name in enumerate(cases)}
+    rows = np.array([place.get(name, -1) for name in wanted], dtype=np.int64)
+    held = store / "store.json"
+    for suffix in ("", ".mirrored") if held.exists() else ():
+        file = graph.with_name(f"{graph.stem}{suffix}.npy")
+        if not file.exists():
+            continue
+        known = np.load(file, mmap_mode="r", allow_pickle=False)
+        own = to.with_name(f"{to.stem}{suffix}.npy")
+        with whole_file(own) as temporary:
+            _write_empty(temporary, len(rows), known.shape[1])
+            bank = np.lib.format.open_memmap(temporary, mode="r+")
+            for row in np.flatnonzero(rows >= 0):
+                bank[row] = known[rows[row]]
+            bank.flush()
+            del bank
+        key = hashlib.sha256(graph.read_bytes() + read_json(held)["key"].encode()).hexdigest()
+        write_json(own.with_suffix(".json"), {"schema": 1, "key": key})
+    # Last: with a graph there are its features.
+    with whole_file(to) as temporary:
+        shutil.copyfile(graph, temporary)
 
 
 def _mirror(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

@@ -82,7 +82,9 @@ def fit_layers(
     truth = np.asarray(y, dtype=np.float64)
     counts = None if weight is None else np.asarray(weight, dtype=np.float64)
     whole = fit_linear(x, truth, groups, task, classes, seed=seed, weight=weight)
-    each = [fit_linear(x[:, columns], truth, groups, task, classes, seed=seed, weight=weight) for columns in layers]
+    each = [
+        fit_linear(_of_layer(x, columns), truth, groups, task, classes, seed=seed, weight=weight) for columns in layers
+    ]
     logits = {
         "together": _logits(whole.inner, task),
         "by layer": np.mean([_logits(one.inner, task) for one in each], axis=0),
@@ -103,6 +105,13 @@ def fit_layers(
         temperature,
         tuple(dict.fromkeys(note for one in (whole, *each) for note in one.notes)),
     )
+
+
+def _of_layer(x: npt.NDArray[np.float32], columns: Index) -> npt.NDArray[np.float32]:
+    """Return the features of one layer; of columns that follow one another without a copy."""
+    if len(columns) and (np.diff(columns) == 1).all():
+        return x[:, int(columns[0]) : int(columns[-1]) + 1]
+    return x[:, columns]
 
 
 def _joined(

@@ -17,6 +17,8 @@ NEGLIGIBLE = 1e-12
 """Share of the largest direction's square below which a direction of the span is rounding."""
 CURVATURE = {"softmax": 0.25, "sigmoid": 0.25, "identity": 1.0, "ordered": 0.25}
 """About the second derivative of a case's loss; it only sets the scale of the steps."""
+ROWS = 512
+"""Cases that are centred at a time: that is done in float64, of which a whole table would be twice the features."""
 ITERATIONS = 300
 SMALLEST_GAP = 1e-6
 """Between two thresholds of ordered grades."""
@@ -50,29 +52,54 @@ class Basis:
 
 
 def basis_of(x: npt.NDArray[Any]) -> Basis:
-    """Return the :class:`Basis` of features ``(N, F)``."""
+    """Return the :class:`Basis` of features ``(N, F)``.
+
+    At most one further table of the features is in memory, none of them while the directions are found.
+    """
+    from scipy.linalg import eigh
+
     cases, width = x.shape
     kind = np.float32 if cases > width and x.size > LARGE else np.float64
     mean = x.mean(axis=0, dtype=np.float64)
-    z = (x - mean).astype(kind)
+    z = _centred(x, mean, kind)
     scale = np.sqrt(np.einsum("nf,nf->f", z, z, dtype=np.float64) / cases)
     # A spread of rounding error is none.
     constant = scale <= 1e-6 * np.abs(mean)
     constant |= scale <= 1e-30
     scale[constant] = 1.0
-    z /= scale.astype(kind)
-    z[:, constant] = 0
     narrow = np.sqrt(max(1, int((~constant).sum())))
-    z /= kind(narrow)
-    gram = z @ z.T if cases <= width else z.T @ z
-    size, turned = np.linalg.eigh(gram.astype(np.float64))
+
+    def standardise(z: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        z /= scale.astype(kind)
+        z[:, constant] = 0
+        z /= kind(narrow)
+        return z
+
+    z = standardise(z)
+    gram = (z @ z.T if cases <= width else z.T @ z).astype(np.float64)
+    if cases > width:
+        # Finding the directions takes as much memory as a table; making this one again costs little beside that.
+        del z
+    # The routine of numpy, on the table itself: of a symmetric one the transpose is the same.
+    size, turned = eigh(gram.T, overwrite_a=True, check_finite=False, driver="evd")
+    del gram
     kept = np.flatnonzero(size > NEGLIGIBLE * max(float(size[-1]), 1e-30))[::-1]
     size, turned = size[kept], turned[:, kept]
     if cases <= width:
         scores, back = turned * np.sqrt(size), (z.T @ turned) / np.sqrt(size)
     else:
-        scores, back = z @ turned.astype(kind), turned
-    return Basis(scores, size, np.where(constant[:, None], 0, back / narrow), mean, scale)
+        scores, back = standardise(_centred(x, mean, kind)) @ turned.astype(kind), turned
+    back /= narrow
+    back[constant] = 0
+    return Basis(scores, size, back, mean, scale)
+
+
+def _centred(x: npt.NDArray[Any], mean: Floats, kind: Any) -> npt.NDArray[Any]:
+    """Return ``x - mean``, taken in float64, as `kind`."""
+    z = np.empty(x.shape, kind)
+    for first in range(0, len(x), ROWS):
+        z[first : first + ROWS] = x[first : first + ROWS] - mean
+    return z
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from semeion.learn.pretrained import FrozenFeatures
+from semeion.learn.pretrained import frozen_of
 from semeion.plan.recipes import FrozenRecipe
 from semeion.prepare.store import Store
 
 TOGETHER = 32
-"""Cases that go through the network at a time."""
+"""Pictures that go through the network at a time, or those of one case."""
 
 
 def look(
@@ -35,11 +35,11 @@ def look(
     InputError
         When the backbone is not installed.
     """
-    network = FrozenFeatures(recipe.backbone, store.shape, groups=groups, side=recipe.side, layers=tuple(recipe.layers))
+    network = frozen_of(recipe, store.shape, groups)
     found = np.empty((store.n, network.width), dtype=np.float32)
-    done = 0
+    done, together = 0, store.at_once(max(1, TOGETHER // network.parts))
     with torch.inference_mode():
-        for pixels in store.batches(np.arange(store.n, dtype=np.int64), store.at_once(TOGETHER)):
+        for pixels in store.batches(np.arange(store.n, dtype=np.int64), together):
             found[done : done + len(pixels)] = network(torch.from_numpy(np.ascontiguousarray(pixels))).numpy()
             done += len(pixels)
             seen(len(pixels))

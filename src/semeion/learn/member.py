@@ -17,14 +17,16 @@ from torch import Tensor
 
 from semeion.artefacts import remove_parts
 from semeion.errors import InputError, Interrupted, TrainingFailed
-from semeion.learn import augment, checkpoint, mixup
+from semeion.learn import augment, checkpoint, cutmix, mixup
 from semeion.learn.batches import batches_ahead
 from semeion.learn.bodies import start_from
+from semeion.learn.further import Further
 from semeion.learn.network import ShippedNetwork, outputs_of, planes_view
 from semeion.learn.network3d import layout_of, make_network
 from semeion.learn.objective import lesson_of, loss, taught_loss, to_values, validation_loss
 from semeion.learn.scales import scales_of
-from semeion.learn.settle import settle, settling_batches
+from semeion.learn.settle import average, settle, settling_batches
+from semeion.learn.shrink import made_smaller
 from semeion.learn.stages import stage_rates, stages_of
 from semeion.plan.recipes import OWN, AnyNetwork, NetworkRecipe, TrainingPlan
 from semeion.plan.schema import MemberPlan, Plan, Shortened
@@ -99,17 +101,6 @@ class Hooks:
     looked: Callable[[npt.NDArray[np.float64]], None] = lambda _: None
 
 
-def average(into: torch.nn.Module, current: torch.nn.Module, decay: float, step: int) -> None:
-    """Move the averaged weights and batch statistics towards the current ones; early steps weigh more."""
-    decay = min(decay, (1 + step) / (10 + step))
-    with torch.no_grad():
-        for kept, new in zip(into.state_dict().values(), current.state_dict().values(), strict=True):
-            if kept.dtype.is_floating_point:
-                kept.lerp_(new, 1 - decay)
-            else:
-                kept.copy_(new)
-
-
 def predict_values(
     shipped: ShippedNetwork, store: Store, rows: npt.NDArray[np.int64], device: torch.device
 ) -> npt.NDArray[np.float64]:
@@ -131,6 +122,7 @@ def train_member(
     hooks: Hooks,
     start: Path | None = None,
     taught: Teaching | None = None,
+    further: Further | None = None,
 ) -> Learned:
     """Train one member, from its checkpoint when there is one.
 
@@ -153,6 +145,8 @@ def train_member(
         with.
     taught
         How much each case counts and the shares of votes; None: every case counts once and has its class.
+    further
+        Images without labels, and what is taught of each, of a recipe that is `taught` and of students.
 
     Raises
     ------
@@ -175,7 +169,9 @@ def train_member(
     remove_parts(folder)
     if recipe.start == "pretraining" and start is None:
         raise ValueError(f"member {member.name} starts from pretraining, and no weights were given")
-    return _Loop(plan, recipe, member, store, y, sides, folder, hooks, start, taught).run()
+    if recipe.taught is not None and further is None:
+        raise ValueError(f"member {member.name} is taught of images without labels, and they were not given")
+    return _Loop(plan, recipe, member, store, y, sides, folder, hooks, start, taught, further).run()
 
 
 def _classes(plan: Plan) -> int:
@@ -197,11 +193,16 @@ class _Loop:
         hooks: Hooks,
         start: Path | None = None,
         taught: Teaching | None = None,
+        further: Further | None = None,
     ) -> None:
         self.plan, self.member, self.store, self.y, self.sides = plan, member, store, y, sides
         self.kind: AnyNetwork = recipe.network
         self.settings: TrainingPlan = recipe.training
         self.task, self.hooks = plan.target.task, hooks
+        if further is not None and taught is None:
+            taught = Teaching(np.ones(len(y)))
+        self.further = further
+        self.last = recipe.taught is not None and recipe.taught.last
         self.lesson = y if taught is None else lesson_of(taught, y, sides.learn, _classes(plan))
         self.device = torch.device(self.settings.device)
         self.file = folder / "checkpoint.safetensors"
@@ -224,7 +225,9 @@ class _Loop:
         )
         self.mean = torch.tensor(self.scales.mean, device=self.device).view(planes_view(self.network))
         self.std = torch.tensor(self.scales.std, device=self.device).view(planes_view(self.network))
-        self.batch = min(self.settings.batch, len(sides.learn))
+        # Beside images without labels a batch has as many cases as it asks for, however few there are.
+        self.batch = min(self.settings.batch, len(sides.learn)) if further is None else self.settings.batch
+        self.cases = self.batch if further is None else further.cases_of(self.batch)
         self.at = Progressing(total=member.steps)
         self.every = max(1, member.steps // self.settings.evaluations)
 
@@ -233,7 +236,8 @@ class _Loop:
             self._load()
         last_saved = last_look = last = perf_counter()
         looked_at, stopped = self.at.step, "all steps done"
-        batches = batches_ahead(self.store, self.lesson, self.sides.learn, self.batch, self.member.seed, self.at.step)
+        asked = (self.store, self.lesson, self.sides.learn, self.batch, self.member.seed, self.at.step)
+        batches = batches_ahead(*asked) if self.further is None else self.further.batches(*asked)
         try:
             for pixels, y in batches:
                 if self.at.step >= self.at.total:
@@ -283,11 +287,11 @@ class _Loop:
             group["lr"] = settings.learning_rate * rate
             for parameter in stage:
                 parameter.requires_grad_(rate > 0)
-        images = torch.from_numpy(pixels).to(self.device).float()
-        images = augment.apply(images, self._drawn(len(images), rng))
+        images = made_smaller(self.network, torch.from_numpy(pixels).to(self.device).float())
+        solid = self.kind.kind == "residual3d"
+        images = augment.apply(images, augment.draw_for(settings.augmentation, images.shape, rng, solid=solid))
         images = (images - self.mean) / self.std
-        blend = mixup.draw(settings.mixup, len(images), rng)
-        images = mixup.blended(images, blend)
+        images, blend = cutmix.mixed(images, settings.cutmix, settings.mixup, rng)
         if settings.channels_last and (images.ndim == 4 or self.layout == torch.channels_last_3d):
             images = images.contiguous(memory_format=self.layout)
         self.network.train()
@@ -309,20 +313,26 @@ class _Loop:
         average(self.averaged, self.network, settings.averaging, at.step)
 
     def _loss(self, logits: Tensor, y: npt.NDArray[np.float64], blend: mixup.Blend | None) -> Tensor:
-        def of(truth: npt.NDArray[np.float64]) -> Tensor:
+        everyone = np.arange(len(y), dtype=np.int64)
+
+        def of(rows: npt.NDArray[np.int64]) -> Tensor:
+            truth = y[rows]
+            if self.further is None:
+                return mean(logits, truth, self.settings.label_smoothing)
+            # What a teacher says is soft as it is.
+            return self.further.loss(
+                lambda part, known: mean(logits[part], truth[part], self.settings.label_smoothing if known else 0.0),
+                rows < self.cases,
+            )
+
+        def mean(said: Tensor, truth: npt.NDArray[np.float64], smoothing: float) -> Tensor:
             wanted = torch.from_numpy(truth).float().to(self.device)
             how = loss if self.lesson is self.y else taught_loss
-            return how(logits, wanted, self.task, self.scales, self.weights, self.settings.label_smoothing)
+            return how(said, wanted, self.task, self.scales, self.weights, smoothing)
 
         if blend is None:
-            return of(y)
-        return blend.share * of(y) + (1 - blend.share) * of(y[blend.other])
-
-    def _drawn(self, batch: int, rng: np.random.Generator) -> augment.Draw:
-        size = self.store.shape[1:]
-        if len(size) == 3 and self.kind.kind == "residual3d":
-            return augment.draw_volumes(self.settings.augmentation, batch, (size[0], size[1], size[2]), rng)
-        return augment.draw(self.settings.augmentation, batch, size[-2] / size[-1], rng)
+            return of(everyone)
+        return blend.share * of(everyone) + (1 - blend.share) * of(blend.other)
 
     def _shipped(self, network: torch.nn.Module) -> ShippedNetwork:
         return ShippedNetwork(network, self.scales, self.settings.class_weights, self.task).to(self.device)
@@ -333,7 +343,11 @@ class _Loop:
         It is a copy: learning goes on from the averages, so that a look changes nothing.
         """
         shipped = self._shipped(copy.deepcopy(self.averaged))
-        settle(shipped, settling_batches(self.store, self.sides.learn, self.member.seed, self.device))
+        store, rows = self.store, self.sides.learn
+        if self.further is not None:
+            store = self.further.with_cases(store, rows)
+            rows = np.arange(store.n, dtype=np.int64)
+        settle(shipped, settling_batches(store, rows, self.member.seed, self.device))
         return shipped
 
     def _evaluate(self) -> None:
@@ -351,7 +365,7 @@ class _Loop:
         at.losses.append(value)
         at.evaluated.append(at.step)
         smoothed = self._smoothed()
-        if smoothed <= at.best:
+        if self.last or smoothed <= at.best:
             at.best, at.best_step, at.since_best = smoothed, at.step, 0
             self.best = settled.network.state_dict()
         else:
@@ -413,7 +427,8 @@ class _Loop:
         at = self.at
         self.averaged.load_state_dict(self.best)
         shipped = self._shipped(self.averaged).to("cpu").eval()
-        per_epoch = max(1, len(self.sides.learn) // self.batch)
+        learned = len(self.sides.learn)
+        per_epoch = max(1, learned // self.batch) if self.further is None else learned / self.cases
         facts = {
             "name": self.member.name,
             "recipe": self.member.recipe or OWN,

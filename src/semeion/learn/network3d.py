@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from semeion.learn.network import Network, make_head
 from semeion.learn.own import own_network
-from semeion.learn.shrink import Shrunk
+from semeion.learn.shrink import shrunk
 from semeion.learn.slices import PictureEncoder, SliceEncoder, make_pool
 from semeion.learn.stages import stages_of
+from semeion.plan.networks import seen_size
 from semeion.plan.recipes import AnyNetwork, NetworkPlan, PretrainedPlan
 
 if TYPE_CHECKING:
@@ -161,9 +162,9 @@ def make_network(plan: AnyNetwork, shape: tuple[int, ...], groups: int, task: st
     """Return the network of a plan for cases of `shape`."""
     if plan.kind == "own":
         return own_network(plan, shape, outputs)
-    if plan.kind == "residual" and plan.side is not None and plan.side < max(shape[1:]):
-        smaller = make_network(plan.model_copy(update={"side": None}), shape, groups, task, outputs)
-        return Shrunk(smaller, (shape[1], shape[2]), plan.side)
+    if isinstance(plan, NetworkPlan) and (wanted := seen_size(plan, shape[1:])) != tuple(shape[1:]):
+        bare = plan.model_copy(update={"side": None, "depth": None})
+        return shrunk(make_network(bare, (shape[0], *wanted), groups, task, outputs), shape[1:], wanted)
     if plan.kind == "residual" and groups == 1:
         return Network(plan, shape[0], task, outputs)
     return PartsNetwork(plan, shape, groups, task, outputs)

@@ -46,15 +46,15 @@ def lesson_of(taught: Teaching, y: npt.NDArray[np.float64], learn: npt.NDArray[n
     Parameters
     ----------
     taught
-        Weights and shares of votes.
+        Weights, and what is taught in the place of the reference standard.
     y
         Reference standard: class index or value ``(cases,)``, or ``(cases, labels)``.
     learn
         Rows that are learned from: their weights are 1 on average.
     classes
-        Number of classes whose shares are taught; 0 for measured values and several labels.
+        Number of classes; 0 for measured values and several labels.
     """
-    wanted = y if taught.shares is None or not classes else taught.shares
+    wanted = y if taught.shares is None else taught.shares
     if wanted.ndim == 1:
         wanted = np.eye(classes)[y.astype(np.int64)] if classes else y[:, None]
     return np.column_stack([taught.relative(learn), wanted])

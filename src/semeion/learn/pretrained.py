@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -12,12 +13,15 @@ from torch import Tensor, nn
 
 from semeion.errors import InputError
 from semeion.learn.efficientnet_lite import HEAD, LAYERS, MEAN, STD, EfficientNetLite, pretrained
+from semeion.plan.recipes import FrozenRecipe
 
 GRID = 16
 SMALLEST, LARGEST = 32, 512
 MOST_SLICES = 16
 """Slices of a volume that frozen features are taken of: enough to meet a finding of a sixteenth of the volume's depth,
 at the price of sixteen pictures."""
+AXES = ("slices", "rows", "columns")
+"""Of a volume, in the order of its array."""
 ALL_LAYERS = ("stride8", "stride16", "stride32", "head")
 
 
@@ -147,10 +151,10 @@ class PretrainedBody(nn.Module):
 class FrozenFeatures(nn.Module):
     """The graph from a uint8 case to features of a pretrained network; nothing in it learns.
 
-    Every picture of a case is read for itself by the same network: each frame or view, and of a volume at most
-    :data:`MOST_SLICES` slices, the middles of as many equal parts of its depth. Of several pictures the features are
-    the mean over all of them and then the maximum over all, so a finding in one of many is kept; their order is not
-    used.
+    Every picture of a case is read for itself by the same network: of a volume at most `slices` along each axis of
+    `along`, the middles of as many equal parts; of frames or views each. Of several pictures the features are the mean
+    over them and then the maximum over them, so a finding in one of many is kept; their order is not used, and the
+    number of features does not depend on how many they are.
 
     Parameters
     ----------
@@ -164,7 +168,10 @@ class FrozenFeatures(nn.Module):
         Whose mean and maximum over the map are the features; among ``stride4``, ``stride8``, ``stride16``,
         ``stride32`` and ``head``.
     slices
-        Most slices of a volume.
+        Most pictures of a volume along each axis.
+    along, colours, apart
+        As in :class:`semeion.plan.recipes.FrozenRecipe`. What is apart comes one after the other: the groups, of each
+        the channels, of each the axes in the order of `along`.
 
     Attributes
     ----------
@@ -187,8 +194,11 @@ class FrozenFeatures(nn.Module):
         *,
         groups: int = 1,
         side: int = 128,
-        layers: tuple[str, ...] = ALL_LAYERS,
+        layers: Sequence[str] = ALL_LAYERS,
         slices: int = MOST_SLICES,
+        along: Sequence[str] = AXES[:1],
+        colours: str = "channels",
+        apart: Sequence[str] = (),
     ) -> None:
         super().__init__()
         if not layers or set(layers) - set(LAYERS) or len(set(layers)) != len(layers):
@@ -197,33 +207,96 @@ class FrozenFeatures(nn.Module):
                 where="layers",
                 fix=f"name some of {', '.join(LAYERS)}, each once",
             )
-        self.layers, self.picture = layers, (shape[0] // groups, *shape[-2:])
-        depth = shape[1] if len(shape) == 4 else 1
-        self.taken = middles(depth, slices)
-        self.groups, self.volumes = groups, len(shape) == 4
-        self.parts = groups * len(self.taken)
-        self.body = PretrainedBody(backbone, side, self.picture[0]).requires_grad_(False)
-        self.width = self.body.features(layers) * (2 if self.parts > 1 else 1)
+        self.layers, self.groups, self.channels = tuple(layers), groups, shape[0] // groups
+        # A picture is a volume of one slice, which is seen from no other side and has no neighbours.
+        self.solid = (1, *shape[1:]) if len(shape) == 3 else shape[1:]
+        self.along = [AXES.index(axis) for axis in (along if len(shape) == 4 else AXES[:1])]
+        self.colours = colours if len(shape) == 4 or colours != "neighbours" else "each"
+        self.taken = [middles(self.solid[axis], slices) for axis in self.along]
+        kinds = 1 if self.colours == "channels" else self.channels
+        self.seen = {"channels": self.channels, "neighbours": 3, "each": 1}[self.colours]
+        counts = [len(places) for places in self.taken]
+        self.parts = groups * kinds * sum(counts)
+        # What is pooled: each list holds the pictures of one pool, by their places in the order of reading.
+        self.pools = _pools(groups, kinds, counts, "images" in apart, "axes" in apart)
+        self.body = PretrainedBody(backbone, side, self.seen).requires_grad_(False)
+        self.each = self.body.features(self.layers)
+        self.doubled = max(len(places) for places in self.pools) > 1
+        self.width = self.each * len(self.pools) * (2 if self.doubled else 1)
         self.eval()
 
     def forward(self, image: Tensor) -> Tensor:
         """Return float32 ``(batch, width)`` of a uint8 ``(batch, planes, (slices,) rows, columns)``."""
-        if self.volumes:
-            image = image[:, :, self.taken] if len(self.taken) < image.shape[2] else image
-            image = image.reshape(-1, self.groups, self.picture[0], len(self.taken), *self.picture[1:]).transpose(2, 3)
-        pictures = image.reshape(-1, *self.picture)
-        features = self.body.pooled_layers((pictures.to(torch.float32) - MEAN) / STD, self.layers)
+        # Batch, groups, channels, slices, rows, columns.
+        whole = image.reshape(-1, self.groups, self.channels, *self.solid)
+        found = [self._seen(whole, axis, places) for axis, places in zip(self.along, self.taken, strict=True)]
+        features = torch.cat(found, 1) if len(found) > 1 else found[0]
         if self.parts == 1:
-            return features
-        parts = features.reshape(-1, self.parts, self.width // 2)
-        return torch.cat([parts.mean(1), parts.amax(1)], 1)
+            return features[:, 0]
+        if len(self.pools) == 1:
+            return torch.cat([features.mean(1), features.amax(1)], 1)
+        pooled = []
+        for places in self.pools:
+            own = features[:, places]
+            pooled += [own.mean(1), own.amax(1)] if self.doubled else [own[:, 0]]
+        return torch.cat(pooled, 1)
+
+    def _seen(self, whole: Tensor, axis: int, places: list[int]) -> Tensor:
+        """Return the features of the pictures along an axis, ``(batch, groups x channels x places, features)``."""
+        moved = whole.movedim(3 + axis, 3)
+        size = moved.shape[4:]
+        if self.colours == "neighbours":
+            last = int(moved.shape[3]) - 1
+            around = [min(max(place + step, 0), last) for place in places for step in (-1, 0, 1)]
+            pictures = moved[:, :, :, around].reshape(-1, 3, *size)
+        else:
+            own = moved[:, :, :, places] if len(places) < moved.shape[3] else moved
+            pictures = (own.transpose(2, 3) if self.colours == "channels" else own).reshape(-1, self.seen, *size)
+        said = self.body.pooled_layers((pictures.to(torch.float32) - MEAN) / STD, self.layers)
+        kinds = 1 if self.colours == "channels" else self.channels
+        return said.reshape(-1, self.groups * kinds * len(places), self.each)
 
     def columns(self) -> list[npt.NDArray[np.int64]]:
         """Return the columns of each layer's features."""
         widths = [2 * self.body.network.widths[layer] for layer in self.layers]
         starts = np.cumsum([0, *widths])
-        own = [np.arange(start, start + width) for start, width in zip(starts, widths, strict=False)]
-        return own if self.parts == 1 else [np.concatenate([one, one + self.width // 2]) for one in own]
+        repeats = self.each * np.arange(self.width // self.each)
+        return [
+            (np.arange(start, start + width) + repeats[:, None]).reshape(-1)
+            for start, width in zip(starts, widths, strict=False)
+        ]
+
+
+def _pools(groups: int, kinds: int, counts: list[int], images: bool, axes: bool) -> list[list[int]]:
+    """Return the places of the pictures that are pooled with one another, one list a pool.
+
+    Pictures are read axis by axis, along each group by group, of each kind by kind, of each slice by slice. Groups are
+    apart where `images`, axes where `axes`; kinds always are.
+    """
+    found: dict[tuple[int, int, int], list[int]] = {}
+    place = 0
+    for axis, count in enumerate(counts):
+        for group in range(groups):
+            for kind in range(kinds):
+                key = (group if images else 0, kind, axis if axes else 0)
+                found.setdefault(key, []).extend(range(place, place + count))
+                place += count
+    return [found[key] for key in sorted(found)]
+
+
+def frozen_of(recipe: FrozenRecipe, shape: tuple[int, ...], groups: int) -> FrozenFeatures:
+    """Return what gives the features of a recipe, of cases of `shape` with so many frames or views."""
+    return FrozenFeatures(
+        recipe.backbone,
+        shape,
+        groups=groups,
+        side=recipe.side,
+        layers=recipe.layers,
+        slices=recipe.slices,
+        along=recipe.along,
+        colours=recipe.colours,
+        apart=recipe.apart,
+    )
 
 
 def middles(depth: int, most: int) -> list[int]:

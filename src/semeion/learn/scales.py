@@ -20,7 +20,7 @@ def measure_scales(store: Store, rows: npt.NDArray[np.int64], y: npt.NDArray[np.
     chosen = rows[np.linspace(0, len(rows) - 1, min(len(rows), 2000)).astype(np.int64)]
     total = np.zeros((2, store.shape[0]))
     count = 0
-    for pixels in store.batches(chosen):
+    for pixels in store.batches(chosen, store.at_once(64)):
         values = pixels.astype(np.float64)
         rest = (0, *range(2, values.ndim))
         total += np.stack([values.sum(rest), (values**2).sum(rest)])

@@ -17,10 +17,11 @@ from semeion.artefacts import remove_parts
 from semeion.errors import InputError, Interrupted, TrainingFailed
 from semeion.learn import checkpoint
 from semeion.learn.ahead import Ahead
-from semeion.learn.member import CHECKPOINT_SECONDS, LOOK_SECONDS, Hooks, average
+from semeion.learn.member import CHECKPOINT_SECONDS, LOOK_SECONDS, Hooks
 from semeion.learn.patches import Sampling, Volumes, make_batch
 from semeion.learn.segment_look import laid_out, validation_dice
 from semeion.learn.segment_objective import loss
+from semeion.learn.settle import average
 from semeion.learn.unet import ShippedUNet, UNet
 from semeion.plan.schema import Shortened
 from semeion.plan.segment_schema import SegmentationPlan, SegmentMemberPlan, SegmentTrainingPlan

@@ -25,7 +25,9 @@ from semeion.learn.bodies import body_tensors
 from semeion.learn.member import Hooks
 from semeion.learn.network3d import layout_of, make_encoder
 from semeion.learn.scales import measure_scales
+from semeion.learn.shrink import shrunk
 from semeion.learn.stages import learning_rate
+from semeion.plan.networks import seen_size
 from semeion.plan.recipes import NetworkPlan, TrainingPlan
 from semeion.plan.schema import PretrainingPlan, Shortened
 from semeion.prepare.store import Store
@@ -155,7 +157,11 @@ class _Loop:
         self.slices = network.kind == "slices"
         rows = np.arange(store.n)
         scales = measure_scales(store, rows, np.zeros(store.n), "binary")
-        size = store.shape[2:] if self.slices else store.shape[1:]
+        # Images as the network sees them; of slices one is learned from.
+        stored, size = store.shape[1:], seen_size(network, store.shape[1:])
+        if self.slices:
+            stored, size = stored[1:], size[1:]
+        self.shrunk = None if size == stored else shrunk(nn.Identity(), stored, size).to(torch.device(training.device))
         torch.manual_seed(plan.seed)
         self.model = Projected(network, store.shape[0], size)
         self.layout = layout_of(network, training.channels_last)
@@ -222,6 +228,7 @@ class _Loop:
             chosen = rng.integers(pixels.shape[2], size=len(pixels))
             pixels = pixels[np.arange(len(pixels)), :, chosen]
         images = torch.from_numpy(pixels).to(self.device).float()
+        images = images if self.shrunk is None else self.shrunk.smaller(images)
         both = torch.cat([augment.apply(images, self._drawn(images, rng)) for _ in range(2)])
         both = (both - self.mean) / self.std
         if self.training.channels_last:

@@ -62,3 +62,14 @@ def settling_batches(store: Store, rows: npt.NDArray[np.int64], seed: int, devic
     batches = max(1, min(round(len(drawn) / together), len(drawn) // 2))
     for chosen in np.array_split(drawn, batches):
         yield torch.from_numpy(store.take(chosen)).to(device)
+
+
+def average(into: torch.nn.Module, current: torch.nn.Module, decay: float, step: int) -> None:
+    """Move the averaged weights and batch statistics towards the current ones; early steps weigh more."""
+    decay = min(decay, (1 + step) / (10 + step))
+    with torch.no_grad():
+        for kept, new in zip(into.state_dict().values(), current.state_dict().values(), strict=True):
+            if kept.dtype.is_floating_point:
+                kept.lerp_(new, 1 - decay)
+            else:
+                kept.copy_(new)

@@ -1,15 +1,14 @@
-"""A network that sees prepared pictures smaller than they are stored, so that other members share the store."""
+"""A network that sees prepared images smaller than they are stored, so that other members share the store."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from semeion.learn.pretrained import resizing
 from semeion.learn.stages import stages_of
-
-GRID = 4
-"""Rows and columns that the network sees are multiples of this."""
 
 
 class Shrunk(nn.Module):
@@ -18,35 +17,88 @@ class Shrunk(nn.Module):
     Parameters
     ----------
     network
-        Sees pictures whose longer side is `side`.
-    size
-        Rows and columns of the pictures that come.
-    side
-        Longer side of what the network sees, in pixels; proportions are kept but for the rounding to multiples of
-        :data:`GRID`.
+        Sees pictures of `wanted`.
+    size, wanted
+        Rows and columns of the pictures that come, and of those that the network sees.
     """
 
     rows: Tensor
     columns: Tensor
     spatial = 2
 
-    def __init__(self, network: nn.Module, size: tuple[int, int], side: int) -> None:
+    def __init__(self, network: nn.Module, size: Sequence[int], wanted: Sequence[int]) -> None:
         super().__init__()
         self.network = network
-        scale = side / max(size)
-        rows, columns = (max(8, round(one * scale / GRID) * GRID) for one in size)
         # Made from the sizes, so no part of a checkpoint.
-        self.register_buffer("rows", torch.from_numpy(resizing(size[0], rows)), persistent=False)
-        self.register_buffer("columns", torch.from_numpy(resizing(size[1], columns)).T, persistent=False)
+        self.register_buffer("rows", torch.from_numpy(resizing(size[0], wanted[0])), persistent=False)
+        self.register_buffer("columns", torch.from_numpy(resizing(size[1], wanted[1])).T, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return what the network says of ``(batch, planes, rows, columns)``."""
+        said: Tensor = self.network(self.smaller(x))
+        return said
+
+    def smaller(self, x: Tensor) -> Tensor:
+        """Return pictures ``(batch, planes, rows, columns)`` as the network sees them."""
         # In half precision neighbouring grey levels would fall together.
         with torch.autocast(x.device.type, enabled=False):
-            smaller = (self.rows @ x.float()) @ self.columns
-        said: Tensor = self.network(smaller)
+            return (self.rows @ x.float()) @ self.columns
+
+    def stages(self) -> list[list[nn.Parameter]]:
+        """Return the parameters that learn at one rate, from the input to the output."""
+        return stages_of(self.network)
+
+
+class ShrunkVolume(nn.Module):
+    """Makes volumes smaller, and passes them to a network.
+
+    Parameters
+    ----------
+    network
+        Sees volumes of `wanted`.
+    size, wanted
+        Slices, rows and columns of the volumes that come, and of those that the network sees.
+    """
+
+    slices: Tensor
+    rows: Tensor
+    columns: Tensor
+    spatial = 3
+
+    def __init__(self, network: nn.Module, size: Sequence[int], wanted: Sequence[int]) -> None:
+        super().__init__()
+        self.network, self.wanted = network, tuple(wanted)
+        for name, before, after in zip(("slices", "rows", "columns"), size, wanted, strict=True):
+            self.register_buffer(name, torch.from_numpy(resizing(before, after)), persistent=False)
+
+    def smaller(self, x: Tensor) -> Tensor:
+        """Return volumes ``(batch, planes, slices, rows, columns)`` as the network sees them."""
+        with torch.autocast(x.device.type, enabled=False):
+            seen = (self.rows @ x.float()) @ self.columns.T
+            if self.slices.shape[0] == self.slices.shape[1]:
+                return seen
+            planes, _, rows, columns = (int(one) for one in seen.shape[1:])
+            return (self.slices @ seen.flatten(3)).reshape(-1, planes, self.wanted[0], rows, columns)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return what the network says of volumes as they are stored, or as :meth:`smaller` left them."""
+        seen = x if tuple(int(one) for one in x.shape[2:]) == self.wanted else self.smaller(x)
+        said: Tensor = self.network(seen)
         return said
 
     def stages(self) -> list[list[nn.Parameter]]:
         """Return the parameters that learn at one rate, from the input to the output."""
         return stages_of(self.network)
+
+
+def shrunk(network: nn.Module, size: Sequence[int], wanted: Sequence[int]) -> Shrunk | ShrunkVolume:
+    """Return a network of pictures or volumes of `wanted` as one of those of `size`."""
+    return Shrunk(network, size, wanted) if len(wanted) == 2 else ShrunkVolume(network, size, wanted)
+
+
+def made_smaller(network: nn.Module, images: Tensor) -> Tensor:
+    """Return volumes as a network sees that makes them smaller, and other images as they are.
+
+    Done before they are changed at random, which then costs as much less.
+    """
+    return network.smaller(images) if isinstance(network, ShrunkVolume) else images

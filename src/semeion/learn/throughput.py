@@ -56,10 +56,12 @@ def measure_machine(
     progress
         For the bar.
     pretrained
-        Pretrained networks, best first, measured alike; a third of `seconds` is theirs.
+        Pretrained networks, best first, measured alike; a third of `seconds` is theirs. Those of volumes are measured
+        with single grey pictures, of which a volume gives several.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     began = perf_counter()
+    alone = len(candidates[-1].size) == 3
     progress.start("measuring this machine", len(candidates) + len(pretrained) + 1)
     threads = best_threads(candidates[-1], task, classes, channels, device, groups)
     torch.set_num_threads(threads)
@@ -68,14 +70,15 @@ def measure_machine(
     def measured(ladder: Sequence[Candidate], until: float, *, both: bool = False) -> list[Measured]:
         """Return a ladder measured from its cheap end, best first; in `both` precisions at every step of it, or not."""
         done: list[Measured] = []
+        planes, sets = (1, 1) if alone and ladder is pretrained else (channels, groups)
         for candidate in reversed(ladder):
             left = until - (perf_counter() - began)
             if done and left < 4 * _previous_step(done[-1], candidate):
                 break
-            result = {"float32": step_seconds(candidate, task, classes, channels, device, groups, bfloat16=False)}
+            result = {"float32": step_seconds(candidate, task, classes, planes, device, sets, bfloat16=False)}
             # Where bfloat16 does not pay for one network, the processor has no instructions for it: not tried again.
             if both or not done or done[-1].precision == "bfloat16":
-                result["bfloat16"] = step_seconds(candidate, task, classes, channels, device, groups, bfloat16=True)
+                result["bfloat16"] = step_seconds(candidate, task, classes, planes, device, sets, bfloat16=True)
             done.append(Measured(candidate, result, round(peak_gib(), 3)))
             progress.advance()
         return done[::-1]

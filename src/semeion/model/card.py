@@ -222,6 +222,11 @@ def _ensemble(members: Sequence[Any]) -> str:
         return f"{what}; the mean of their outputs is taken."
     having = sum(share > 0 for share in known)
     if having == 1:
+        students = sum(str(one.get("recipe")).startswith("student") for one in each)
+        if students:
+            alone = "one network" if students == 1 else f"{students} networks, one a fold"
+            teachers = f"{n - students} member{'s' if n - students != 1 else ''}"
+            return f"{teachers} learned and taught {alone}; one network ships alone, and figures are of what ships."
         return f"{what} learned; one of them ships alone."
     some = "" if having == n else f" of the {having} that have a share"
     return f"{what}; the mean of the outputs{some} is taken, weighted by their shares."

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from semeion.cohort.arrays import array_header
+from semeion.cohort.arrays import DAMAGED, array_header
 from semeion.cohort.sniff import HEAD, SUFFIXES, image_format
 from semeion.errors import InputError, nearest
 from semeion.prepare.covariates import refuse_absent
@@ -229,7 +229,7 @@ def _npz_references(text: str) -> list[str]:
                         fix="give an npz file in the MedMNIST layout",
                     )
                 references += [f"{text}#{member.removesuffix('.npy')}[{row}]" for row in range(shape[0])]
-    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError) as error:
+    except DAMAGED as error:
         raise InputError(f"not a readable npz file ({error})", where=text, fix="get the file again") from error
     if not references:
         raise InputError(

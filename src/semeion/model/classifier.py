@@ -102,7 +102,7 @@ class Classifier:
         seeing = [member for member in self.manifest.members if member.name not in self.covariates]
         for member, engine, head in zip(seeing, self.engines, self.heads, strict=True):
             if id(engine) not in given:
-                given[id(engine)] = engine.run(batch)
+                given[id(engine)] = run_bounded(engine, batch, features=head is not None)
             said[member.name] = judged(given[id(engine)], head, self.manifest.task)
         said |= judge_covariates(self.covariates, said, rows or {})
         return np.stack([said[member.name] for member in self.manifest.members])
@@ -205,9 +205,15 @@ class Classifier:
             if sound[at]:
                 found.extend(self._called(item, combined[at], p[at]))
             else:
-                found.extend(self._failed(item, (*item.reasons, reason("not-finite"))))
+                found.extend(self._failed(item, (*item.reasons, reason(self._unsound))))
             at += 1
         return found
+
+    @property
+    def _unsound(self) -> str:
+        """What an output that is not finite means: a graph from elsewhere says so of answers that mean nothing."""
+        adopted = self.manifest.adopted
+        return "not-probabilities" if adopted is not None and adopted.gives == "probabilities" else "not-finite"
 
     def _failed(self, item: Prepared, reasons: tuple[str, ...]) -> list[Finding]:
         targets = self.classes if self.manifest.task == "multilabel" else (self.manifest.target,)
@@ -234,6 +240,16 @@ class Classifier:
                 for k, label in enumerate(self.classes)
             ]
         return [finding(manifest.target, self.classes[calls[0]], p.tolist(), combined.tolist())]
+
+
+def run_bounded(engine: Engine, batch: npt.NDArray[np.uint8], *, features: bool) -> npt.NDArray[np.float32]:
+    """Return what an engine says of a batch, ``(N, K)``, in bounded memory.
+
+    A graph of `features` looks at dozens of pictures of a volume, so at one volume at a time.
+    """
+    if not features or batch.ndim == 4 or len(batch) < 2:
+        return engine.run(batch)
+    return np.concatenate([engine.run(batch[row : row + 1]) for row in range(len(batch))])
 
 
 def _report(running: Future[list[Finding]], progress: Progress) -> Iterator[Finding]:

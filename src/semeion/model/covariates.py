@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError, model_validator
 from semeion.errors import ModelRefused
 from semeion.model.linear import Linear, LinearMember
 from semeion.model.manifest import Manifest
+from semeion.model.strict_json import read_strict
 from semeion.model.trees import TreeMember, Trees
 from semeion.prepare.covariates import Encoding, Part, Values
 
@@ -118,6 +119,7 @@ def open_head(data: bytes, *, where: str) -> CovariateHead:
     if len(data) > MAX_FILE:
         raise ModelRefused(f"the file is larger than {MAX_FILE >> 20} MiB", where=where, fix=again)
     try:
+        read_strict(data, MAX_FILE)
         return CovariateHead.model_validate_json(data, strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
@@ -125,6 +127,8 @@ def open_head(data: bytes, *, where: str) -> CovariateHead:
         raise ModelRefused(
             f"no member of covariates ({place}: {first['msg']})"[:400], where=where, fix=again
         ) from error
+    except ValueError as error:
+        raise ModelRefused("no member of covariates: its JSON cannot be read", where=where, fix=again) from error
 
 
 def open_covariates(data: bytes, manifest: Manifest, name: str, *, where: str) -> CovariateMember:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -13,8 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from semeion.errors import InputError, ModelRefused
-from semeion.model.graph import external_tensors
+from semeion.model.graph import GraphFacts, look_into
+from semeion.model.limited import limited_session, memory_allowed, run_in_pieces
 from semeion.model.manifest import MAX_FILE, MAX_SIDE, MAX_VOXELS
+from semeion.model.operators import MOST_NODES, forbidden
 from semeion.parallel import usable_cores
 
 Kind = Literal["onnxruntime", "openvino"]
@@ -125,6 +127,7 @@ def open_engine(
     where: str = "graph",
     kind: Kind = "onnxruntime",
     takes: Takes = "uint8",
+    bounded: bool = False,
 ) -> Engine:
     """Open one member's graph.
 
@@ -142,6 +145,9 @@ def open_engine(
         checked the graph.
     takes
         ``uint8`` for images in 256 steps, ``float32`` for prepared values.
+    bounded
+        Whether each run is bounded in memory and time (:mod:`semeion.model.limited`), as for graphs of others; OpenVINO
+        has no such bounds.
 
     Raises
     ------
@@ -154,25 +160,31 @@ def open_engine(
         where = str(graph)
         graph = _read(graph)
     try:
-        external = external_tensors(graph)
+        facts = look_into(graph)
     except ValueError as error:
         raise ModelRefused(f"not an ONNX graph: {error}", where=where, fix=_AGAIN) from error
-    if external:
+    if facts.external:
         raise ModelRefused(
-            f"{external} of the graph's tensors are kept in another file",
+            f"{facts.external} of the graph's tensors are kept in another file",
             where=where,
             fix="export the graph as one file",
         )
+    _refuse_operators(facts, where)
     try:
-        session = open_session(graph, threads)
+        most = memory_allowed() if bounded else None
+        session = limited_session(lambda more: open_session(graph, threads, more), most)
+        signature = _signature(session, where, takes)
     except runtime_errors() as error:
         raise ModelRefused(
             f"ONNX Runtime cannot open the graph ({first_line(error)})", where=where, fix=_AGAIN
         ) from error
-    signature = _signature(session, where, takes)
     if kind == "openvino":
         del session
         return GraphEngine(_openvino_call(graph, threads, where), signature)
+    if bounded:
+        return GraphEngine(
+            lambda batch: run_in_pieces(session, OUTPUT, INPUT, batch, signature.answer, where), signature
+        )
 
     def call(batch: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         try:
@@ -182,6 +194,22 @@ def open_engine(
         return output
 
     return GraphEngine(call, signature)
+
+
+def _refuse_operators(facts: GraphFacts, where: str) -> None:
+    """Refuse a graph of operators that are not allowed, or of too many."""
+    if unknown := forbidden(facts.operators):
+        names = "".join(letter if letter.isprintable() else "?" for letter in ", ".join(unknown[:5]))[:200]
+        more = f" (and {len(unknown) - 5} more)" if len(unknown) > 5 else ""
+        raise ModelRefused(
+            f"the graph uses operators that no model may use: {names}{more}",
+            where=where,
+            fix="export the network with the standard's operators for numbers, without loops and chance",
+        )
+    if facts.nodes > MOST_NODES:
+        raise ModelRefused(
+            f"the graph has more than {MOST_NODES} operators", where=where, fix="export a smaller network"
+        )
 
 
 def _openvino_call(
@@ -233,6 +261,7 @@ def runtime_errors() -> tuple[type[Exception], ...]:
         state.NoModel,
         state.NotImplemented,
         state.RuntimeException,
+        UnicodeDecodeError,  # a name in the graph that is no text
     )
 
 
@@ -252,8 +281,11 @@ def _read(path: Path) -> bytes:
         raise ModelRefused(f"the graph cannot be read ({error.strerror})", where=str(path), fix=_AGAIN) from error
 
 
-def open_session(graph: bytes, threads: int | None) -> Any:
-    """Open a graph in ONNX Runtime on the processor, whatever its inputs and outputs; it raises what it raises."""
+def open_session(graph: bytes, threads: int | None, more: Mapping[str, str] | None = None) -> Any:
+    """Open a graph in ONNX Runtime on the processor, whatever its inputs and outputs; it raises what it raises.
+
+    `more` are further entries of the session's configuration.
+    """
     import onnxruntime as ort
 
     options = ort.SessionOptions()
@@ -265,7 +297,12 @@ def open_session(graph: bytes, threads: int | None) -> Any:
     options.log_severity_level = 4  # what goes wrong is raised; warnings would land in the user's terminal
     # Idle engine threads that spin take the cores from the threads that decode the next images.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    # Else bytes that are both ONNX and ONNX Runtime's own format would be opened as what nobody looked into.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
+    for name, value in (more or {}).items():
+        options.add_session_config_entry(name, value)
+    # Without a fallback: it would print to the user's output and try the same again.
+    session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"], enable_fallback=0)
     # The Python wrapper keeps the file's bytes to open them again on other providers; there are none here.
     if hasattr(session, "_model_bytes"):
         session._model_bytes = None

@@ -28,6 +28,7 @@ CODES: dict[str, str] = {
     "unreadable": "failed: the image is damaged or of an unsupported kind",
     "not-prepared": "failed: the image was read but could not be brought to the model's input",
     "not-finite": "failed: the model's output is not a number",
+    "not-probabilities": "failed: a network from elsewhere gave no probabilities (outside 0 to 1, or of another sum)",
     "not-measured": "failed: the masks do not show what must be measured",
     "measurement-missing": "warning: measurements could not be taken; the median of the training cases stands in",
     "colour-into-grey": "warning: a colour image, but the model was trained on grey ones",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
@@ -13,6 +11,7 @@ from semeion.model.combine import Floats, from_logits
 from semeion.model.linear import Linear, LinearMember
 from semeion.model.manifest import Manifest, Task
 from semeion.model.manifest_file import explain
+from semeion.model.strict_json import read_strict
 
 LINKS: dict[str, tuple[str, ...]] = {
     "binary": ("softmax",),
@@ -52,10 +51,10 @@ def open_head(data: bytes, manifest: Manifest, *, where: str) -> LinearMember:
     if len(data) > MAX_FILE:
         raise ModelRefused(f"the head is larger than {MAX_FILE >> 20} MiB", where=where, fix=_AGAIN)
     try:
-        linear = Linear.model_validate(json.loads(data), strict=True)
+        linear = Linear.model_validate(read_strict(data, MAX_FILE), strict=True)
     except ValidationError as error:
         raise ModelRefused(f"not a linear head ({explain(error)})", where=where, fix=_AGAIN) from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ModelRefused("not a linear head: its JSON cannot be read", where=where, fix=_AGAIN) from error
     if linear.link not in LINKS.get(manifest.task, ()) or linear.outputs != manifest.n_outputs:
         raise ModelRefused(

@@ -14,7 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from semeion.errors import InputError
 from semeion.model.combine import Floats, from_logits
 
-MAX_FEATURES = 20_000
+ROWS = 512
+"""Cases that are judged together."""
+MAX_FEATURES = 40_000
 MAX_OUTPUTS = 1_000
 MAX_WEIGHTS = 5_000_000
 
@@ -119,6 +121,11 @@ class LinearMember:
         InputError
             When a feature is not a finite number.
         """
+        table = np.asarray(x)
+        if table.ndim == 2 and len(table) > ROWS:
+            # In float64 thousands of features of thousands of cases would be several times the table.
+            parts = (self._standard(table[first : first + ROWS], first) for first in range(0, len(table), ROWS))
+            return np.concatenate([part @ self._coefficients.T + self._start() for part in parts])
         return np.asarray(self._standard(x) @ self._coefficients.T + self._start(), dtype=np.float64)
 
     def outputs(self, x: npt.ArrayLike) -> Floats:
@@ -148,7 +155,8 @@ class LinearMember:
     def _start(self) -> Floats:
         return np.zeros(1) if self.linear.link == "ordered" else self._intercepts.copy()
 
-    def _standard(self, x: npt.ArrayLike) -> Floats:
+    def _standard(self, x: npt.ArrayLike, before: int = 0) -> Floats:
+        """Return the features standardised; `before` is how many rows of the table come before these."""
         table = np.asarray(x, dtype=np.float64)
         if table.ndim != 2 or table.shape[1] != len(self._mean):
             raise ValueError(f"features of shape {table.shape} do not fit {len(self._mean)} features")
@@ -157,7 +165,9 @@ class LinearMember:
             named = self.linear.features
             name = f"feature {column}" if isinstance(named, int) else f"feature {named[column]!r}"
             raise InputError(
-                f"{name} is not a finite number in row {row}", where="features", fix="fill in what is missing first"
+                f"{name} is not a finite number in row {before + row}",
+                where="features",
+                fix="fill in what is missing first",
             )
         return np.asarray((table - self._mean) / self._scale, dtype=np.float64)
 

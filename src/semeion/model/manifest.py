@@ -24,6 +24,7 @@ from semeion.model.manifest_parts import (
     Name,
     OperatingPoint,
     Part,
+    Provenance,
     Segmentation,
     SizeSeen,
     Task,
@@ -41,6 +42,7 @@ __all__ = [
     "MAX_SIDE",
     "MAX_VOXELS",
     "SCHEMA",
+    "SIGNATURE",
     "Calibration",
     "Figure",
     "Inputs",
@@ -60,6 +62,8 @@ __all__ = [
 SCHEMA = 1
 MANIFEST = "model.json"
 HASH = "model.sha256"
+SIGNATURE = "model.sig"
+"""Lies beside the manifest where the model is signed, and is not listed: it is over the manifest."""
 MAX_FILES = 1000
 MAX_VOXELS = 1 << 27
 """Most voxels of one channel of a network's input."""
@@ -110,8 +114,12 @@ class Manifest(Part):
         Of a measured value: what is added and taken away for the ends that findings give.
     evidence
         Headline figures: split -> name -> figure.
+    provenance
+        Hashes of what it came from; None where nobody stated them.
     card
         Path of the model card.
+    golden
+        Path of the golden cases (:class:`semeion.model.golden.Golden`); None: the model has none.
     files
         Every other file of the folder.
     """
@@ -137,10 +145,17 @@ class Manifest(Part):
     operating_point: OperatingPoint | None = None
     interval: Interval | None = None
     evidence: Annotated[dict[Name, Figures], Field(max_length=10)] = Field(default_factory=dict)
+    provenance: Provenance | None = None
     card: str = "CARD.md"
+    golden: str | None = None
     files: Annotated[dict[str, ListedFile], Field(max_length=MAX_FILES)]
 
     _inside = field_validator("card")(check_path)
+
+    @field_validator("golden")
+    @classmethod
+    def _also_inside(cls, path: str | None) -> str | None:
+        return None if path is None else check_path(path)
 
     @property
     def n_outputs(self) -> int:
@@ -178,8 +193,11 @@ class Manifest(Part):
     def _portable(cls, files: dict[str, ListedFile]) -> dict[str, ListedFile]:
         for path in files:
             check_path(path)
-        if len({path.casefold() for path in files} | {MANIFEST, HASH}) != len(files) + 2:
+        names = {path.casefold() for path in files}
+        if len(names | {MANIFEST, HASH, SIGNATURE}) != len(files) + 3:
             raise ValueError("two of the listed files have the same name, or one is listed that must not be")
+        if any(name.rsplit("/", depth)[0] in names for name in names for depth in range(1, name.count("/") + 1)):
+            raise ValueError("one of the listed files is a folder of another")
         return files
 
     @model_validator(mode="after")
@@ -279,7 +297,7 @@ class Manifest(Part):
 
     def _file_problems(self) -> list[str]:
         fast = [member.fast for member in self.members if member.fast is not None]
-        named = [*(member.file for member in self.members), *fast, self.card]
+        named = [*(member.file for member in self.members), *fast, self.card, *([self.golden] if self.golden else [])]
         if self.measured is not None:
             named += self.measured.used_files
         named += [member.head for member in self.members if member.head is not None]

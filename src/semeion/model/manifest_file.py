@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from semeion.errors import ModelRefused
 from semeion.model.manifest import SCHEMA, TAGS, Manifest
 from semeion.model.manifest_parts import Calibration
+from semeion.model.strict_json import read_strict
 
 MAX_MANIFEST = 4 << 20
 """Largest ``model.json`` that is read, in bytes."""
@@ -39,8 +40,9 @@ def manifest_json(manifest: Manifest) -> str:
         unused["calibration"] = {"map", "maps"}
     if manifest.adopted is None:
         unused["adopted"] = True
-    if manifest.interval is None:
-        unused["interval"] = True
+    for name in ("interval", "golden", "provenance"):
+        if getattr(manifest, name) is None:
+            unused[name] = True
     if manifest.segmentation is None:
         unused["segmentation"] = True
         unused["members"]["__all__"].add("mirror")
@@ -74,17 +76,6 @@ def semeion_version() -> str:
         return "unknown"
 
 
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key occurs twice")
-    return found
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not a number of JSON")
-
-
 def parse_manifest(data: bytes, *, where: str) -> Manifest:
     """Read the bytes of a ``model.json``.
 
@@ -107,11 +98,17 @@ def parse_manifest(data: bytes, *, where: str) -> Manifest:
             fix="get the model from its source again",
         )
     try:
-        value = json.loads(data.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
+        value = read_strict(data, MAX_MANIFEST)
+    except ValueError as error:
         raise ModelRefused(
             f"not valid JSON ({_short(str(error))})", where=where, fix="get the model from its source again"
         ) from error
+    if isinstance(value, dict) and value.get("kind") == "several-targets":
+        raise ModelRefused(
+            "this is a model of several targets, and the model of one is needed",
+            where=where,
+            fix="give the model of one of them, a folder below `targets` in it",
+        )
     schema = value.get("schema") if isinstance(value, dict) else None
     if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
         raise ModelRefused(

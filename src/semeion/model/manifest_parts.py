@@ -23,6 +23,8 @@ MAX_IMAGES = 64
 
 _PART = r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_-])?"
 _PATH = re.compile(rf"{_PART}(/{_PART}){{0,4}}")
+_DEVICE = re.compile(r"(^|/)(con|prn|aux|nul|com\d|lpt\d)(\.|/|$)", re.IGNORECASE)
+"""Names that Windows keeps for devices, whatever their suffix."""
 
 Task = Literal["binary", "multiclass", "multilabel", "ordinal", "regression", "segmentation"]
 Text = Annotated[str, Field(max_length=20_000)]
@@ -36,7 +38,7 @@ MAX_SIDE = 1024
 
 def check_path(path: str) -> str:
     """Return `path` when it is a plain relative name inside the folder; raise ValueError otherwise."""
-    if len(path) > 200 or not _PATH.fullmatch(path):
+    if len(path) > 200 or not _PATH.fullmatch(path) or _DEVICE.search(path):
         raise ValueError(f"the file name {path[:80]!r} could lead out of the model folder or is not portable")
     return path
 
@@ -268,6 +270,8 @@ class Adopted(Part):
     ----------
     sha256, producer, opset
         Of the file that was given: its hash, what wrote it (None when it does not say), its version of the operators.
+    gives
+        What its answers are; None in models of before this was kept.
     learned_from
         What the user states that it learned from; None where nothing is known.
     sentence
@@ -277,6 +281,7 @@ class Adopted(Part):
     sha256: Sha256
     producer: Name | None = None
     opset: Annotated[int, Field(ge=1, le=1000)]
+    gives: Literal["logits", "probabilities", "value"] | None = None
     learned_from: Text | None = None
     sentence: Text
 
@@ -346,6 +351,30 @@ class Measured(Part):
     def used_files(self) -> list[str]:
         """Return the paths of all files that this part names."""
         return [self.file, *(member.file for member in (self.images.members if self.images else ()))]
+
+
+class Provenance(Part):
+    """What the model came from, as sha256: it names nothing, and whoever keeps the run can show that they belong.
+
+    Attributes
+    ----------
+    code
+        Of the source of Semeion that made it (:func:`semeion.provenance.code_hash`).
+    data
+        Over the pixels of the cases that were learned from, without ids.
+    plan
+        Of ``plan.executed.yaml`` (adopted: ``plan.yaml``).
+    predictions
+        Of ``predictions.parquet``.
+    evidence
+        Of the ``metrics`` in ``evidence.json``, as JSON with sorted keys and without spaces.
+    """
+
+    code: Sha256
+    data: Sha256 | None = None
+    plan: Sha256 | None = None
+    predictions: Sha256 | None = None
+    evidence: Sha256 | None = None
 
 
 class OperatingPoint(Part):

@@ -21,6 +21,7 @@ from semeion.model.manifest_file import explain
 from semeion.model.mask_findings import read_volumes
 from semeion.model.masks import Format, mask_paths, write_mask
 from semeion.model.segment import Segmenter, as_values
+from semeion.model.strict_json import read_strict
 from semeion.model.trees import TreeMember, Trees
 from semeion.prepare.case import planes_of
 from semeion.prepare.volume_spec import VolumePreparation
@@ -29,6 +30,8 @@ from semeion.progress import Progress
 if TYPE_CHECKING:
     from semeion.cohort.volume import Volume
 
+MAX_TREES = 256 << 20
+"""Largest file of trees that is read, in bytes."""
 DRIVERS = 3
 """Measurements that an explanation names."""
 FAILURES = (InputError, MachineError, MemoryError, OSError, ValueError, RuntimeError)
@@ -45,9 +48,12 @@ def open_trees(data: bytes, manifest: Manifest, *, where: str) -> TreeMember:
     """
     again = "get the model from its source again"
     try:
+        read_strict(data, MAX_TREES)
         trees = Trees.model_validate_json(data, strict=True)
     except ValidationError as error:
         raise ModelRefused(f"holds no trees ({explain(error)})", where=where, fix=again) from error
+    except ValueError as error:
+        raise ModelRefused("holds no trees: its JSON cannot be read", where=where, fix=again) from error
     if manifest.measured is None or trees.outputs != len(manifest.classes):
         raise ModelRefused(f"the trees have {trees.outputs} outputs, not the model's classes", where=where, fix=again)
     from semeion.measure.features import feature_definitions

@@ -14,19 +14,22 @@ import numpy.typing as npt
 from semeion.cohort.image import Image
 from semeion.errors import InputError
 from semeion.model.averaged import image_manifest
+from semeion.model.bounds import bounded_memory
 from semeion.model.cases import Case, Wanted, list_cases
 from semeion.model.classifier import Classifier, read_picture
 from semeion.model.combine import Floats
 from semeion.model.covariates import CovariateMember, open_covariates
 from semeion.model.engine import Engine, Kind, open_engine
 from semeion.model.findings import Finding, columns, frame
+from semeion.model.golden import Golden, answer, difference, read_golden
 from semeion.model.heads import open_head
 from semeion.model.linear import LinearMember
 from semeion.model.manifest import Manifest, Member, Task
 from semeion.model.mask_findings import mask_findings, read_volumes
 from semeion.model.masks import Format, prepare_folder
 from semeion.model.measured import measured_findings, open_trees
-from semeion.model.package import check_engine_fits, open_folder, read_listed, takes
+from semeion.model.opening import open_files, place, read_listed
+from semeion.model.package import check_engine_fits, takes
 from semeion.model.segment import Segmenter, as_values, segmenter_of
 from semeion.model.trees import TreeMember
 from semeion.parallel import usable_cores
@@ -41,31 +44,46 @@ if TYPE_CHECKING:
     from semeion.model.cases import Images
 
 
-def load_model(path: str | os.PathLike[str], *, threads: int | None = None, engine: Kind = "onnxruntime") -> Model:
-    """Open a model folder and check every file in it.
+def load_model(
+    path: str | os.PathLike[str],
+    *,
+    threads: int | None = None,
+    engine: Kind = "onnxruntime",
+    require_signature: str | os.PathLike[str] | None = None,
+) -> Model:
+    """Open a model, a folder or a ``.semeion`` file, and check every file in it.
 
     Parameters
     ----------
     path
-        The folder that holds ``model.json``, for example ``runs/finding/model``.
+        The folder that holds ``model.json``, for example ``runs/finding/model``, or what ``semeion pack`` wrote, which
+        is read without unpacking it.
     threads
         Threads for the networks; None: all usable cores.
     engine
         What runs the networks: ``onnxruntime``, or ``openvino`` where it is installed, which is faster for volumes.
+    require_signature
+        The public key (PEM) that the model must be signed with; None: hashes alone are checked.
 
     Raises
     ------
+    InputError
+        When the key is no public Ed25519 key.
     ModelRefused
-        When the folder is no model, was changed or damaged, or is of a newer schema. The message names the file.
+        When it is no model, was changed or damaged, is of a newer schema, or is not signed by the key that is
+        required. The message names the file.
 
     Examples
     --------
     >>> model = load_model("runs/finding/model")  # doctest: +SKIP
     >>> model.predict(["a.png", "b.png"])[["image", "call"]]  # doctest: +SKIP
     """
-    folder = Path(path)
-    manifest, digest = open_folder(folder)
-    return Model(folder, manifest, digest, threads=threads, engine=engine)
+    opened = open_files(Path(path))
+    if require_signature is not None:
+        from semeion.model.signature import check_signature
+
+        check_signature(opened, Path(require_signature))
+    return Model(opened.path, opened.manifest, opened.hash, threads=threads, engine=engine)
 
 
 class Model:
@@ -74,7 +92,7 @@ class Model:
     Attributes
     ----------
     path, manifest, hash
-        The folder, what ``model.json`` says, and the sha256 of its bytes.
+        The folder or file, what ``model.json`` says, and the sha256 of its bytes.
     """
 
     def __init__(
@@ -95,6 +113,7 @@ class Model:
         self._heads: list[LinearMember | None] | None = None
         self._covariates: dict[str, CovariateMember] = {}
         self._opening = threading.Lock()
+        self._tried: list[float] = []
 
     def __repr__(self) -> str:
         return f"<Model {self.task} {self.manifest.target!r} {self.hash[:12]}>"
@@ -290,7 +309,7 @@ class Model:
         if measured is None:
             raise ValueError("the model measures nothing")
         data = read_listed(self.path, measured.file, self.manifest.files[measured.file])
-        return open_trees(data, self.manifest, where=str(self.path / measured.file))
+        return open_trees(data, self.manifest, where=place(self.path, measured.file))
 
     def _images(self) -> Callable[[Case], Finding] | None:
         """Return what says of a case what the networks that see its images themselves say; None without any."""
@@ -311,16 +330,20 @@ class Model:
                 members = [member for member in self.manifest.members if member.kind != "covariates"]
                 heads = [self._open_head(member) for member in members]
                 opened: dict[str, Engine] = {}
+                golden = self._golden()
                 for member, head in zip(members, heads, strict=True):
-                    if member.file not in opened:
-                        opened[member.file] = self._open_member(member)
-                    check_engine_fits(self.manifest, member.name, opened[member.file], head)
+                    # A graph of others must not take the machine along when it asks for more memory than there is.
+                    with bounded_memory():
+                        if member.file not in opened:
+                            opened[member.file] = self._open_member(member)
+                        check_engine_fits(self.manifest, member.name, opened[member.file], head)
+                        self._try_golden(golden, member, opened[member.file], head)
                 self._covariates = {
                     member.name: open_covariates(
                         read_listed(self.path, member.file, self.manifest.files[member.file]),
                         self.manifest,
                         member.name,
-                        where=str(self.path / member.file),
+                        where=place(self.path, member.file),
                     )
                     for member in self.manifest.members
                     if member.kind == "covariates"
@@ -333,10 +356,54 @@ class Model:
         if member.head is None:
             return None
         data = read_listed(self.path, member.head, self.manifest.files[member.head])
-        return open_head(data, self.manifest, where=str(self.path / member.head))
+        return open_head(data, self.manifest, where=place(self.path, member.head))
+
+    def try_out(self) -> str:
+        """Open everything that the model holds, answer its golden cases, and say in a sentence how that went.
+
+        Raises
+        ------
+        ModelRefused
+            When something does not open, or a golden case is answered otherwise than where the model was made.
+        """
+        models = [self]
+        if (own := image_manifest(self.manifest)) is not None:
+            models.append(Model(self.path, own, self.hash, threads=self._threads, engine=self._kind))
+        if self.manifest.measured is not None:
+            self._trees()
+        networks = sum(len(model._open()) for model in models)
+        found = [far for model in models for far in model._tried]
+        if not found:
+            return "The model holds no golden cases: whether this machine computes rightly was not tried."
+        untried = f" {networks - len(found)} of the networks have none." if len(found) < networks else ""
+        return (
+            f"Golden cases: {len(found)} answered as where the model was made, at most {max(found):.1g} apart.{untried}"
+        )
+
+    def _golden(self) -> Golden | None:
+        file = self.manifest.golden
+        if file is None:
+            return None
+        return read_golden(read_listed(self.path, file, self.manifest.files[file]), where=place(self.path, file))
+
+    def _try_golden(self, golden: Golden | None, member: Member, engine: Engine, head: LinearMember | None) -> None:
+        if golden is None:
+            return
+        path = member.head if member.head is not None else self._graph_of(member)
+        if path not in golden.answers:
+            return
+        said = answer(engine, head, self.manifest.task, takes(self.manifest), golden.seed)
+        far = difference(golden, path, said, where=f"{self.path}: member {member.name}", kind=self._kind)
+        self._tried += [] if far is None else [far]
+
+    def _graph_of(self, member: Member) -> str:
+        return member.fast if member.fast is not None and self._kind == "onnxruntime" else member.file
 
     def _open_member(self, member: Member) -> Engine:
-        file = member.fast if member.fast is not None and self._kind == "onnxruntime" else member.file
+        file = self._graph_of(member)
         data = read_listed(self.path, file, self.manifest.files[file])
-        where = str(self.path / file)
-        return open_engine(data, self._threads, where=where, kind=self._kind, takes=takes(self.manifest))
+        where = place(self.path, file)
+        bounded = self.manifest.adopted is not None
+        return open_engine(
+            data, self._threads, where=where, kind=self._kind, takes=takes(self.manifest), bounded=bounded
+        )

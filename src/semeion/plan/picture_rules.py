@@ -40,7 +40,7 @@ def plan_preparation(
     """
     training = facts["training"]
     if "volume" in training:
-        return plan_volume_preparation(facts, candidate)
+        return plan_volume_preparation(facts, candidate, sides)
     size = stored_size(facts, candidate, sides)
     why = {"size": f"images are {training['rows']['median']:.0f} x {training['cols']['median']:.0f} pixels (median)"}
     if size != candidate.size:

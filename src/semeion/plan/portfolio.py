@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from semeion.plan.looks import Look, looks_of
 from semeion.plan.recipes import FrozenRecipe, NetworkRecipe, PretrainedPlan, Recipe, TrainingPlan
 
 if TYPE_CHECKING:
@@ -20,8 +21,17 @@ TUNED_SHARE = 0.45
 """Largest share of the time for learning that fine-tuning is planned with."""
 FROZEN_SHARE = 0.12
 """Largest share of the time for learning that frozen features are planned with."""
+VOLUMES_SHARE = 0.3
+"""That of volumes, of which frozen features of slices are usually the best single way, and a case has dozens."""
+NOT_TUNED = (
+    "learning on from dozens of slices a case would take the time of all other members; a recipe `kind: network` with "
+    "`network.kind: pretrained` asks for it"
+)
 HEAD_SECONDS = 4.0
 """What a linear head on features takes a fold, its cross-validation included."""
+HEAD_CELL, HEAD_OUTPUT = 1.3e-10, 3e-6
+"""Seconds that it takes besides of volumes, whose features are many: for each product of the table of features with
+itself, and for each entry of that and each output. Measured with 400 to 1,200 cases and 7,000 to 21,000 features."""
 VALIDATED = 1.1
 """What validating adds to the steps of a member."""
 FORWARD = 0.2
@@ -47,6 +57,8 @@ class Way:
     reading
         Seconds that they take at the end, when all has been learned, for the cases that figures are made of and that
         they did not look at before; they are kept from learning.
+    look
+        How frozen features look at a case.
     """
 
     name: str
@@ -56,10 +68,16 @@ class Way:
     step_seconds: float
     seconds: float
     reading: float = 0.0
+    look: Look = field(default_factory=Look)
 
 
 def plan_ways(
-    facts: dict[str, Any], pretrained: list[Measured], folds: int, seconds: float, learning_cases: float
+    facts: dict[str, Any],
+    pretrained: list[Measured],
+    folds: int,
+    seconds: float,
+    learning_cases: float,
+    aside: float = 0.0,
 ) -> tuple[list[Way], dict[str, str]]:
     """Decide which pretrained networks are tried, and say why or why not.
 
@@ -76,6 +94,8 @@ def plan_ways(
         For all learning.
     learning_cases
         That a fold learns from.
+    aside
+        Seconds for images without labels, besides: of them too frozen features may have their share, since they teach.
 
     Returns
     -------
@@ -91,17 +111,32 @@ def plan_ways(
     looked = float(sum(facts["cases"].values())) - tested
     held = float(facts["training"]["cases"]) if folds > 1 else 0.0
     ways = []
-    for measured in pretrained:
-        way = _frozen(measured, looked, tested, folds)
-        if way.seconds + way.reading <= FROZEN_SHARE * seconds:
+    volumes = "volume" in facts["training"]
+    share = VOLUMES_SHARE if volumes else FROZEN_SHARE
+    looks = looks_of(facts)
+    # The best look at every size, and then fewer pictures of the smallest size.
+    best = [(one, looks[0]) for one in pretrained[:-1] if looks[0].fits(one.candidate.side)]
+    tried = [*best, *((pretrained[-1], look) for look in looks)]
+    outputs = max(1, len(facts["classes"])) if facts["task"] in ("multiclass", "multilabel") else 1
+    frozen = [_frozen(*one, looked, tested, folds, learning_cases, outputs, volumes=volumes) for one in tried]
+    for (measured, look), way in zip(tried, frozen, strict=True):
+        if way.seconds + way.reading <= share * (seconds + aside):
+            what = f" of {look.words()}" if look.words() else ""
             why["frozen"] = (
-                f"features of {measured.candidate.describe()}, seen once, and a linear head: about {way.seconds:.0f} s "
-                "for a first answer, and the best one where cases are few"
+                f"features of {measured.candidate.describe()}{what}, seen once, and a linear head: about "
+                f"{way.seconds:.0f} s for a first answer, and the best one where cases are few"
             )
             ways.append(way)
             break
     else:
-        why["frozen"] = f"its features would take more than {FROZEN_SHARE:.0%} of the {seconds:.0f} s for learning"
+        least = frozen[-1]
+        why["frozen"] = (
+            f"its features would take more than {share:.0%} of the {seconds + aside:.0f} s for learning; about "
+            f"{_budget_for(least, share, seconds + aside)} more of budget would allow them"
+        )
+    if volumes:
+        why["tuned"] = NOT_TUNED
+        return ways, why
     wanted = max(TUNED_PRESENTATIONS * (learning_cases / REFERENCE_CASES) ** TUNED_GROWTH, 2 * learning_cases)
     for measured in pretrained:
         way = _tuned(measured, wanted, folds, learning_cases, tested * folds + held)
@@ -117,13 +152,30 @@ def plan_ways(
     return ways, why
 
 
-def _frozen(measured: Measured, looked: float, tested: float, folds: int) -> Way:
-    each = _forward(measured)
-    batch, seconds = measured.candidate.batch, looked * each + HEAD_SECONDS * folds
-    return Way("frozen", measured, batch, 0, 0.0, seconds, tested * each)
+def _frozen(
+    measured: Measured,
+    look: Look,
+    looked: float,
+    tested: float,
+    folds: int,
+    learning_cases: float,
+    outputs: int,
+    *,
+    volumes: bool,
+) -> Way:
+    each = look_seconds(measured) * look.pictures
+    entries = learning_cases * min(look.features, learning_cases) if volumes else 0.0
+    head = HEAD_SECONDS + entries * (HEAD_CELL * look.features + HEAD_OUTPUT * outputs)
+    batch, seconds = measured.candidate.batch, looked * each + head * folds
+    return Way("frozen", measured, batch, 0, 0.0, seconds, tested * each, look)
 
 
-def _forward(measured: Measured) -> float:
+def _budget_for(way: Way, share: float, seconds: float) -> str:
+    """Return how much longer the budget must be before a way fits its share, in minutes."""
+    return f"{max(1, math.ceil(((way.seconds + way.reading) / share - seconds) / 60))}m"
+
+
+def look_seconds(measured: Measured) -> float:
     """Return what an image costs to look at, in seconds."""
     return FORWARD * measured.seconds["float32"] / measured.candidate.batch
 
@@ -134,15 +186,24 @@ def _tuned(measured: Measured, wanted: float, folds: int, learning_cases: float,
     steps = max(1, round(wanted / batch))
     step_seconds = measured.seconds[measured.precision] * batch / candidate.batch
     seconds = folds * steps * step_seconds * VALIDATED
-    return Way("tuned", measured, batch, steps, step_seconds, seconds, read * _forward(measured))
+    return Way("tuned", measured, batch, steps, step_seconds, seconds, read * look_seconds(measured))
 
 
 def recipe_of(way: Way, training: TrainingPlan) -> Recipe:
     """Return the recipe of a way; `training` is that of the plan's own network, whose augmentation it shares."""
     candidate, measured = way.measured.candidate, way.measured
     if way.name == "frozen":
-        why = {"side": "the largest whose features cost little of the time"}
-        return FrozenRecipe(backbone=candidate.backbone, side=candidate.side, why=why)
+        look = way.look
+        why = {"side": "the largest whose features cost little of the time", **look.why}
+        return FrozenRecipe(
+            backbone=candidate.backbone,
+            side=candidate.side,
+            along=list(look.along),
+            slices=look.slices,
+            colours=look.colours,
+            apart=list(look.apart),
+            why=why,
+        )
     network = PretrainedPlan(backbone=candidate.backbone, side=candidate.side, why={"side": "as large as time allows"})
     own = training.model_copy(
         update={

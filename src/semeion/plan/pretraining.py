@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 
 from semeion.plan.members import member_name, member_seed
+from semeion.plan.networks import seen_size
 from semeion.plan.portfolio import VALIDATED
 from semeion.plan.recipes import OWN, AugmentationPlan, NetworkPlan, NetworkRecipe
 from semeion.plan.rules import GROWTH, PRESENTATIONS, REFERENCE_CASES
-from semeion.plan.schema import MemberPlan, Plan, PretrainingPlan
+from semeion.plan.schema import MOST_PLANNED, MemberPlan, Plan, PretrainingPlan
 
 NAME = "pretraining"
 """The recipe of networks that start from what was learned from images alone."""
@@ -63,7 +64,8 @@ def with_pretraining(
     network = plan.network
     if not isinstance(network, NetworkPlan):
         return plan, "a network of your own learns from labels alone"
-    size = tuple(plan.preparation.size or ())
+    # What is stored larger for other members is made smaller first.
+    size = seen_size(network, plan.preparation.size or ())
     step_seconds = plan.budget.step_seconds[OWN]
     # Slices are learned from one by one, so a volume costs what one of its slices does.
     parts = plan.images.groups * (size[0] if network.kind == "slices" else 1)
@@ -115,6 +117,8 @@ def with_pretraining(
     ]
     first = [member for member in plan.members if member.recipe is not None]
     rest = [member for member in plan.members if member.recipe is None]
+    if len(first) + len(started) + len(rest) > MOST_PLANNED:
+        return plan, f"with one more a fold there would be more than {MOST_PLANNED} members"
     fields = plan.model_dump(by_alias=True)
     fields["recipes"] = {**fields["recipes"], NAME: recipe.model_dump()}
     fields["pretraining"] = settings.model_dump()

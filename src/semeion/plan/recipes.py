@@ -32,8 +32,10 @@ class NetworkPlan(Section):
     kind: Literal["residual", "residual3d", "slices"] = "residual"
     widths: list[Annotated[int, Field(ge=1, le=2048)]] = Field(min_length=1, max_length=6)
     side: int | None = Field(default=None, ge=8, le=1024)
-    """Of pictures: longer side of what the network sees, in pixels. Its graph makes the prepared image smaller; None
-    leaves it as it is."""
+    """Longer side of the pictures or slices that the network sees, in pixels. Its graph makes the prepared image
+    smaller; None leaves it as it is."""
+    depth: int | None = Field(default=None, ge=1, le=512)
+    """Of volumes that are made smaller: how many slices the network sees; None leaves them."""
     blocks: int = Field(default=1, ge=1, le=4)
     """Residual blocks (two 3 x 3 convolutions each) a stage."""
     stem_stride: Literal[1, 2] = 1
@@ -117,6 +119,9 @@ class TrainingPlan(Section):
     label_smoothing: float = Field(default=0.05, ge=0, lt=0.5)
     mixup: float = Field(default=0.0, ge=0, le=1)
     """Share of the batches in which each image is blended with another one, and the loss of both is blended alike."""
+    cutmix: float = Field(default=0.0, ge=0, le=1)
+    """Share of the batches in which a part of another image is pasted into each one, and the loss of both is blended by
+    the area; in the other batches `mixup` holds."""
     averaging: float = Field(default=0.99, ge=0, lt=1)
     """Decay of the exponential moving average of the weights, which is what is validated and shipped."""
     class_weights: list[Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(default_factory=list)
@@ -133,12 +138,41 @@ class TrainingPlan(Section):
     augmentation: AugmentationPlan = Field(default_factory=AugmentationPlan)
 
 
+RecipeName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,30}$")]
+
+
+class TaughtPlan(Section):
+    """What a network learns besides labels: what a linear head on frozen features says of images without labels.
+
+    The head is that of the same fold, so that neither has seen what the fold validates on and holds out. It sees every
+    image once as it is; the network is taught the head's probabilities (or values), not the likeliest class, of images
+    that are changed at random (Lee, Pseudo-Label, ICML workshop 2013; Xie et al., Self-training with Noisy Student,
+    CVPR 2020).
+    """
+
+    teacher: RecipeName
+    """Recipe of frozen features."""
+    share: float = Field(default=0.5, gt=0, lt=1)
+    """Of the images of each batch, those without labels."""
+    weight: float = Field(default=0.5, gt=0, lt=1)
+    """What their mean loss counts; that of the labelled ones counts the rest."""
+    last: bool = False
+    """Whether the weights at the end of learning are taken. Else it is those of the best validation, and learning stops
+    when that no longer improves; of a handful of validation cases both would be luck."""
+    images: int = Field(ge=2)
+    """Images that it was planned for, or in an executed plan those that it was taught of."""
+    sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    """Of which images these are, in an executed plan: whether they are the same again is told."""
+
+
 class NetworkRecipe(Section):
     """A network that learns by gradient."""
 
     kind: Literal["network"] = "network"
     start: Literal["random", "pretraining"] = "random"
     """Weights that the body begins with: drawn at random, or those of the plan's `pretraining`."""
+    taught: TaughtPlan | None = None
+    """What it is taught of images without labels; None: nothing."""
     network: AnyNetwork
     training: TrainingPlan
 
@@ -154,11 +188,18 @@ class FrozenRecipe(Section):
         default=["stride4", "stride8", "stride16", "stride32", "head"], min_length=1
     )
     """Layers whose mean and maximum over the map are the features."""
+    along: list[Literal["slices", "rows", "columns"]] = Field(default=["slices"], min_length=1, max_length=3)
+    """Of volumes: axes along which they are cut into pictures; all three look from three sides at right angles."""
+    slices: int = Field(default=16, ge=1, le=128)
+    """Of volumes: most pictures along each axis, the middles of as many equal parts."""
+    colours: Literal["channels", "neighbours", "each"] = "channels"
+    """What the three colours of a picture are: the channels; of volumes the slice with its two neighbours, each channel
+    for itself; or each channel for itself in grey."""
+    apart: list[Literal["images", "axes"]] = Field(default_factory=list, max_length=2)
+    """What keeps features of its own, one after the other, and is not pooled with the rest: frames or views, and the
+    axes of a volume. Channels that are seen each for itself always do."""
     flips: bool = False
     """Whether the head also learns from mirrored images."""
-
-
-RecipeName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,30}$")]
 
 
 class CovariatesRecipe(Section):

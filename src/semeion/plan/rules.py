@@ -37,11 +37,20 @@ SETTLED = 512
 """Learning cases that batch statistics are taken from, at most, at every validation."""
 WORSE = 0.05
 """Share of a budget for reading test images made worse, where there are test cases."""
+LOOK = 0.001
+"""Seconds that weighing a case takes, looking at it by small networks included."""
 SAFE_SHARE = 0.8
 """Share of the free memory that a network may need."""
 MIRRORED_MODALITIES = {"US", "GM", "SM", "ES", "OP", "DMS", "XC"}
 """DICOM modalities whose left-right direction carries no meaning: ultrasound, microscopy, endoscopy, fundus, skin,
 photographs."""
+
+
+class BudgetTooSmall(InputError):
+    """A budget that does not last for one epoch of the smallest network."""
+
+    seconds = 0.0
+    """Those that would, as far as is known."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +104,8 @@ class Wishes:
     """Seconds of it that are over."""
     still_to_prepare: float = 0.0
     """Seconds that preparing the store should take."""
+    aside: float = 0.0
+    """Seconds for learning that are set aside for members which learn from images without labels."""
     seed: int = 0
     operating_point: str = "youden"
     sets: float | None = None
@@ -132,13 +143,15 @@ def make_plan(
     Raises
     ------
     InputError
-        When the cohort cannot be divided, or the budget does not last for one epoch of the smallest network.
+        When the cohort cannot be divided.
+    BudgetTooSmall
+        When the budget does not last for one epoch of the smallest network.
     """
     training = facts["training"]
     budget = wishes.budget or DEFAULT_BUDGET
     validation = validation or plan_validation(facts)
     reserve = plan_reserve(facts, budget)
-    seconds = budget - wishes.used - wishes.still_to_prepare - reserve
+    seconds = budget - wishes.used - wishes.still_to_prepare - reserve - wishes.aside
     learning_cases = training["cases"] * (1 - validation.inner_share if validation.scheme == "folds" else 1)
     if validation.scheme == "folds":
         learning_cases *= 1 - 1 / validation.folds
@@ -157,9 +170,10 @@ def make_plan(
         )
     folds = validation.folds if validation.scheme == "folds" else 1
     pretrained = [option for option in machine.pretrained if option.peak_gib <= SAFE_SHARE * machine.memory_gib]
-    ways, ways_why = plan_ways(facts, pretrained, folds, seconds, learning_cases)
+    ways, ways_why = plan_ways(facts, pretrained, folds, seconds, learning_cases, wishes.aside)
     # What they still have to read when all has been learned is no time for learning.
-    reserve += sum(way.reading for way in ways)
+    reading = sum(way.reading for way in ways)
+    reserve += reading
     seconds -= sum(way.seconds + way.reading for way in ways)
     chosen, why = choose_network(fitting, seconds, wanted, validation)
     batch = min(chosen.candidate.batch, max(2, 2 ** int(math.log2(max(learning_cases / 2, 2)))))
@@ -185,11 +199,13 @@ def make_plan(
         # What is kept for the end grows with the budget.
         while 60 * minutes * (1 - CLASSIC_SHARE) - plan_reserve(facts, 60.0 * minutes) < need:
             minutes += 1
-        raise InputError(
+        error = BudgetTooSmall(
             f"the budget of {budget:.0f} s leaves {affordable} steps a member, fewer than the {least} of one epoch",
             where="--budget",
             fix=f"allow at least {minutes}m",
         )
+        error.seconds = 60.0 * minutes
+        raise error
     validation.why["members"] = together.why
     steps = sum(member.steps for member in members)
     sides = [way.measured.candidate.side for way in ways]
@@ -227,6 +243,7 @@ def make_plan(
         budget=BudgetPlan(
             seconds=budget,
             reserve=round(reserve, 1),
+            reading=round(plan_reading(facts) + reading, 1),
             step_seconds={OWN: step_seconds, **{way.name: way.step_seconds * crowded for way in ways if way.steps}},
             expected_seconds=round(budget - seconds + together.seconds, 1),
             expected_gib=round(chosen.peak_gib * (crowded + 1 if crowded > 1 else 1), 2),
@@ -247,9 +264,14 @@ def make_plan(
 
 def plan_reserve(facts: dict[str, Any], budget: float) -> float:
     """Return seconds kept for export, prediction, evidence and report, and for test images made worse."""
-    weighed = sum(facts["cases"].values()) - (facts["cases"].get("train", 0) if facts["has_split"] else 0)
     worse = WORSE * budget if facts["has_split"] and facts["cases"].get("test", 0) else 0.0
-    return float(8.0 + 0.02 * budget + weighed * 0.001 + worse)
+    return float(8.0 + 0.02 * budget + plan_reading(facts) + worse)
+
+
+def plan_reading(facts: dict[str, Any]) -> float:
+    """Return those of the seconds of :func:`plan_reserve` in which small networks look at what is weighed."""
+    weighed = sum(facts["cases"].values()) - (facts["cases"].get("train", 0) if facts["has_split"] else 0)
+    return float(weighed * LOOK)
 
 
 def plan_validation(facts: dict[str, Any]) -> ValidationPlan:

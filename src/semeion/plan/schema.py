@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
+from semeion.plan.fitting import refuse_starts, refuse_students
 from semeion.plan.recipes import (
     AugmentationPlan,
     CovariateKind,
@@ -17,6 +18,7 @@ from semeion.plan.recipes import (
     Recipe,
     RecipeName,
     Section,
+    TaughtPlan,
     TrainingPlan,
     Why,
 )
@@ -24,6 +26,8 @@ from semeion.prepare.spec import Preparation
 from semeion.prepare.volume_spec import VolumePreparation
 
 SCHEMA = 1
+MOST_PLANNED = 64
+"""Members of a plan at most, as of a model that ships."""
 
 
 class TargetPlan(Section):
@@ -150,8 +154,9 @@ class CombinationPlan(Section):
     """
 
     method: Literal["chosen", "equal"] = "chosen"
-    ship: Literal["ensemble", "single"] = "ensemble"
-    """``single``: one small member is shipped and weighed instead of all."""
+    ship: Literal["ensemble", "single", "distilled"] = "ensemble"
+    """``single``: one small member is shipped and weighed instead of all. ``distilled``: one network that learned from
+    all of them, by the plan's `distillation`."""
 
 
 class PretrainingPlan(Section):
@@ -175,6 +180,30 @@ class PretrainingPlan(Section):
     shortened: list[Shortened] = Field(default_factory=list)
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     """Of the weights, in an executed plan: whether they repeated is told."""
+
+
+class DistillationPlan(Section):
+    """What one compact network learns from the ensemble when its members have learned; see
+    :mod:`semeion.study.distilling`.
+
+    Each fold has a student of its own, which only the members of that fold teach.
+    """
+
+    share: float = Field(gt=0, le=0.5)
+    """Of the budget without its reserve, for the students of all folds together."""
+    seconds: float = Field(default=0.0, ge=0)
+    """What they should take on the measured machine."""
+    trust: float = Field(default=0.7, ge=0, le=1)
+    """Weight of the ensemble's words in what a student is taught; the rest is the reference standard."""
+    soften: bool = True
+    """Whether words about cases that the members learned from are softened by a temperature, until they are as unsure
+    as those about validation cases."""
+    images: int = Field(default=0, ge=0)
+    """Images of ``--unlabelled`` that are taught too, by the ensemble's words alone."""
+    sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    """Of which images these were drawn from, in an executed plan: whether they are the same again is told."""
+    students: list[MemberPlan] = Field(min_length=1, max_length=20)
+    """One a fold; their recipe is among the plan's."""
 
 
 class ClassicPlan(Section):
@@ -208,7 +237,7 @@ class SearchPlan(Section):
     searched: list[Literal["structure", "learning", "strategy"]] = Field(
         default=["structure", "learning", "strategy"], min_length=1
     )
-    """Width, blocks and dropout; rates, decays and batch; augmentation, mixup and label smoothing."""
+    """Width, blocks and dropout; rates, decays and batch; augmentation, mixup, cutmix and label smoothing."""
 
 
 class SetsPlan(Section):
@@ -263,6 +292,8 @@ class BudgetPlan(Section):
     seconds: float | None = Field(default=None, gt=0)
     reserve: float = Field(default=0.0, ge=0)
     """Seconds kept for export, prediction, evidence and report."""
+    reading: float = Field(default=0.0, ge=0)
+    """Those of them in which members look at test and held-out cases; more members keep more."""
     step_seconds: dict[str, float] = Field(default_factory=dict)
     """What a step of each recipe took when it was measured, in seconds; ``network`` is the plan's own."""
     expected_seconds: float = 0.0
@@ -293,8 +324,10 @@ class Plan(BaseModel):
     pretraining: PretrainingPlan | None = None
     """What recipes with ``start: pretraining`` begin with; None: nothing is learned from images alone."""
     validation: ValidationPlan
-    members: list[MemberPlan] = Field(min_length=1, max_length=64)
+    members: list[MemberPlan] = Field(min_length=1, max_length=MOST_PLANNED)
     combination: CombinationPlan = Field(default_factory=lambda: CombinationPlan(method="equal"))
+    distillation: DistillationPlan | None = None
+    """One network that learns from the ensemble and ships alone; None distils nothing."""
     baseline: ClassicPlan | None = None
     """The classic small network; None trains none."""
     search: SearchPlan | None = None
@@ -334,9 +367,10 @@ class Plan(BaseModel):
         if self.network.kind != "own" and volume == (self.network.kind == "residual"):
             raise ValueError(f"network.kind {self.network.kind!r} does not see images of kind {self.images.kind!r}")
         names = [member.name for member in self.members]
+        names += [student.name for student in self.distillation.students] if self.distillation else []
         if len(set(names)) != len(names):
             raise ValueError("two members have the same name")
-        if taken := sorted({"ensemble", "classic", "images", "covariates"} & set(names)):
+        if taken := sorted({"ensemble", "classic", "images", "covariates", "teacher"} & set(names)):
             raise ValueError(f"a member is called {taken[0]!r}, which names other rows of the predictions")
         if self.validation.scheme == "folds" and {m.fold for m in self.members} - set(range(self.validation.folds)):
             raise ValueError(f"a member's fold is not among 0 to {self.validation.folds - 1}")
@@ -345,6 +379,7 @@ class Plan(BaseModel):
         if self.validation.scheme == "given" and any(member.fold != -1 for member in self.members):
             raise ValueError("with the given split a member's fold is -1")
         self._recipes_fit()
+        refuse_students(self)
         return self
 
     @property
@@ -369,28 +404,15 @@ class Plan(BaseModel):
         started = (one for one in self.recipes.values() if isinstance(one, NetworkRecipe))
         return next((one for one in started if one.start == "pretraining"), None)
 
-    def _pretraining_fits(self) -> None:
-        """Refuse recipes that begin with weights that nobody makes, or with those of another network."""
-        started = {
-            name: recipe
-            for name, recipe in self.recipes.items()
-            if isinstance(recipe, NetworkRecipe) and recipe.start == "pretraining"
-        }
-        if bool(started) != (self.pretraining is not None):
-            what = f"recipes.{next(iter(started))} starts from them" if started else "no recipe starts from them"
-            has = "has no pretraining" if started else "has pretraining"
-            raise ValueError(f"the plan {has}, and {what}")
-        bodies = set()
-        for name, recipe in started.items():
-            network = recipe.network
-            if not isinstance(network, NetworkPlan):
-                raise ValueError(f"recipes.{name}: only networks of the kinds residual, residual3d and slices start so")
-            bodies.add((network.kind, tuple(network.widths), network.blocks, network.stem_stride))
-        if len(bodies) > 1:
-            raise ValueError("recipes that start from pretraining have different bodies")
+    @property
+    def taught(self) -> dict[str, TaughtPlan]:
+        """What recipes of members are taught of images without labels, by the recipe's name; empty where none is."""
+        used = {member.recipe for member in self.members}
+        networks = {name: one for name, one in self.recipes.items() if name in used and isinstance(one, NetworkRecipe)}
+        return {name: one.taught for name, one in networks.items() if one.taught is not None}
 
     def _recipes_fit(self) -> None:
-        self._pretraining_fits()
+        refuse_starts(self)
         columns = [recipe.columns for recipe in self.recipes.values() if isinstance(recipe, CovariatesRecipe)]
         if any(one != columns[0] for one in columns):
             raise ValueError("two recipes learn from different covariates")
@@ -411,6 +433,10 @@ class Plan(BaseModel):
             recipe = self.recipe_of(member)
             if isinstance(recipe, CovariatesRecipe) and recipe.images is not None:
                 self._images_known(member, recipe.images)
+            if isinstance(recipe, NetworkRecipe) and recipe.taught is not None:
+                self._images_known(member, recipe.taught.teacher)
+                if self.images.role != "single":
+                    raise ValueError(f"recipes.{member.recipe} is taught of single images, and a case has several")
             by_steps = isinstance(recipe, NetworkRecipe)
             if by_steps != (member.steps > 0):
                 how = "learns by steps, and has none" if by_steps else "does not learn by steps, and has some"

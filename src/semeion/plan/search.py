@@ -142,6 +142,7 @@ def _strategy(training: TrainingPlan) -> dict[str, Knob]:
         "strength": Knob("Strength of augmentation", 1.0, 0.25, 2.0),
         "rotation": Knob("Largest rotation, degrees", change.rotation, 0.0, min(180.0, max(30.0, 2 * change.rotation))),
         "mixup": Knob("Share of mixed batches", training.mixup, 0.0, 1.0),
+        "cutmix": Knob("Share of batches with pasted parts", training.cutmix, 0.0, 1.0),
     }
     # Only where the plan holds that a mirrored image means the same.
     for name, title in (("flip_horizontal", "Mirrored left to right"), ("flip_vertical", "Mirrored top to bottom")):
@@ -169,7 +170,7 @@ def varied(recipe: NetworkRecipe, knobs: Mapping[str, Knob], params: Mapping[str
         if value != knobs[name].planned
     }
     network, training = _network(recipe, changed), _training(recipe.training, changed)
-    return NetworkRecipe(start=recipe.start, network=network, training=training)
+    return NetworkRecipe(start=recipe.start, taught=recipe.taught, network=network, training=training)
 
 
 def _network(recipe: NetworkRecipe, changed: Mapping[str, Any]) -> NetworkPlan | PretrainedPlan | OwnNetworkPlan:
@@ -181,7 +182,7 @@ def _network(recipe: NetworkRecipe, changed: Mapping[str, Any]) -> NetworkPlan |
 
 
 def _training(training: TrainingPlan, changed: Mapping[str, Any]) -> TrainingPlan:
-    kept = ("learning_rate", "weight_decay", "layer_decay", "frozen_share", "mixup", "label_smoothing")
+    kept = ("learning_rate", "weight_decay", "layer_decay", "frozen_share", "mixup", "cutmix", "label_smoothing")
     new: dict[str, Any] = {name: changed[name] for name in kept if name in changed}
     if "batch" in changed:
         new["batch"] = max(2, int(training.batch * 2 ** changed["batch"]))

@@ -22,8 +22,9 @@ class Teaching:
     weight
         Of each case in cohort order, above 0, ``(cases,)``.
     shares
-        Of the votes of raters for each class, ``(cases, classes)``; a case without a vote has its class. None: the
-        reference standard is taught.
+        Of the votes of raters for each class, ``(cases, classes)``; a case without a vote has its class. Of a student
+        what it is taught by an ensemble: shares of classes, of each label how likely it is (NaN: nothing is taught), or
+        a value ``(cases, 1)``. None: the reference standard is taught.
     """
 
     weight: Floats

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
-from semeion.plan.networks import Candidate, volume_axes, volume_spacing
+from semeion.plan.networks import VOLUME_SIDES, Candidate, volume_axes, volume_size, volume_spacing
 from semeion.plan.recipes import AugmentationPlan, NetworkPlan
 from semeion.plan.schema import ImagesPlan, VolumePreparationPlan
 from semeion.prepare.volume_spec import Intensity
@@ -14,6 +15,7 @@ MISALIGNED = 0.05
 NO_N4 = "slow changes of brightness of MR coils stay: N4 is not planned by rule, set `n4: true` here to ask for it"
 """Whether it helps was not tried here, and it costs seconds a volume."""
 NO_CROP = "nothing is cut away by rule; set `foreground` or `body`, with `margin_mm`, where air fills the volume"
+LARGER = "as large as the pretrained network sees them, and smaller ones are made in the graphs"
 OWN_ENCODERS = 1000
 """Training cases from which on each view gets an encoder of its own."""
 
@@ -65,7 +67,8 @@ def plan_network(facts: dict[str, Any], candidate: Candidate, why: str, *, small
     return NetworkPlan(
         kind=candidate.kind,
         widths=list(candidate.widths),
-        side=max(candidate.size) if smaller else None,
+        side=max(candidate.size[-2:]) if smaller else None,
+        depth=candidate.size[0] if smaller and len(candidate.size) == 3 else None,
         stem_stride=candidate.stem_stride,
         pooling=candidate.pooling,
         group_pooling=pooled,
@@ -74,15 +77,23 @@ def plan_network(facts: dict[str, Any], candidate: Candidate, why: str, *, small
     )
 
 
-def plan_volume_preparation(facts: dict[str, Any], candidate: Candidate) -> VolumePreparationPlan:
-    """Decide orientation, spacing, size and intensities of volumes from the training cases."""
+def plan_volume_preparation(
+    facts: dict[str, Any], candidate: Candidate, sides: Sequence[int] = ()
+) -> VolumePreparationPlan:
+    """Decide orientation, spacing, size and intensities of volumes from the training cases.
+
+    `sides` are longer sides of slices that members see besides the plan's own network: volumes are prepared as large as
+    the member needs them that sees most detail, never finer than they are.
+    """
     training, images = facts["training"], plan_images(facts)
     volume = training["volume"]
-    slices, height, width = candidate.size
+    own = _side_of(volume, candidate)
+    stored = max([own, *sides])
+    slices, height, width = size = volume_size(volume, stored)
     axes = volume_axes(volume)
     orientation: Literal["LPS", "stored"] = "stored" if axes == "stored" else "LPS"
     side = max(height, width)
-    spacing = _spacing_of(volume, candidate)
+    spacing = volume_spacing(volume, stored)
     channels = list(images.names) if images.role == "channels" else ["image"]
     intensity, unit, reason = plan_volume_intensity(training)
     registration, how = plan_registration(training)
@@ -105,7 +116,7 @@ def plan_volume_preparation(facts: dict[str, Any], candidate: Candidate) -> Volu
             else "axes are turned to left, posterior, superior, so that one anatomy lies one way",
             "spacing": f"95 % of the training volumes measure at most {fits} mm and fit into {side} voxels a side",
             "size": f"{slices} slices of {height} x {width}: 95 % of the training volumes fit; larger ones are cut "
-            "about their centre, smaller ones padded",
+            "about their centre, smaller ones padded" + (f"; {LARGER}" if size != candidate.size else ""),
             "intensity": reason,
             "crop": NO_CROP,
             "interpolation": "linear is enough to classify, and fast",
@@ -113,11 +124,9 @@ def plan_volume_preparation(facts: dict[str, Any], candidate: Candidate) -> Volu
     )
 
 
-def _spacing_of(volume: dict[str, Any], candidate: Candidate) -> tuple[float, float, float]:
-    from semeion.plan.networks import VOLUME_SIDES, volume_size
-
-    side = next((side for side in VOLUME_SIDES if volume_size(volume, side) == candidate.size), VOLUME_SIDES[-1])
-    return volume_spacing(volume, side)
+def _side_of(volume: dict[str, Any], candidate: Candidate) -> int:
+    """Return the side that a candidate was made for; the longest where several give its size."""
+    return next((side for side in VOLUME_SIDES if volume_size(volume, side) == candidate.size), VOLUME_SIDES[-1])
 
 
 def plan_registration(training: dict[str, Any]) -> tuple[Literal["check", "rigid"], dict[str, str]]:

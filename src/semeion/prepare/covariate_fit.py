@@ -16,11 +16,12 @@ from semeion.cohort.words import presence
 from semeion.errors import InputError
 from semeion.prepare.covariates import (
     FAR,
-    FAR_DEVIATIONS,
+    FAR_FROM_ONE,
     LEAST_PATIENTS,
     MAX_COLUMNS,
     MAX_LEVELS,
     Encoding,
+    Floats,
     Kind,
     Levels,
     Number,
@@ -35,6 +36,8 @@ FEW_CASES_A_LEVEL = 3
 """Text whose values occur fewer times than this on average is free text, where there are more than `FEW_LEVELS`."""
 FEW_LEVELS = 10
 LONGEST_NAME = 100
+FEWEST_WITH_NUMBER = 2 * LEAST_PATIENTS
+"""Patients who must have a number: its usual range has two ends, and at each of them are as many as are needed."""
 _DATE = re.compile(
     r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([ T].*)?|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2})([ T].*)?|(19|20)\d{2}(0[1-9]|1[0-2])"
     r"(0[1-9]|[12]\d|3[01])"
@@ -53,24 +56,71 @@ def fit_encoding(rows: Mapping[str, Values], kinds: Mapping[str, Kind], patients
     kinds
         What each column holds, in the order of the features.
     patients
-        Whose each case is; a level is named when at least five patients have it.
+        Whose each case is. A level is named when at least five patients have it, and the quantiles of a number are
+        those of :func:`shared_quantile`: the encoding ships, and shows nothing that fewer patients have.
     """
     made = {"number": _number, "yes-no": _yes_no, "levels": _levels}
     return Encoding(columns=[made[kind](name, rows[name], patients) for name, kind in kinds.items()])
 
 
-def _number(name: str, values: Values, _: Sequence[Any]) -> Number:
-    read = [number_of(value) for value in values]
-    known = np.array([value for value in read if value is not None and not math.isnan(value)], dtype=np.float64)
-    if not len(known):
+def _number(name: str, values: Values, patients: Sequence[Any]) -> Number:
+    each = _of_each_patient(values, patients)
+    if len(each) < LEAST_PATIENTS:
+        # Nothing can be told of so few without telling of one: the column says nothing, as if it were empty.
         return Number(name=name, fill=0.0, low=0.0, high=0.0, margin=0.0)
-    low, fill, high = (_rounded(float(value)) for value in np.percentile(known, [5, 50, 95]))
-    margin = FAR * (high - low) or FAR_DEVIATIONS * float(known.std())
-    return Number(name=name, fill=fill, low=low, high=high, margin=_rounded(margin))
+    low, fill, high = (shared_quantile(each, share) for share in (0.05, 0.5, 0.95))
+    # Rounded to different widths they may pass one another.
+    low, high = min(low, fill), max(high, fill)
+    # A distance that five patients share as well: a standard deviation would tell of the one who is furthest out.
+    margin = FAR * (high - low) or FAR_FROM_ONE * shared_quantile(np.sort(np.abs(each - fill)), 1.0)
+    return Number(name=name, fill=fill, low=low, high=high, margin=_digits(margin))
 
 
-def _rounded(value: float) -> float:
-    """Return four digits of a quantile: it describes a cohort, and repeats no patient's value to the last digit."""
+def _of_each_patient(values: Values, patients: Sequence[Any]) -> Floats:
+    """Return the mean of each patient who has a number, sorted."""
+    own: dict[Any, list[float]] = defaultdict(list)
+    for value, patient in zip(values, patients, strict=True):
+        number = number_of(value)
+        if number is not None and not math.isnan(number):
+            own[patient].append(number)
+    return np.sort([float(np.mean(numbers)) for numbers in own.values()])
+
+
+def shared_quantile(each: Floats, share: float) -> float:
+    """Return about the quantile `share` as a number that at least five patients have when theirs are rounded alike.
+
+    It is the patient's at the quantile, or the fifth from the end where that is further inside, rounded (to half a
+    width) with the finest width, 1, 2 or 5 times a power of ten from four digits on, within which five patients lie
+    around the rounded number. A number that fewer patients have is never it, and up to four of them who are far out
+    do not move it, so that neither their number nor its size is told.
+
+    Parameters
+    ----------
+    each
+        A number a patient, sorted; at least `LEAST_PATIENTS`.
+    share
+        From 0 to 1.
+    """
+    last = max(len(each) - LEAST_PATIENTS, len(each) // 2)
+    value = float(each[min(max(round(share * (len(each) - 1)), min(LEAST_PATIENTS - 1, len(each) // 2)), last)])
+    largest = float(np.abs(each).max())
+    if largest == 0:
+        return 0.0
+    # No width is 0 or infinite, however small or large the numbers are.
+    power = max(math.floor(math.log10(abs(value) or largest)) - 3, -300)
+    while True:
+        for width in (float(f"{digit}e{power}") for digit in (1, 2, 5)):
+            shown = _digits(round(value / (width / 2)) * (width / 2))
+            own, near = int((each == shown).sum()), int((np.abs(each - shown) <= width / 2).sum())
+            if near >= LEAST_PATIENTS and (own == 0 or own >= LEAST_PATIENTS):
+                return shown
+        if width / 8 > largest or power > 300:
+            return 0.0
+        power += 1
+
+
+def _digits(value: float) -> float:
+    """Return four digits of a number."""
     return float(f"{value:.4g}")
 
 
@@ -171,7 +221,16 @@ def _kind_of(cohort: Cohort, name: str, learning: Any) -> Kind | _Refused:
         return "yes-no"
     if all(number_of(text) is not None for text in told):
         # A word in a case that nobody learns from does not make levels of numbers.
-        return "number" if all(number_of(value) is not None for value in everyone) else _mixed(cohort, everyone)
+        if any(number_of(value) is None for value in everyone):
+            return _mixed(cohort, everyone)
+        who = cohort.table["patient_id"].to_numpy(dtype=object)[learning]
+        count = len({patient for value, patient in zip(values, who, strict=True) if text_of(value) is not None})
+        if count < FEWEST_WITH_NUMBER:
+            return _Refused(
+                f"is known of {count} patients to learn from, and a model that ships its usual range needs "
+                f"{FEWEST_WITH_NUMBER}, so that no number in it is one patient's"
+            )
+        return "number"
     if all(presence(text) is not None for text in told):
         return "yes-no"
     return _of_words(cohort, everyone, values, learning)

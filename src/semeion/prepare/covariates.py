@@ -1,7 +1,7 @@
 """What is known of a patient besides images (age, sex, laboratory values) as numbers, alike in training and in use.
 
-An :class:`Encoding` is fitted on learning cases, ships as JSON and is evaluated with numpy alone. It holds quantiles
-and the names of levels that several patients share, and so nothing of any single patient.
+An :class:`Encoding` is fitted on learning cases, ships as JSON and is evaluated with numpy alone. It holds rounded
+quantiles and the names of levels that at least five patients share, and so nothing of any single patient.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ LEAST_PATIENTS = 5
 """Levels of fewer training patients are not named, so that no name leads to one of them."""
 FAR = 0.5
 """A number is far when it lies this share of the usual range (5th to 95th percentile) outside it; there it is cut."""
-FAR_DEVIATIONS = 2.0
-"""The same in standard deviations, where the usual range has no width."""
+FAR_FROM_ONE = 2.0
+"""The same where the usual range has no width: times the fifth largest distance from it (of fewer than ten patients,
+the median distance)."""
 SHOWN = 40
 """Letters of a value that a reason shows."""
 
@@ -84,9 +85,10 @@ class Number(Part):
     Attributes
     ----------
     fill
-        The median, which stands for a missing value.
+        About the median, which stands for a missing value.
     low, high
-        5th and 95th percentile: the usual range.
+        About the 5th and 95th percentile: the usual range. All three are rounded to numbers that at least five patients
+        share, see :func:`semeion.prepare.covariate_fit.shared_quantile`.
     margin
         How far outside the usual range a number is far; there it is cut.
     """

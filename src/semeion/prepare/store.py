@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,6 +88,7 @@ def build_store(
     *,
     groups: int = 1,
     hashes: Sequence[str] | None = None,
+    taken: Callable[[int], tuple[Pixels, tuple[str, ...]]] | None = None,
     jobs: int | None = None,
     progress: Progress,
 ) -> Store:
@@ -104,6 +105,8 @@ def build_store(
         Frames or views of a case, as :func:`semeion.prepare.case.prepare_case` takes them.
     hashes
         Of every image's pixels, as the scan found them; an image that was changed since is prepared anew.
+    taken
+        Gives the prepared image of a row and its notes where another store has them, and no image is read.
     folder
         Where the shards go; a store of another cohort or other steps in it is replaced.
 
@@ -137,6 +140,8 @@ def build_store(
 
     def prepare(row: int) -> tuple[Pixels, tuple[str, ...]]:
         try:
+            if taken is not None:
+                return taken(row)
             prepared, notes = prepare_case_noted(read_case(several[row], spec, groups), spec, groups)
         except ImageError as error:
             raise InputError(

@@ -9,9 +9,10 @@ from semeion.report.audit_pictures import Seen, shown_content
 from semeion.report.balance import balance_words
 from semeion.report.calibrated import calibrated
 from semeion.report.covariates import covariates
+from semeion.report.distillation import distillation
 from semeion.report.elsewhere import elsewhere
 from semeion.report.measured import measured_content
-from semeion.report.members import combination, pretraining
+from semeion.report.members import combination, pretraining, taught
 from semeion.report.outside import CASES as OUTSIDE_CASES
 from semeion.report.outside import HEADS as OUTSIDE_HEADS
 from semeion.report.outside import ROLES as OUTSIDE_ROLES
@@ -79,8 +80,10 @@ def report_content(found: Artefacts) -> dict[str, Any]:
         "notes": evidence.notes,
         "plan": plan_sections(found.plan, found.asked),
         "fingerprint": facts_of(found.fingerprint),
+        "distillation": distillation(evidence, split),
         "combination": combination(evidence.combination),
         "pretraining": pretraining(evidence.pretraining),
+        "taught": taught(evidence.taught),
         "search": search_content(evidence.search),
         "members": evidence.members,
         "budget": evidence.budget or {},
@@ -236,6 +239,7 @@ def audits(evidence: Evidence, split: str | None, seen: Mapping[str, Seen]) -> d
         "counts": {verdict: sum(row["verdict"] == verdict for row in rows) for verdict in VERDICT_ORDER},
         "shown": shown_content(evidence.audits, seen),
         "accepted": evidence.accepted,
+        "late": [row["name"] for row in rows if row["verdict"] == "void" and row["name"] not in evidence.accepted],
         "left_out": (without or {}).get("cases_left_out"),
         "without_accepted": [row for row in figures if row["key"] in wanted] or figures[:4],
     }

@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from semeion.report.words import plural
+
+STUDENT = "student"
+"""The recipe of networks that an ensemble is distilled into."""
 WAYS = {
     "network": "network from scratch",
     "frozen": "linear head on pretrained features",
     "tuned": "pretrained network, learning on",
     "pretraining": "network that began with images without labels",
+    "taught": "network taught by pretrained features about images without labels",
+    STUDENT: "network that learned from the ensemble",
     "covariates": "covariates alone",
     "fused": "pretrained features with covariates",
 }
@@ -66,6 +72,10 @@ def ensemble(members: Sequence[Mapping[str, Any]]) -> str:
         return f"{n} {what}s; the mean of their outputs is taken"
     having = sum(share > 0 for share in known)
     if having == 1:
+        students = sum(str(one.get("recipe")).startswith(STUDENT) for one in members)
+        if students:
+            alone = "a network, which" if students == 1 else f"{students} networks, one a fold; one"
+            return f"{plural(n - students, 'member')} that taught {alone} ships alone"
         return f"{n} {what}s, one of which ships alone"
     some = "" if having == n else f" of the {having} that have a share"
     return f"{n} {what}s; the mean of the outputs{some} is taken, weighted by their shares"
@@ -110,6 +120,10 @@ LEFT_OUT = (
     ("other_kind", "are of another kind"),
 )
 """Counts of images without labels that were not learned from, in words."""
+COPIES = (
+    "Copies are known by their exact pixels: a resized or compressed copy of a case, or another image of its patient, "
+    "would have been {}, though never with its label."
+)
 
 
 def pretraining(told: dict[str, Any] | None) -> list[str] | None:
@@ -125,14 +139,27 @@ def pretraining(told: dict[str, Any] | None) -> list[str] | None:
         f"{told['steps']:,} steps in {told['seconds']:.0f} s. What that adds is the gain of its way above. Images of "
         "cases that figures are made of were not among them."
     )
-    sentences = [first]
+    return [first, *_left_out(given), COPIES.format("learned from")]
+
+
+def taught(told: dict[str, Any] | None) -> list[str] | None:
+    """Return sentences on what a network was taught of images without labels; None where it was not."""
+    if not told:
+        return None
+    given = told["unlabelled"]
+    first = (
+        f"A network also learned from {given['used']:,} images without labels: the {way(told['teacher'])} said what it "
+        f"thinks of each, and the network was taught that, doubts included. Such images are {told['share']:.0%} of "
+        f"each batch and count {told['weight']:.0%} of its loss. In each fold the head had learned from the cases that "
+        "the network learns from, and from no case that chooses or that figures are made of. What it adds is the gain "
+        "of its way above."
+    )
+    return [first, *_left_out(given), COPIES.format("taught of")]
+
+
+def _left_out(given: Mapping[str, int]) -> list[str]:
+    """Return a sentence on the images of a folder that were not learned from; none where all were."""
     rest = [f"{given[name]:,} {words}" for name, words in LEFT_OUT if given[name]]
     if given["read"] < given["found"]:
         rest.append(f"{given['found'] - given['read']:,} were not drawn")
-    if rest:
-        sentences.append(f"Of {given['found']:,} images in the folder {'; '.join(rest)}.")
-    sentences.append(
-        "Copies are known by their exact pixels: a resized or compressed copy of a case, or another image of its "
-        "patient, would have been learned from, though never with its label."
-    )
-    return sentences
+    return [f"Of {given['found']:,} images in the folder {'; '.join(rest)}."] if rest else []

@@ -14,6 +14,7 @@ from semeion.report.chai import write_card
 from semeion.report.content import budget_sentence, report_content
 from semeion.report.crosswalk import write_crosswalk
 from semeion.report.flow_picture import flow_picture
+from semeion.report.further import further_pictures, further_targets
 from semeion.report.measured import measured_pictures, read_drivers
 from semeion.report.pictures import draw
 from semeion.report.practice import practice_pictures
@@ -71,7 +72,7 @@ def write_report(run: Path, *, pictures: bool = True, name: str = "report") -> P
     if found.evidence.task == "segmentation":
         return segmentation_report(found, run, name)
     account = account_of(found, run)
-    content = report_content(found) | account.content()
+    content = report_content(found) | account.content() | {"further": further_targets(found.evidence, name)}
     page = _page(found, content)
     write_json(run / f"{name}.json", content)
     write_bytes(run / f"{name}.html", page)
@@ -84,6 +85,7 @@ def _page(found: Artefacts, content: dict[str, Any]) -> bytes:
     drawn = {"flow": flow_picture(content["flow_diagram"])} | draw(content) | practice_pictures(content)
     drawn |= measured_pictures(content["measured"]) | robustness_pictures(content["robustness"])
     drawn |= search_pictures(content["search"])
+    drawn |= further_pictures(content["further"])
     shown = {str(case["file"]) for part in content["gallery"] for case in part["cases"][:_PER_KIND]}
     chosen = {name: data for name, data in found.pictures.items() if name in shown}
     small = {name for name, data in chosen.items() if is_small(data)}

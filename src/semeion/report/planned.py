@@ -16,6 +16,7 @@ _TITLES = {
     "network": "The network",
     "training": "Training",
     "validation": "Validation",
+    "distillation": "One network that learns from the ensemble",
     "baseline": "The classic small network",
     "search": "The search for how to learn",
     "teaching": "Weights of cases and votes of raters",

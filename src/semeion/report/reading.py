@@ -182,6 +182,13 @@ class Evidence(Part):
     intervals: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Of a measured value: how often the truth was within, by split."""
     targets: dict[str, Part] = Field(default_factory=dict)
+    """Of a multi-label target, the figures of each label."""
+    several: list[str] = Field(default_factory=list)
+    """The names of several targets of one run, the first of which this evidence is of; empty where there is one."""
+    further: dict[str, Evidence] = Field(default_factory=dict)
+    """The evidence of the others; in the file it stands under ``targets``."""
+    folder: str = ""
+    """Of one of several targets, the folder of its own run or evaluation, relative to the joined one."""
     strata: dict[str, dict[str, Part]] = Field(default_factory=dict)
     splits: dict[str, SplitFacts] = Field(default_factory=dict)
     flow: list[dict[str, Any]] = Field(default_factory=list)
@@ -199,6 +206,10 @@ class Evidence(Part):
     """Where there are several ways to learn: what each cost and adds, and how they were combined."""
     pretraining: dict[str, Any] | None = None
     """Where a network first learned from images without labels: whose, how long, and what became of the others."""
+    distillation: dict[str, Any] | None = None
+    """Where one network learned from the ensemble and ships: how, and the ensemble's figures beside its own."""
+    taught: dict[str, Any] | None = None
+    """Where frozen features taught a network about images without labels: by whom, how much it counts, of which."""
     search: dict[str, Any] | None = None
     """Where how to learn was searched: its trials, and what to expect of the best."""
     cost: dict[str, Any] | None = None
@@ -300,6 +311,8 @@ def read_evidence(path: Path) -> Evidence:
             where=str(path),
             fix="make the report with the version of Semeion that wrote the run",
         )
+    if raw.get("several"):
+        raw = {**raw, "further": raw.get("targets") or {}, "targets": {}}
     try:
         return Evidence.model_validate(raw)
     except ValidationError as error:

@@ -9,7 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from semeion.adopt.answer import ROUGH
 from semeion.cohort.cohort import Cohort
+from semeion.errors import ModelRefused
 from semeion.model.card import headline, render_card
 from semeion.model.combine import calibrate, from_logits
 from semeion.model.engine import open_engine
@@ -20,6 +22,7 @@ from semeion.plan.splits import Sides
 from semeion.prepare.store import Store
 from semeion.study.calibrating import manifest_calibration
 from semeion.study.folder import RunFolder
+from semeion.study.lineage import lineage
 from semeion.study.predicting import Decision, Predicted, decide
 from semeion.study.rows import prediction_rows
 from semeion.study.shipping import interval_part, point_part
@@ -38,7 +41,7 @@ def adopted_json(network: AdoptedPlan) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``sha256 producer opset learned_from sentence``; `learned_from` null where the user states nothing.
+        ``sha256 producer opset gives learned_from sentence``; `learned_from` null where the user states nothing.
     """
     tool = f"its file was written by {network.producer}" if network.producer else "its file does not say by what"
     head = f"Trained elsewhere ({tool})"
@@ -50,6 +53,7 @@ def adopted_json(network: AdoptedPlan) -> dict[str, Any]:
         "sha256": network.sha256,
         "producer": network.producer or None,
         "opset": network.opset,
+        "gives": network.gives,
         "learned_from": network.learned_from,
         "sentence": sentence,
     }
@@ -72,14 +76,16 @@ def predict_adopted(
     member
         Name of the network.
     """
-    engine, task, rule = open_engine(graph), plan.target.task, plan.operating_point.rule
+    engine, task, rule = open_engine(graph, bounded=True), plan.target.task, plan.operating_point.rule
     patient = pd.factorize(cohort.table["patient_id"])[0].astype(np.int64)
     frames: list[pd.DataFrame] = []
     by_fold: dict[int, Decision] = {}
 
     def read(rows: Rows) -> Values:
         found = [from_logits(engine.run(pixels), task) for pixels in store.batches(rows)]
-        return np.concatenate(found) if found else np.zeros((0, engine.n_outputs))
+        raw = np.concatenate(found) if found else np.zeros((0, engine.n_outputs))
+        refuse_unsound(raw, rows, plan, cohort)
+        return raw
 
     def decided(raw: Values, rows: Rows, words: str) -> Decision:
         return decide(y[rows], raw, patient[rows], task, plan.target.classes, rule, words, seed=plan.seed)
@@ -111,6 +117,28 @@ def predict_adopted(
             add(rows[held], raw[held], by_fold[side.fold], "oof", side.fold)
         shipped = decided(raw, rows, "oof")
     return Predicted(pd.concat(frames, ignore_index=True), shipped, by_fold)
+
+
+def refuse_unsound(raw: Values, rows: Rows, plan: AdoptionPlan, cohort: Cohort) -> None:
+    """Refuse a network whose answers to some case are no probabilities, or no numbers: figures would leave it out.
+
+    Raises
+    ------
+    ModelRefused
+        Naming the first case.
+    """
+    bad = np.flatnonzero(~np.isfinite(raw).all(axis=1))
+    if not len(bad):
+        return
+    what = "not a number"
+    if plan.network.gives == "probabilities":
+        what = f"no probability (more than {ROUGH:g} outside 0 to 1, or of a sum other than 1, or not a number)"
+    first = cohort.table["case_id"].iloc[int(rows[bad[0]])]
+    raise ModelRefused(
+        f"the network's answer is {what} for {len(bad)} of {len(rows)} cases (first: case {first})",
+        where=plan.network.file,
+        fix="check --gives and --scale against how it was trained, or leave such cases out of the table",
+    )
 
 
 def ship_adopted(
@@ -155,6 +183,7 @@ def ship_adopted(
         "operating_point": point_part(evidence["operating_point"]),
         "interval": interval_part(evidence.get("interval")),
         "evidence": headline(evidence["metrics"]),
+        "provenance": lineage(run, seen, evidence),
     }
     graphs = {member: (run / "members" / member / "graph.onnx").read_bytes()}
     return write_model(run / "model", parts_of, graphs, render_card(parts_of, evidence))

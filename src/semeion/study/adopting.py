@@ -19,6 +19,7 @@ from semeion.audit.checks import affected_cases
 from semeion.cohort.cohort import Cohort, write_cohort
 from semeion.cohort.gather import gather
 from semeion.cohort.roles import image_references
+from semeion.cohort.several import refuse_several
 from semeion.errors import InputError
 from semeion.evidence.question import Question
 from semeion.evidence.use.operating import parse_rule
@@ -115,6 +116,7 @@ def adopt_network(
         blue_first=asked.blue_first,
     )
     # Before any image is read: what the table alone tells to be wrong.
+    refuse_several(source, options.cohort, "an adopted network")
     cases = gather(source, options.cohort)
     refuse_cohort(cases)
     if cases.target.task != "regression":

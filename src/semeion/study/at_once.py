@@ -7,12 +7,23 @@ from pathlib import Path
 
 from semeion.artefacts import write_json
 from semeion.parallel import usable_cores
+from semeion.plan.networks import Candidate
 from semeion.plan.rules import DEFAULT_BUDGET, Machine
 from semeion.plan.schema import Plan
 from semeion.progress import Progress
 
 LEAST_BUDGET = 240.0
 """Seconds of a budget from which on it is measured: starting the processes takes some of them."""
+
+
+def sees(plan: Plan, candidate: Candidate) -> bool:
+    """Tell whether a candidate is of the kind of the plan's network and sees images as large as that does."""
+    size, side = tuple(plan.preparation.size or ()), getattr(plan.network, "side", None)
+    if len(size) < 3:
+        return tuple(candidate.size) == size
+    if candidate.kind != plan.network.kind:
+        return False
+    return max(candidate.size[1:]) == side if side is not None else tuple(candidate.size) == size
 
 
 def measured_beside(
@@ -40,8 +51,7 @@ def measured_beside(
     networks = [
         entry
         for entry in machine.measured
-        if list(entry.candidate.widths) == getattr(plan.network, "widths", None)
-        and tuple(entry.candidate.size) == tuple(plan.preparation.size or ())
+        if list(entry.candidate.widths) == getattr(plan.network, "widths", None) and sees(plan, entry.candidate)
     ]
     members = [member for member in plan.members if member.steps]
     small = (budget or DEFAULT_BUDGET) < LEAST_BUDGET

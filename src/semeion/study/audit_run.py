@@ -20,7 +20,7 @@ from semeion.progress import Progress
 from semeion.report.audit_page import write_audit
 from semeion.report.page import write_report
 from semeion.study.auditing import columns_of, looks_of, prediction_audits
-from semeion.study.folder import RunFolder, read_run_state
+from semeion.study.folder import RunFolder, read_run_state, refuse_several_targets
 from semeion.study.full_audits import NAMES as FULL
 from semeion.study.full_audits import run_full_audits
 from semeion.study.robustness import measure_robustness
@@ -58,6 +58,7 @@ def audit_run(
         When the run is not finished.
     """
     run = RunFolder(path)
+    refuse_several_targets(path)
     if not read_run_state(path)["finished"]:
         raise InputError("is not finished", where=str(path), fix=f"finish it with `semeion resume {path}`")
     folder = run / "audit" if output is None else output

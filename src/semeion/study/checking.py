@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from semeion.audit.summary import cleaning_examples, summarise
+from semeion.cohort.several import folder_names, targets_of
 from semeion.errors import InputError
 from semeion.plan.fingerprint import learning_rows
 from semeion.prepare.scan import recommend_cleaning
@@ -31,6 +32,9 @@ SHOWN = 320
 def check_source(source: Path, options: RunOptions, output: Path | None, progress: Progress) -> dict[str, Any]:
     """Return ``check.json``; with `output`, also write it there with ``check.html``.
 
+    Several targets are checked one after another, each into a folder of `output` with its name; the return value then
+    holds what was found of each under ``targets``.
+
     Raises
     ------
     InputError
@@ -38,6 +42,12 @@ def check_source(source: Path, options: RunOptions, output: Path | None, progres
     """
     if output is not None and output.exists() and not output.is_dir():
         raise InputError("is a file", where=str(output), fix="choose a folder with -o")
+    if asked := targets_of(source, options.cohort):
+        each = {}
+        for name, place in folder_names(list(asked)).items():
+            own = replace(options, cohort=asked[name])
+            each[name] = check_source(source, own, None if output is None else output / place, progress)
+        return {"several": list(asked), "targets": each}
     seen = inspect(source, options, progress)
     pictures_only = seen.cohort.images.kind == "picture"
     advice = {}

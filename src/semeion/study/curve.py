@@ -14,6 +14,7 @@ import pandas as pd
 
 from semeion import __version__
 from semeion.audit.groups import duplicate_groups
+from semeion.cohort.several import refuse_several
 from semeion.errors import InputError, nearest
 from semeion.evidence.growth.account import (
     beyond_json,
@@ -26,7 +27,7 @@ from semeion.evidence.growth.account import (
 from semeion.evidence.growth.figure import LOWER, METRICS, Scored, metric_of
 from semeion.evidence.growth.measure import LEAST_DRAWS, MOST_DRAWS, read_sizes, scored_cases, weigh_points
 from semeion.evidence.growth.power_law import fit_points
-from semeion.evidence.growth.subsets import Side, pool_of, sizes_of
+from semeion.evidence.growth.subsets import Pool, Side, pool_of, sizes_of
 from semeion.evidence.question import Question
 from semeion.plan.splits import Index, grouped_folds, strata
 from semeion.progress import Progress
@@ -34,6 +35,7 @@ from semeion.provenance import code_hash
 from semeion.report.curve_page import write_curve
 from semeion.study.clock import Clock
 from semeion.study.curve_learning import BUDGET, Learner, quick_learner
+from semeion.study.curve_whole import FOLDER, FULL_BUDGET, refuse_other, trainings_of, whole_learner
 from semeion.study.folder import refuse_taken
 from semeion.study.inspect import Inspected, inspect, labels, refuse_bad_images, refuse_void
 from semeion.study.options import RunOptions
@@ -81,6 +83,7 @@ def curve_source(
     width: float | None = None,
     started: float | None = None,
     make: MakeLearner = quick_learner,
+    full: bool = False,
 ) -> dict[str, Any]:
     """Draw a learning curve and write ``curve.json`` and ``curve.html``.
 
@@ -100,6 +103,9 @@ def curve_source(
         :func:`time.monotonic` at which the budget began; now when None.
     make
         Makes what learns.
+    full
+        Whether all that ``semeion train`` plans is learned for every set of patients, in place of what `make` makes:
+        slow, and gone on with where it was when the same is asked again.
 
     Returns
     -------
@@ -111,12 +117,16 @@ def curve_source(
     InputError
         When the cohort or an option is refused; nothing is written.
     """
-    refuse_taken(output)
-    if make is quick_learner:
+    if full:
+        refuse_other(output, refuse_taken)
+    else:
+        refuse_taken(output)
+    if full or make is quick_learner:
         refuse_no_training()
     refuse_no_width(width)
     refuse_no_figure(metric)
-    clock = Clock(options.budget or BUDGET, started=started)
+    clock = Clock(options.budget or (FULL_BUDGET if full else BUDGET), started=started)
+    refuse_several(source, options.cohort, "a learning curve")
     seen = inspect(source, options, progress, without_test=True)
     refuse_bad_images(seen, skip_bad=options.skip_bad)
     accepted = refuse_void(seen.audits, options.accept)
@@ -126,16 +136,29 @@ def curve_source(
     refuse_width(width, figure)
     arranged = arrange(seen, options.seed)
     question = Question(target.name, target.task, target.classes, target.positive)
+    trainings = None
+    if full:
+        pools = _pools(arranged, question)
+        sizes = sizes_of(pools)
+        larger = sum(len(pool) > sizes[-1] for pool in pools)
+        trainings = trainings_of(len(sizes), len(pools), float(clock.budget or FULL_BUDGET), larger)
+
+    def learner() -> Learner:
+        if trainings is None:
+            return make(seen, arranged.y, arranged.groups, options, progress)
+        return whole_learner(seen, arranged.groups, options, output / FOLDER, trainings, progress)
+
     curve = measure_curve(
         arranged,
         question,
         figure,
-        lambda: make(seen, arranged.y, arranged.groups, options, progress),
+        learner,
         clock,
         progress,
         width=width,
         seed=options.seed,
         jobs=options.jobs,
+        draws=LEAST_DRAWS if full else MOST_DRAWS,
     )
     notes = [*curve.pop("notes"), *(f"Accepted although void: {name}." for name in accepted)]
     if not seen.cohort.has_patients:
@@ -158,6 +181,7 @@ def curve_source(
         "accepted": list(accepted),
         **before,
         **curve,
+        **({} if trainings is None else {"trainings": trainings.to_json()}),
         "budget": {"asked_seconds": clock.budget, "used_seconds": round(clock.used(), 1)},
         "notes": notes,
     }
@@ -198,8 +222,7 @@ def measure_curve(
     InputError
         When the patients do not suffice for three sizes, or the figure is undefined on the scored cases.
     """
-    classes = _classes(arranged.y, question)
-    pools = [pool_of(side.learn, arranged.groups, arranged.stratum, classes) for side in arranged.sides]
+    pools = _pools(arranged, question)
     sizes = sizes_of(pools)
     scored = scored_cases(arranged.sides, arranged.y, arranged.groups)
     _refuse_one_class(scored, question)
@@ -255,6 +278,12 @@ def measure_curve(
         "wanted": wanted_json(readings.outputs[-1][0], points, scored, question, metric, width, prior=prior),
         "notes": notes,
     }
+
+
+def _pools(arranged: Arranged, question: Question) -> list[Pool]:
+    """Return who can be drawn from, one a side."""
+    classes = _classes(arranged.y, question)
+    return [pool_of(side.learn, arranged.groups, arranged.stratum, classes) for side in arranged.sides]
 
 
 def arrange(seen: Inspected, seed: int) -> Arranged:

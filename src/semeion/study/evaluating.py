@@ -13,6 +13,7 @@ from semeion.audit.checks import NAMES as AUDITS
 from semeion.cohort.cohort import Cohort, CohortOptions
 from semeion.cohort.gather import gather
 from semeion.cohort.roles import image_columns
+from semeion.cohort.several import with_known
 from semeion.errors import InputError
 from semeion.evidence.question import Question
 from semeion.evidence.use.operating import OperatingPoints
@@ -21,6 +22,8 @@ from semeion.evidence.weigh import weigh
 from semeion.model.findings import Finding
 from semeion.model.manifest import Manifest
 from semeion.model.runtime import Model, load_model
+from semeion.model.several_targets import is_several, open_whole
+from semeion.model.signature import check_signature
 from semeion.progress import Progress
 from semeion.report.page import write_report
 from semeion.study.auditing import columns_of, prediction_audits
@@ -48,6 +51,7 @@ def evaluate_model(
     jobs: int | None,
     progress: Progress,
     run: Path | None = None,
+    require_signature: Path | None = None,
 ) -> dict[str, Any]:
     """Weigh a shipped model on `source` and write predictions, evidence and the page into `output`.
 
@@ -62,6 +66,8 @@ def evaluate_model(
     run
         The run folder that the model comes from. With it the two cohorts are compared, and whether the cases are
         external is looked at; a model folder holds nothing of any case.
+    require_signature
+        The public key (PEM) that the model must be signed with; None: hashes alone are checked.
 
     Returns
     -------
@@ -71,19 +77,27 @@ def evaluate_model(
     Raises
     ------
     ModelRefused
-        When the model folder cannot be trusted.
+        When the model folder cannot be trusted, or is not signed by the key that is required.
     InputError
         When the table does not answer the model's question, or images cannot be read.
     """
+    if is_several(model_path):
+        from semeion.study.evaluating_several import evaluate_several
+
+        if require_signature is not None:
+            check_signature(open_whole(model_path), require_signature)
+        return evaluate_several(
+            model_path, source, output, options, skip_bad=skip_bad, jobs=jobs, progress=progress, run=run
+        )
     refuse_taken(output)
-    model = load_model(model_path)
+    model = load_model(model_path, require_signature=require_signature)
     manifest = model.manifest
     if manifest.task == "segmentation":
         refuse_run(run)
         refuse_other_labels(manifest, source, options)
     origin = None if run is None else read_origin(run, model.hash)
     cohort = gather(source, options_for(manifest, options), expected=expected_target(manifest, options))
-    cohort = _test_cases(cohort)
+    cohort = _test_cases(with_known(cohort, options.beside))
     if manifest.task == "segmentation":
         return evaluate_masks(model, cohort, output, skip_bad=skip_bad, jobs=jobs, progress=progress)
     findings: dict[str, list[Finding]] = {}
@@ -141,7 +155,8 @@ def expected_target(manifest: Manifest, options: CohortOptions) -> Any:
 
     name = options.target or manifest.target
     values = tuple(manifest.segmentation.values) if manifest.segmentation and manifest.task == "segmentation" else ()
-    return Target(name, manifest.task, tuple(manifest.classes), manifest.positive, "as the model was trained", values)
+    classes = tuple(manifest.classes)
+    return Target(name, manifest.task, classes, manifest.positive, "as the model was trained", values, manifest.unit)
 
 
 def _test_cases(cohort: Cohort) -> Cohort:

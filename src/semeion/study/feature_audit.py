@@ -7,8 +7,8 @@ weighs the model; nothing is chosen from it.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from time import monotonic
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,7 @@ from semeion.study.folder import RunFolder, read_run_state
 from semeion.study.members.frozen import HEAD, Banks
 from semeion.study.members.outputs import member_folder
 from semeion.study.options import RunOptions
+from semeion.study.weighing import Audited
 
 SHARE, LEAST = 0.02, 5.0
 """Share of the budget, and seconds, that it may take...."""
@@ -49,10 +50,13 @@ def look_in_features(
     facts: pd.DataFrame,
     store: Store,
     parts: list[Sides],
-    audits: dict[str, Any],
+    audited: Audited,
     clock: Clock,
-) -> dict[str, Any]:
-    """Return the audits of a run with what its network's features say of copies.
+) -> Audited:
+    """Return what was looked for in a run with what its network's features say of copies.
+
+    Where they make a verdict void that was not, the cases that it concerns are among those that figures are also given
+    without: nobody could be asked before.
 
     Parameters
     ----------
@@ -62,19 +66,26 @@ def look_in_features(
         The cases, their scan and their prepared images, in the same order.
     parts
         Who was held out.
-    audits
-        As JSON, by name; without ``near-duplicates`` they come back as they are.
+    audited
+        The audits of before learning; without ``near-duplicates`` they come back as they are.
     clock
         With a budget, it takes a fiftieth at most, and what does not fit is left out and said.
     """
     from semeion.study.retraining import KEY  # which imports the road, which imports this
 
-    if "near-duplicates" not in audits or (run / KEY).exists():
-        return audits
+    audits, name = audited.audits, "near-duplicates"
+    if name not in audits or (run / KEY).exists():
+        return audited
     sides = sides_of_cases(cohort, parts)
     options = RunOptions.from_json(read_run_state(run.path)["options"])
     found = _found(run, plan, cohort, facts, store, sides, seconds_for(clock), options.jobs)
-    return {**audits, **with_features(audits, cohort, facts, sides, found)}
+    changed, affected = with_features(audits, cohort, facts, sides, found)
+    late, known = list(audited.late), dict(audited.affected)
+    if changed[name]["verdict"] == "void" and affected:
+        known[name] = sorted({*known.get(name, ()), *affected})
+        if name not in audited.accepted:
+            late.append(name)
+    return replace(audited, audits={**audits, **changed}, affected=known, late=late)
 
 
 def seconds_for(clock: Clock) -> float | None:
@@ -153,7 +164,7 @@ def network_features(graph: bytes, store: Store, threads: int | None, seconds: f
         return "the network has no linear layer before its output"
     engine = open_engine(cut, threads, where="features")
     began, parts = monotonic(), []
-    for pixels in store.batches(np.arange(store.n, dtype=np.int64), BATCH):
+    for pixels in store.batches(np.arange(store.n, dtype=np.int64), store.at_once(BATCH)):
         parts.append(engine.run(pixels))
         done = sum(len(part) for part in parts)
         need = (monotonic() - began) * store.n / done

@@ -19,6 +19,8 @@ from semeion.provenance import code_hash
 from semeion.study.options import RunOptions
 
 SCHEMA = 1
+SEVERAL = "targets/targets.json"
+"""In the folder of a run or evaluation of several targets: their names, and the folder of each below ``targets``."""
 
 
 class RunFolder:
@@ -144,6 +146,30 @@ def _lock(handle: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def parts_of(run: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the name and the folder of each target of a run, evaluation or model folder with several."""
+    for one in read_json(run / SEVERAL)["targets"]:
+        yield one["name"], run / "targets" / one["folder"]
+
+
+def refuse_several_targets(path: Path) -> None:
+    """Refuse a folder that holds several targets where one is needed.
+
+    Raises
+    ------
+    InputError
+        Naming the folder of each.
+    """
+    if (path / SEVERAL).is_file():
+        held = read_json(path / SEVERAL)["targets"]
+        folders = ", ".join(str(path / "targets" / one["folder"]) for one in held)
+        raise InputError(
+            f"holds {len(held)} targets ({', '.join(one['name'] for one in held)}), and one is needed",
+            where=str(path),
+            fix=f"give the folder of one of them: {folders}",
+        )
 
 
 def refuse_taken(output: Path) -> None:

@@ -30,6 +30,7 @@ from semeion.study.members.covariates import FILE
 from semeion.study.options import RunOptions
 from semeion.study.pretraining import without_started
 from semeion.study.retraining import retrain
+from semeion.study.taught import without_taught
 
 NAMES = ("label-permutation", "fit-on-test")
 STEPS = 12
@@ -172,6 +173,7 @@ def _perturbed(
     folder.mkdir(parents=True, exist_ok=True)
     write_plan(short, folder / "short.yaml")
     asked = replace(options, budget=None, plan=str(folder / "short.yaml"), seed=plan.seed, unlabelled=None)
+    asked = replace(asked, ship=short.combination.ship)
     made = []
     for name, cases, seen in (("as-is", cohort, facts), ("perturbed", *perturbed_cases(cohort, facts, held, given))):
         place = retrain(cases, seen, asked, folder / name, Silent(), run / "machine.json")
@@ -202,7 +204,7 @@ def _held_out(cohort: Cohort, facts: pd.DataFrame, plan: Plan) -> npt.NDArray[np
 def short_plan(plan: Plan) -> Plan:
     """Return a plan of a few steps of the first member (of each fold, where there are folds), and of covariates."""
     # Images without labels are left out: which of them are copies depends on the held-out images, as it must.
-    short = without_started(plan.model_copy(deep=True))
+    short = without_taught(without_started(plan.model_copy(deep=True)))
     first: dict[int, MemberPlan] = {}
     for member in short.members:
         kept = first.setdefault(member.fold, member)
@@ -211,7 +213,10 @@ def short_plan(plan: Plan) -> Plan:
     short.members = [
         member for member in short.members if member is first[member.fold] or part_of(short, member) == COVARIATES
     ]
-    for member in short.members:
+    students = []
+    if short.distillation is not None:
+        short.distillation.images, students = 0, short.distillation.students
+    for member in [*short.members, *students]:
         member.steps, member.shortened = min(STEPS, member.steps), []
     short.budget.seconds = None
     return short
@@ -259,11 +264,13 @@ def artefact_hashes(run: Path, plan: Plan, cohort: Cohort, facts: pd.DataFrame) 
 
     given = plan.validation.scheme == "given"
     found: dict[str, str] = {}
-    for member in plan.members:
+    students = [] if plan.distillation is None else plan.distillation.students
+    for member in [*plan.members, *students]:
         if given or member.fold == 0:
             files = ("weights.safetensors", "head.json", FILE)
             places = [run / "members" / member.name / name for name in files]
-            weights = next(place.read_bytes() for place in places if place.exists())
+            # A student that cannot learn in a few steps leaves none, and the ensemble ships.
+            weights = next((place.read_bytes() for place in places if place.exists()), b"")
             found[f"the weights of {member.name}"] = hashlib.sha256(weights).hexdigest()
     evidence = read_json(run / "evidence.json")
     point, calibration = evidence["operating_point"], evidence["calibration"]

@@ -8,17 +8,25 @@ from typing import Any
 
 import pandas as pd
 
+from semeion.artefacts import whole_file, write_json
 from semeion.audit.audit import Audit
-from semeion.audit.checks import is_void, run_checks
+from semeion.audit.checks import affected_cases, is_void, run_checks
 from semeion.audit.copies import find_copies, with_copies
-from semeion.cohort.cohort import Cohort, Flow
+from semeion.audit.copy_search import Copies
+from semeion.audit.images import unmatched_files
+from semeion.audit.patients import patient_overlap
+from semeion.cohort.cohort import Cohort, Flow, write_cohort
 from semeion.cohort.gather import gather
+from semeion.cohort.several import with_known
 from semeion.cohort.target import name_found_labels
 from semeion.errors import InputError, nearest
 from semeion.plan.fingerprint import learning_rows
 from semeion.progress import Progress
 from semeion.study.facts import read_everything
 from semeion.study.options import RunOptions
+
+UNMATCHED, OVERLAP = "unmatched-files", "patient-overlap"
+VERDICTS = ("not_run", "clear", "note", "warn", "void")
 
 
 @dataclass(frozen=True)
@@ -59,7 +67,8 @@ def inspect(source: Path, options: RunOptions, progress: Progress, *, without_te
     InputError
         When the source cannot be understood.
     """
-    cohort = gather(source, options.cohort)
+    everyone = gather(source, options.cohort)
+    cohort = with_known(everyone, options.cohort.beside)
     cohort = replace(cohort, synthetic=cohort.synthetic or options.synthetic, notes=(*cohort.notes, *options.remarks))
     if without_test:
         aside = set(cohort.table.loc[cohort.table["split"] == "test", "case_id"])
@@ -68,8 +77,22 @@ def inspect(source: Path, options: RunOptions, progress: Progress, *, without_te
     cohort = with_found_labels(cohort, facts)
     copies = find_copies(cohort, facts, jobs=options.jobs, progress=progress)
     # Kept with the facts, so that whoever draws folds from them later keeps copies on one side.
-    facts = with_copies(facts, copies.groups)
+    return inspected(cohort, with_copies(facts, copies.groups), copies, everyone)
+
+
+def inspected(cohort: Cohort, facts: pd.DataFrame, copies: Copies, everyone: Cohort) -> Inspected:
+    """Audit cases that were scanned and searched for copies, and leave out those that cannot be read.
+
+    The images of `everyone`, who serve another target of the run, are no files that the table forgot; and a patient of
+    whom another target's cases are on the other side of a given split is on two sides.
+    """
     audits = run_checks(cohort, facts, copies=copies)
+    if len(everyone.table) > len(cohort.table):
+        audits[UNMATCHED] = unmatched_files(everyone)
+        if everyone.has_split:
+            whole = patient_overlap(everyone)
+            if VERDICTS.index(whole.verdict) > VERDICTS.index(audits[OVERLAP].verdict):
+                audits[OVERLAP] = replace(whole, affected=whole.affected & set(cohort.table["case_id"].astype(str)))
     bad = facts.loc[facts["status"] != "ok", "case_id"]
     kept, kept_facts = cohort, facts
     if len(bad):
@@ -148,6 +171,16 @@ def refuse_void(audits: dict[str, Audit], accept: tuple[str, ...]) -> list[str]:
             details=[f"{name}: {audits[name].advice}" for name in refused],
         )
     return void
+
+
+def keep_inspected(run: Path, seen: Inspected, accepted: list[str]) -> None:
+    """Write ``cohort.parquet scan.parquet audits.json`` of inspected cases into a run folder, the last one last."""
+    write_cohort(seen.cohort, run / "cohort.parquet")
+    with whole_file(run / "scan.parquet") as temporary:
+        seen.facts.to_parquet(temporary, index=False)
+    verdicts = {name: audit.to_json() for name, audit in seen.audits.items()}
+    affected = {name: sorted(cases) for name, cases in affected_cases(seen.audits).items()}
+    write_json(run / "audits.json", {"audits": verdicts, "accepted": accepted, "affected": affected})
 
 
 def labels(cohort: Cohort) -> Any:

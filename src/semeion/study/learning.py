@@ -25,7 +25,8 @@ from semeion.study.members.crews import crew_for
 from semeion.study.members.following import Fold, next_member, step_seconds
 from semeion.study.members.frozen import Banks
 from semeion.study.members.lighter import as_lightened
-from semeion.study.members.outputs import member_folder, member_outputs, shipped_bytes
+from semeion.study.members.outputs import Looked, member_folder, member_outputs, shipped_bytes
+from semeion.study.members.reading import LOOK, Reading, reading_of
 from semeion.study.members.rounds import Rounds
 from semeion.study.members.searched import Searched
 from semeion.study.members.searching import firsts_of, search_folds
@@ -39,6 +40,8 @@ PATIENT = 5
 
 
 ALONE = "one member"
+COMPLETE = "complete.json"
+"""Of ``members/``: why no more was learned, where others were taught by the ensemble, so that a resume adds none."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,8 @@ class Trained:
         What came of the search of each fold.
     beside_gib
         Largest memory of further processes that learned on this machine.
+    reading
+        What the members will still have to look at when all have learned.
     """
 
     plan: Plan
@@ -91,6 +96,10 @@ class Trained:
     notes: list[str] = field(default_factory=list)
     searches: list[Searched] = field(default_factory=list)
     beside_gib: float = 0.0
+    reading: Reading = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.reading = Reading(self.plan.budget.reserve, self.plan.budget.reading)
 
     def shares(self, names: Sequence[str]) -> dict[str, float]:
         """Return the shares of members that say something together, of those that have one; they sum to 1.
@@ -152,6 +161,8 @@ def train_members(
     executed = done.plan
     done.notes += as_lightened(run, executed)
     timed = plan.budget.seconds is not None
+    done.reading = reading_of(plan, sides, store.n)
+    done.reading.keep(executed)
     losses: list[float] = []
     shown = Shown(progress, plan, clock)
 
@@ -160,7 +171,10 @@ def train_members(
         member.steps = facts["steps_planned"]
         member.shortened = [Shortened(**change) for change in facts["shortened"]]
         done.facts.append(facts)
-        done.validation[member.name] = place.says(executed, member, place.sides[member.fold].validate)
+        rows, took = place.sides[member.fold].validate, list[float]()
+        done.validation[member.name] = place.says(executed, member, rows, took.append)
+        done.reading.saw(member.recipe, took[0] / len(rows) if took and len(rows) else facts.get(LOOK))
+        done.reading.keep(executed)
         losses.append(pooled_loss(done, y, place.sides))
         shown.stands(member.name, *stands(done, place))
         run.log("member", name=member.name, seconds=facts["seconds"], ensemble_validation_loss=losses[-1])
@@ -188,6 +202,7 @@ def train_members(
     if timed and done.ended == "fixed plan":
         done.ended = "budget"
     executed.budget.seconds, executed.search = None, None
+    executed.budget.reserve = plan.budget.reserve
     combine_folds(run, done, y, groups, place.sides)
     return done
 
@@ -211,9 +226,11 @@ class Place:
     groups: npt.NDArray[np.int64]
     sides: dict[int, Sides]
 
-    def says(self, plan: Plan, member: MemberPlan, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        """Return what a finished member says of `rows`."""
-        return member_outputs(self.run, plan, member, self.store, self.banks, rows)
+    def says(
+        self, plan: Plan, member: MemberPlan, rows: npt.NDArray[np.int64], looked: Looked = lambda _seconds: None
+    ) -> npt.NDArray[np.float64]:
+        """Return what a finished member says of `rows`; `looked` is called with the seconds its network took."""
+        return member_outputs(self.run, plan, member, self.store, self.banks, rows, looked)
 
 
 def choose_one(
@@ -335,6 +352,7 @@ def _search(place: Place, done: Trained, clock: Clock, shown: Shown, stop: Calla
             plan.members.insert(index, found.member(plan.seed))
             done.planned, index = done.planned + 1, index + 1
     as_lightened(place.run, plan)
+    done.reading.keep(plan)
     tried = sum(len(found.tried) for found in done.searches)
     if tried and plan.validation.scheme == "given":
         done.notes.append(f"{tried} trials of how to learn were judged by the val cases, so figures on them flatter.")
@@ -349,7 +367,14 @@ def _add_member(place: Place, done: Trained, clock: Clock, losses: list[float]) 
         # It was begun, and maybe finished, before an interruption.
         plan.members.append(MemberPlan(**added[known]))
         as_lightened(place.run, plan)
+        done.reading.keep(plan)
         return True
+    if (complete := place.run / "members" / COMPLETE).exists():
+        # Others have been taught by just these.
+        done.ended = read_json(complete)["ended"]
+        return False
+    # Members may have been left out since.
+    done.reading.keep(plan)
     took = step_seconds(plan, done.facts)
     folds = [
         Fold(
@@ -373,7 +398,10 @@ def _add_member(place: Place, done: Trained, clock: Clock, losses: list[float]) 
     ]
     # Who was left out has a folder all the same.
     begun = {folder.name for folder in (place.run / "members").glob("*")}
-    following = next_member(plan, folds, left_for_learning(plan, clock), took, begun)
+    left = left_for_learning(plan, clock)
+    following = next_member(
+        plan, folds, left, took, begun, reading=lambda way, fold: done.reading.of_member(plan, way, fold)
+    )
     # With folds the pooled loss holds cases that other folds keep for the end: there only time decides.
     given = plan.validation.scheme == "given"
     stalled = given and len(losses) > 2 * PATIENT and losses[-1] > min(losses[:-PATIENT]) * (1 - WORTHWHILE)
@@ -381,5 +409,6 @@ def _add_member(place: Place, done: Trained, clock: Clock, losses: list[float]) 
         done.ended = "no further improvement" if stalled else str(following)
         return False
     plan.members.append(following)
+    done.reading.keep(plan)
     write_json(file, [*added, following.model_dump()])
     return True

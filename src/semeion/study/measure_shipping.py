@@ -16,6 +16,7 @@ from semeion.model.trees import Trees
 from semeion.plan.measure_schema import MeasuredPlan
 from semeion.study.calibrating import manifest_calibration
 from semeion.study.folder import RunFolder
+from semeion.study.lineage import lineage
 from semeion.study.measure_images import FOLDER, Seen
 from semeion.study.members.outputs import member_folder
 from semeion.study.segment_graphs import shipped_graphs
@@ -76,6 +77,7 @@ def ship_measured(
         "calibration": manifest_calibration(evidence["calibration"]),
         "operating_point": point_part(evidence["operating_point"]),
         "evidence": headline(evidence["metrics"]),
+        "provenance": lineage(run, seen, evidence),
     }
     members = [member for member in networks.members if member.fold in shipped]
     graphs, fast = shipped_graphs(run, [member.name for member in members])

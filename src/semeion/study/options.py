@@ -44,8 +44,8 @@ class RunOptions:
     """A column, usually ``site``, whose values are held out one after another."""
     sets: float | None = None
     """Share of patients whose sets of classes are to hold the truth; 0 makes none, None leaves it to the plan."""
-    ship: Literal["ensemble", "single"] = "ensemble"
-    """Whether all members ship, or one that is small."""
+    ship: Literal["ensemble", "single", "distilled"] = "ensemble"
+    """Whether all members ship, or one that is small, or one network that learned from all."""
     unlabelled: str | None = None
     """A folder of images without labels that networks first learn from."""
     network: str | None = None
@@ -59,7 +59,7 @@ class RunOptions:
         for name in ("with_images", "measure", "intended_use", "by", "network", "unlabelled", "cluster"):
             if not values[name]:
                 del values[name]
-        for name in ("weight", "raters"):
+        for name in ("weight", "raters", "tasks", "beside"):
             if not values["cohort"][name]:
                 del values["cohort"][name]
         if self.sets is None:
@@ -72,7 +72,7 @@ class RunOptions:
     def from_json(raw: dict[str, Any]) -> RunOptions:
         """Return what :meth:`to_json` gave."""
         cohort = {**raw["cohort"]}
-        for name in ("order", "covariates", "channels", "frames", "views", "raters"):
+        for name in ("order", "covariates", "channels", "frames", "views", "raters", "beside"):
             cohort[name] = tuple(cohort.get(name, ()))
         rest = {**raw, "cohort": CohortOptions(**cohort)}
         for name in ("accept", "remarks", "measure"):
@@ -161,3 +161,27 @@ def source_path(source: str | Path, base: Path | None = None) -> Path:
     if not path.exists():
         raise InputError("no such file or folder", where=str(source), fix="correct the path")
     return path.absolute()
+
+
+def refuse_beside_plan(options: RunOptions, seed: int, rule: str) -> None:
+    """Refuse a seed or an operating point that is not that of the plan given beside it.
+
+    Parameters
+    ----------
+    options
+        As the user gave them; what is left at its default asks for nothing.
+    seed, rule
+        Those of the plan.
+
+    Raises
+    ------
+    InputError
+        When one differs.
+    """
+    default = RunOptions()
+    if options.seed not in (default.seed, seed) or options.operating_point not in (default.operating_point, rule):
+        raise InputError(
+            "the plan holds another seed or operating point than the ones given beside it",
+            where="--plan",
+            fix="leave --seed and --operating-point out, or edit them in the plan",
+        )

@@ -14,7 +14,7 @@ from semeion.errors import InputError
 from semeion.evidence.foreign.columns import Named
 from semeion.evidence.pairs.pairing import Side
 from semeion.evidence.table import ENSEMBLE
-from semeion.study.folder import read_run_state
+from semeion.study.folder import read_run_state, refuse_several_targets
 from semeion.study.predictions_file import Loaded, load_predictions
 
 HONEST = ("test", "oof")
@@ -92,6 +92,7 @@ def read_origin(run: Path, model: str) -> Origin:
     InputError
         When the folder holds no finished run, or the run of another model.
     """
+    refuse_several_targets(run)
     if not read_run_state(run)["finished"]:
         raise InputError("the run is not finished", where=str(run), fix=f"continue it with `semeion resume {run}`")
     evidence = read_json(run / "evidence.json")

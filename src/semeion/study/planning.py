@@ -20,15 +20,23 @@ from semeion.errors import InputError
 from semeion.evidence.use.operating import parse_rule
 from semeion.parallel import usable_cores
 from semeion.plan.covariate_rules import with_covariates
+from semeion.plan.distilling import seconds_for as student_seconds
+from semeion.plan.distilling import with_distillation
 from semeion.plan.files import write_plan
 from semeion.plan.fingerprint import fingerprint, learning_rows
+from semeion.plan.like import machine_like, prepared_like
+from semeion.plan.looks import cost_of
 from semeion.plan.measure_schema import MeasuredPlan
 from semeion.plan.networks import candidates, pretrained_candidates
+from semeion.plan.portfolio import look_seconds
 from semeion.plan.pretraining import seconds_for, with_pretraining, without
+from semeion.plan.recipes import FrozenRecipe
 from semeion.plan.rules import DEFAULT_BUDGET, Machine, Wishes, make_plan, plan_reserve, plan_validation
 from semeion.plan.schema import Plan, ValidationPlan
 from semeion.plan.segment_schema import SegmentationPlan
 from semeion.plan.sites import plan_sites
+from semeion.plan.taught import NAME as TAUGHT
+from semeion.plan.taught import with_taught
 from semeion.plan.volume_rules import plan_images
 from semeion.prepare.case import Spec, read_case
 from semeion.prepare.scan import recommend_cleaning
@@ -39,6 +47,7 @@ from semeion.study.at_once import measured_beside
 from semeion.study.by_site import refuse_by, sites_of
 from semeion.study.clusters import refuse_cluster, slots_of
 from semeion.study.covariates import kinds_of, refuse_covariates, refuse_other_covariates
+from semeion.study.distilled import refuse_distilling
 from semeion.study.inspect import inspect, refuse_bad_images, refuse_void
 from semeion.study.options import RunOptions, refuse_without_structures
 from semeion.study.own_network import check_factory, refuse_own, with_own_network
@@ -61,6 +70,28 @@ class Planned:
     plan: Callable[[], Plan]
 
 
+@dataclass(frozen=True)
+class Shared:
+    """What the plans of several targets have in common.
+
+    Attributes
+    ----------
+    known
+        The fingerprint of this target's cases, with what is known of the images of all.
+    validation
+        Folds, or the given split.
+    cleaning
+        Steps that the images of all cases ask for.
+    like
+        The plan of the first target, whose prepared images this one's networks see; None: this is the first.
+    """
+
+    known: dict[str, Any]
+    validation: ValidationPlan
+    cleaning: dict[str, tuple[bool, str]]
+    like: Plan | None = None
+
+
 def plan_run(
     cohort: Cohort,
     facts: pd.DataFrame,
@@ -70,6 +101,7 @@ def plan_run(
     used: float = 0.0,
     machine_file: Path | None = None,
     unlabelled: int = 0,
+    shared: Shared | None = None,
 ) -> Planned:
     """Take the fingerprint and return it with a function that plans.
 
@@ -87,22 +119,28 @@ def plan_run(
         Where the measurement is kept; read when it exists.
     unlabelled
         Images without labels that may be learned from.
+    shared
+        Of one of several targets, whose images are prepared together and take none of its time.
     """
-    known = fingerprint(cohort, facts)
-    pictures = cohort.images.kind == "picture"
-    cleaning = recommend_cleaning(facts, learning_rows(cohort).to_numpy()) if pictures else {}
+    known = fingerprint(cohort, facts) if shared is None else shared.known
+    cleaning = cleaning_of(cohort, facts) if shared is None else shared.cleaning
 
     def plan() -> Plan:
         from time import monotonic
 
         began = monotonic()
         # Refuses a cohort that cannot be divided before time is spent on measuring.
-        validation = plan_validation(known)
+        validation = plan_validation(known) if shared is None else shared.validation
         if options.by is not None:
             validation = plan_sites(sites_of(cohort, facts, options.by))
         budget = options.budget or DEFAULT_BUDGET
         machine = machine_of(known, machine_file, min(40.0, max(8.0, 0.06 * budget)), progress)
-        reading = reading_seconds(cohort, options.jobs) * (1 + unlabelled / len(cohort.table))
+        reading = 0.0
+        if shared is None:
+            reading = reading_seconds(cohort, options.jobs) * (1 + unlabelled / len(cohort.table))
+        elif shared.like is not None:
+            machine = machine_like(machine, shared.like)
+        distilled = options.ship == "distilled"
         wishes = Wishes(
             budget=options.budget,
             used=used + monotonic() - began,
@@ -110,11 +148,13 @@ def plan_run(
             seed=options.seed,
             operating_point=options.operating_point,
             sets=options.sets,
-            ship=options.ship,
+            ship="single" if options.ship == "single" else "ensemble",
             cleaning=cleaning,
             jobs=options.jobs,
             slots=slots_of(options.cluster, machine.threads, machine.device),
         )
+        student = seconds_for_student(known, wishes) if distilled else 0.0
+        wishes = replace(wishes, still_to_prepare=reading + student)
         planned = with_unlabelled(known, machine, wishes, deepcopy(validation), unlabelled)
         if options.cluster is None:
             beside = measured_beside(machine, planned, machine_file, options.jobs, options.budget, progress)
@@ -123,15 +163,43 @@ def plan_run(
                 with suppress(InputError):
                     wishes = replace(wishes, used=used + monotonic() - began)
                     planned = with_unlabelled(known, beside, wishes, validation, unlabelled)
+        if distilled:
+            cases, look = learning_cases(known, planned.validation), looked_at(planned, machine)
+            planned = with_distillation(planned, student, cases, unlabelled, look)
+        if shared is not None and shared.like is not None:
+            planned = prepared_like(planned, shared.like)
         return with_teaching(with_covariates(planned, kinds_of(cohort)), cohort)
 
     return Planned(known, plan)
 
 
+def seconds_for_student(known: dict[str, Any], wishes: Wishes) -> float:
+    """Return what is set aside for one network a fold that learns from the ensemble."""
+    budget = wishes.budget or DEFAULT_BUDGET
+    return student_seconds(budget - wishes.used - wishes.still_to_prepare - plan_reserve(known, budget))
+
+
+def learning_cases(known: dict[str, Any], validation: ValidationPlan) -> float:
+    """Return how many cases a fold learns from, by the shares of a plan."""
+    cases = float(known["training"]["cases"])
+    if validation.scheme == "folds":
+        cases *= (1 - 1 / validation.folds) * (1 - validation.inner_share)
+    return cases
+
+
+def cleaning_of(cohort: Cohort, facts: pd.DataFrame) -> dict[str, tuple[bool, str]]:
+    """Return the steps of cleaning that the pictures ask for, and why; none of volumes."""
+    pictures = cohort.images.kind == "picture"
+    return recommend_cleaning(facts, learning_rows(cohort).to_numpy()) if pictures else {}
+
+
 def with_unlabelled(
     known: dict[str, Any], machine: Machine, wishes: Wishes, validation: ValidationPlan, images: int
 ) -> Plan:
-    """Return the plan, with pretraining on images without labels where there are enough of them and time allows it."""
+    """Return the plan, with what learns from images without labels where there are enough of them and time allows it.
+
+    Frozen features teach the network where that is possible; else its body first learns from the images alone.
+    """
     budget = wishes.budget or DEFAULT_BUDGET
     left = budget - wishes.used - wishes.still_to_prepare - plan_reserve(known, budget)
     seconds = seconds_for(images, left)
@@ -142,7 +210,14 @@ def with_unlabelled(
         return plan
     cases = known["training"]["cases"]
     train = known["cases"].get("train", 0) if validation.scheme == "given" else 0
+    untaught = "the budget does not last for it"
     try:
+        plan = make_plan(known, machine, replace(wishes, aside=seconds), deepcopy(validation))
+        inner = cases * (1 - 1 / validation.folds) * validation.inner_share if validation.scheme == "folds" else 0.0
+        validating = inner + (known["cases"].get("val", 0) if validation.scheme == "given" else 0)
+        plan, untaught = with_taught(plan, images, seconds, cases, looked_at(plan, machine), validating)
+        if plan.taught:
+            return plan
         shorter = replace(wishes, still_to_prepare=wishes.still_to_prepare + seconds)
         plan = make_plan(known, machine, shorter, deepcopy(validation))
         plan, why = with_pretraining(plan, images, seconds, cases, train)
@@ -152,7 +227,18 @@ def with_unlabelled(
     if plan.pretraining is None:
         plan = make_plan(known, machine, wishes, validation)
         plan.budget.why["pretraining"] = f"nothing is learned from images alone: {why}"
+    plan.budget.why[TAUGHT] = f"frozen features teach no network: {untaught}"
     return plan
+
+
+def looked_at(plan: Plan, machine: Machine) -> float | None:
+    """Return what an image costs to look at by the frozen features of a plan, in seconds; None without such."""
+    frozen = next((one for one in plan.recipes.values() if isinstance(one, FrozenRecipe)), None)
+    for measured in machine.pretrained:
+        found = measured.candidate
+        if frozen is not None and (found.backbone, found.side) == (frozen.backbone, frozen.side):
+            return look_seconds(measured) * cost_of(frozen, plan.shape, plan.images.groups)
+    return None
 
 
 def reading_seconds(cohort: Cohort, jobs: int | None) -> float:
@@ -299,6 +385,7 @@ def plan_source(source: Path, options: RunOptions, progress: Progress) -> tuple[
     refuse_own(seen.cohort, options.network)
     refuse_cluster(seen.cohort, options.cluster)
     refuse_unlabelled(seen.cohort, options)
+    refuse_distilling(seen.cohort, options)
     if seen.cohort.target.task == "segmentation":
         from semeion.study.segment_road import plan_segmentation
 

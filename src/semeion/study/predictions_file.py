@@ -19,6 +19,7 @@ from semeion.evidence.foreign.reading import Foreign, understand
 from semeion.evidence.question import PRESENT, Question
 from semeion.evidence.table import ENSEMBLE, probability_columns
 from semeion.evidence.use.operating import OPTION, OperatingPoints, choose_point, parse_rule
+from semeion.study.folder import refuse_several_targets
 
 GIVEN = "given, not chosen on these cases"
 """The rule of an operating point that no validation case of the table chose."""
@@ -91,6 +92,8 @@ def load_predictions(path: Path, named: Named, *, rule: str | None = None, thres
     """
     _check_asked(rule, threshold)
     file, source = _file_of(path)
+    if file.name == "predictions.parquet":
+        refuse_several_targets(file.parent)
     table, notes = _read(file)
     beside = _beside(file) if file.name == "predictions.parquet" else {}
     found = understand(table, named, VOCABULARY, known=_question_of(beside), where=source)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from semeion.cohort.cohort import Cohort
@@ -12,9 +16,18 @@ from semeion.progress import Progress
 from semeion.study.folder import RunFolder
 from semeion.study.options import RunOptions
 
+Taken = Callable[[int], tuple[npt.NDArray[np.uint8], tuple[str, ...]]]
+
 
 def prepared_cases(
-    run: RunFolder, cohort: Cohort, facts: pd.DataFrame, plan: Plan, options: RunOptions, progress: Progress
+    run: RunFolder,
+    cohort: Cohort,
+    facts: pd.DataFrame,
+    plan: Plan,
+    options: RunOptions,
+    progress: Progress,
+    *,
+    taken: Taken | None = None,
 ) -> Store:
     """Return the prepared cases in cohort order, kept in ``store/`` of `run`; what is there already is not redone.
 
@@ -28,6 +41,8 @@ def prepared_cases(
         Whose preparation is followed.
     options, progress
         Threads, and the bar.
+    taken
+        Gives the prepared image of a row and its notes where another store has them.
     """
     return build_store(
         cohort.table["case_id"].tolist(),
@@ -36,6 +51,7 @@ def prepared_cases(
         run / "store",
         groups=plan.images.groups,
         hashes=facts["pixel_hash"].tolist(),
+        taken=taken,
         jobs=options.jobs,
         progress=progress,
     )

@@ -24,6 +24,8 @@ from semeion.study.options import RunOptions
 from semeion.study.unlabelled import Unlabelled, prepared_unlabelled
 
 NOT_THERE = "the plan starts networks from images without labels, and none are given"
+NOT_THERE_TO_DISTIL = "the plan teaches one network of images without labels, and none are given"
+NOT_THERE_TO_TEACH = "the plan teaches networks what frozen features say of images without labels, and none are given"
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,13 @@ def refuse_plan_without(plan: Plan, unlabelled: str | None, where: str) -> None:
     InputError
         Saying what to add or leave out.
     """
-    if plan.pretraining is not None and unlabelled is None:
-        raise InputError(NOT_THERE, where=where, fix="name their folder with --unlabelled, or plan again without")
-    if plan.pretraining is None and unlabelled is not None:
+    distilled = plan.distillation is not None and plan.distillation.images > 0
+    wanted = plan.pretraining is not None or bool(plan.taught) or distilled
+    if wanted and unlabelled is None:
+        what = NOT_THERE_TO_TEACH if plan.taught else NOT_THERE_TO_DISTIL
+        what = NOT_THERE if plan.pretraining is not None else what
+        raise InputError(what, where=where, fix="name their folder with --unlabelled, or plan again without")
+    if not wanted and unlabelled is not None:
         raise InputError(
             "the plan learns nothing from images without labels",
             where="--unlabelled",
@@ -102,8 +108,9 @@ def learn_from_images(
         When the user asked to stop; resumable.
     """
     if plan.pretraining is None or plan.starting is None:
-        given = [] if seen is None else [f"{seen.sentence()} {plan.budget.why.get('pretraining', '')}".strip()]
-        return plan, Pretrained(notes=given)
+        if seen is None or plan.taught:
+            return plan, Pretrained()
+        return plan, Pretrained(notes=[f"{seen.sentence()} {plan.budget.why.get('pretraining', '')}".strip()])
     if seen is None:
         raise InputError(NOT_THERE, where="--unlabelled", fix="name their folder")
     file = run / "pretraining" / "pretraining.json"

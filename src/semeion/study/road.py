@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from semeion.artefacts import machine_errors, read_json, whole_file, write_json
-from semeion.audit.checks import affected_cases, duplicate_groups
-from semeion.cohort.cohort import Cohort, read_cohort, write_cohort
-from semeion.errors import InputError, Interrupted, MachineError
+from semeion.artefacts import read_json, whole_file, write_json
+from semeion.audit.checks import duplicate_groups
+from semeion.cohort.cohort import Cohort, read_cohort
+from semeion.cohort.several import targets_of
+from semeion.errors import InputError, Interrupted
 from semeion.evidence.use.operating import parse_rule
 from semeion.plan.files import plan_task, plans_measurements, read_plan, read_plan_as, write_plan
+from semeion.plan.joint import joint_sides
 from semeion.plan.measure_schema import MeasuredPlan
-from semeion.plan.rules import plan_reserve
+from semeion.plan.rules import plan_reading, plan_reserve
 from semeion.plan.schema import Plan
 from semeion.plan.splits import Sides, sides
 from semeion.prepare.register import registered
@@ -26,6 +25,7 @@ from semeion.prepare.store import Store
 from semeion.progress import Progress
 from semeion.report.page import write_report
 from semeion.report.stated import keep_stated, read_stated
+from semeion.study.accounting import accounted, remove_refused
 from semeion.study.auditing import looks_of
 from semeion.study.baseline import Baseline, baseline_json, predict_baseline, train_baseline, with_baseline
 from semeion.study.by_site import planned_fold, refuse_by, validation_json
@@ -33,14 +33,23 @@ from semeion.study.clock import Clock
 from semeion.study.clusters import refuse_cluster
 from semeion.study.covariate_worth import covariates_json, predict_parts, with_parts
 from semeion.study.covariates import refuse_covariates, with_planned
+from semeion.study.distilled import (
+    distillation_json,
+    members_of,
+    predict_teacher,
+    refuse_distilling,
+    refuse_planned_otherwise,
+    with_teacher,
+)
+from semeion.study.distilling import Distilled, distil
 from semeion.study.feature_audit import look_in_features
 from semeion.study.folder import RunFolder, code_notes, read_run_state
 from semeion.study.gallery import write_gallery
-from semeion.study.inspect import inspect, labels, refuse_bad_images, refuse_void
+from semeion.study.inspect import inspect, keep_inspected, labels, refuse_bad_images, refuse_void
 from semeion.study.learning import Trained, question_of, train_members
 from semeion.study.members.searched import search_json
-from semeion.study.members.told import combination_json, members_json
-from semeion.study.options import RunOptions, refuse_without_structures
+from semeion.study.members.told import combination_json
+from semeion.study.options import RunOptions, refuse_beside_plan, refuse_without_structures
 from semeion.study.own_network import check_factory, refuse_other_code, refuse_own, with_own_network
 from semeion.study.planning import check_plan_fits, plan_run, refuse_no_training
 from semeion.study.predicting import Predictor, operating_points, predict_run
@@ -48,8 +57,10 @@ from semeion.study.preparing import prepared_cases
 from semeion.study.pretraining import Pretrained, learn_from_images, refuse_plan_without
 from semeion.study.robustness import measure_within_budget
 from semeion.study.set_words import refuse_coverage, refuse_sets
+from semeion.study.several import asked_targets, go_several, refuse_unable
 from semeion.study.shipping import ship
 from semeion.study.stopping import interruptible
+from semeion.study.taught import TaughtOf, images_to_teach
 from semeion.study.teaching import as_planned, refuse_teaching, teaching_notes
 from semeion.study.unlabelled import kept_look, refuse_folder, refuse_unlabelled
 from semeion.study.weighing import Audited, asked_of, run_evidence
@@ -88,21 +99,14 @@ def start_run(
     refuse_coverage(options)
     if options.intended_use is not None:
         read_stated(Path(options.intended_use))
-    if options.plan is not None and plan_task(Path(options.plan)) != "segmentation":
+    if several := targets_of(source, options.cohort):
+        refuse_unable(options, several)
+    elif options.plan is not None and plan_task(Path(options.plan)) != "segmentation":
         given = Path(options.plan)
         plan = read_plan_as(given, MeasuredPlan) if plans_measurements(given) else read_plan(given)
         options = with_planned(options, plan)
         options = as_planned(options, plan) if isinstance(plan, Plan) else options
-        default = RunOptions()
-        if options.seed not in (default.seed, plan.seed) or options.operating_point not in (
-            default.operating_point,
-            plan.operating_point.rule,
-        ):
-            raise InputError(
-                "the plan holds another seed or operating point than the ones given beside it",
-                where="--plan",
-                fix="leave --seed and --operating-point out, or edit them in the plan",
-            )
+        refuse_beside_plan(options, plan.seed, plan.operating_point.rule)
     refuse_no_training()
     check_factory(options.network)
     refuse_folder(options)
@@ -118,7 +122,7 @@ def start_run(
                 keep_stated(Path(options.intended_use), run.path)
             _go(run, progress, started)
         except InputError:
-            _remove_refused(run, existed)
+            remove_refused(run, existed)
             raise
     return run.path
 
@@ -139,6 +143,10 @@ def resume_run(path: Path, progress: Progress, started: float | None = None) -> 
             where=str(path),
             fix="delete the folder and adopt it again",
         )
+    if state.get("part_of"):
+        raise InputError(
+            "is one of several targets of a run", where=str(path), fix="resume the run that holds the folder `targets`"
+        )
     refuse_no_training()
     with run.locked():
         if read_run_state(run.path)["finished"]:
@@ -153,8 +161,13 @@ def _go(run: RunFolder, progress: Progress, started: float | None) -> None:
     state = read_run_state(run.path)
     options = RunOptions.from_json(state["options"])
     clock = Clock(options.budget, state["seconds_used"], started)
-    with _accounted(run, state, clock):
-        cohort, facts, audited = _gather(run, Path(state["source"]), options, progress)
+    with accounted(run, state, clock):
+        source = Path(state["source"])
+        if several := asked_targets(run, source, options):
+            go_several(run, source, options, several, clock, progress)
+            state["finished"] = True
+            return
+        cohort, facts, audited = _gather(run, source, options, progress)
         if cohort.target.task == "segmentation":
             from semeion.study.segment_road import go_segmentation
 
@@ -171,25 +184,52 @@ def _go(run: RunFolder, progress: Progress, started: float | None) -> None:
         plan = _plan(run, cohort, facts, options, clock, progress, 0 if images is None else images.images)
         clock.budget = plan.budget.seconds
         store, y, parts = _prepare(run, cohort, facts, plan, options, progress)
-        groups = groups_of(cohort, facts)
-        with interruptible() as stop:
-            # First, so that the members have exactly the time that is left.
-            plan, classic = train_baseline(run, plan, store, y, parts, clock, progress, stop)
-            plan, pretrained = learn_from_images(run, plan, store, parts, images, options, clock, progress, stop)
-            trained = train_members(
-                *(run, plan, store, y, groups, parts, clock, progress, stop),
-                jobs=options.jobs,
-                cluster=options.cluster,
-            )
-            if stop.at_once or (stop() and not trained.interrupted):
-                raise Interrupted("stopped by the user")
-        if trained.interrupted:
-            progress.say("Stopped: what was learned so far is weighed and shipped. Press Ctrl-C again to stop at once.")
-        write_plan(trained.plan, run / "plan.executed.yaml")
-        _finish(run, plan, trained, classic, pretrained, cohort, facts, audited, store, y, parts, clock, progress)
-        if trained.interrupted:
-            raise Interrupted("stopped by the user; what was learned until then is weighed and shipped")
+        learn_images(run, plan, store, y, parts, images, cohort, facts, audited, options, clock, progress)
         state["finished"] = True
+
+
+def learn_images(
+    run: RunFolder,
+    plan: Plan,
+    store: Store,
+    y: Any,
+    parts: list[Sides],
+    images: Any,
+    cohort: Cohort,
+    facts: pd.DataFrame,
+    audited: Audited,
+    options: RunOptions,
+    clock: Clock,
+    progress: Progress,
+) -> None:
+    """Learn, weigh, ship and tell: the road of one target from prepared images on.
+
+    Raises
+    ------
+    Interrupted
+        When the user stopped it; what was learned until then is weighed and shipped where every fold has a member.
+    """
+    groups = groups_of(cohort, facts)
+    with interruptible() as stop:
+        # First, so that the members have exactly the time that is left.
+        plan, classic = train_baseline(run, plan, store, y, parts, clock, progress, stop)
+        plan, pretrained = learn_from_images(run, plan, store, parts, images, options, clock, progress, stop)
+        plan, taught = images_to_teach(run, plan, store, images, options, progress)
+        trained = train_members(
+            *(run, plan, store, y, groups, parts, clock, progress, stop),
+            jobs=options.jobs,
+            cluster=options.cluster,
+        )
+        trained, distilled = distil(run, plan, trained, store, y, parts, images, options, clock, progress, stop)
+        if stop.at_once or (stop() and not trained.interrupted):
+            raise Interrupted("stopped by the user")
+    if trained.interrupted:
+        progress.say("Stopped: what was learned so far is weighed and shipped. Press Ctrl-C again to stop at once.")
+    write_plan(trained.plan, run / "plan.executed.yaml")
+    told = (distilled, classic, pretrained, taught.of(trained.plan))
+    _finish(run, plan, trained, *told, cohort, facts, audited, store, y, parts, clock, progress)
+    if trained.interrupted:
+        raise Interrupted("stopped by the user; what was learned until then is weighed and shipped")
 
 
 def _gather(
@@ -207,12 +247,8 @@ def _gather(
         refuse_own(seen.cohort, options.network)
         refuse_cluster(seen.cohort, options.cluster)
         refuse_unlabelled(seen.cohort, options)
-        write_cohort(seen.cohort, run / "cohort.parquet")
-        with whole_file(run / "scan.parquet") as temporary:
-            seen.facts.to_parquet(temporary, index=False)
-        verdicts = {name: audit.to_json() for name, audit in seen.audits.items()}
-        affected = {name: sorted(cases) for name, cases in affected_cases(seen.audits).items()}
-        write_json(audits_file, {"audits": verdicts, "accepted": accepted, "affected": affected})
+        refuse_distilling(seen.cohort, options)
+        keep_inspected(run.path, seen, accepted)
         for name, audit in seen.audits.items():
             if audit.verdict in ("void", "warn"):
                 progress.say(f"{audit.verdict}: {name}: {audit.advice}")
@@ -240,9 +276,12 @@ def _plan(
             check_plan_fits(plan, cohort, Path(options.plan), options.by)
             refuse_other_code(plan, options.network, Path(options.plan))
             refuse_plan_without(plan, options.unlabelled, options.plan)
+            refuse_planned_otherwise(options, plan.combination.ship)
             if options.budget is not None:
                 plan.budget.seconds = options.budget
                 plan.budget.reserve = plan_reserve(planned.fingerprint, options.budget)
+                # What its networks will read is kept beside that, as they are seen to read.
+                plan.budget.reading = plan_reading(planned.fingerprint)
         else:
             plan = with_own_network(planned.plan(), options.network)
         write_plan(plan, run / "plan.yaml")
@@ -266,6 +305,8 @@ def groups_of(cohort: Cohort, facts: pd.DataFrame) -> Any:
 
 def sides_of(cohort: Cohort, facts: pd.DataFrame, plan: Plan) -> list[Sides]:
     """Return who learns, validates and is held out, as the plan and the cohort have it."""
+    if cohort.drawn:
+        return joint_sides(cohort.table, labels(cohort), cohort.target.task, cohort.target.classes)
     return sides(
         cohort.table["split"].to_numpy(dtype=object) if cohort.has_split else None,
         labels(cohort),
@@ -285,8 +326,10 @@ def _finish(
     run: RunFolder,
     plan: Plan,
     trained: Trained,
+    distilled: Distilled | None,
     classic: Baseline,
     pretrained: Pretrained,
+    taught: TaughtOf,
     cohort: Cohort,
     facts: pd.DataFrame,
     audited: Audited,
@@ -300,17 +343,20 @@ def _finish(
     progress.start("weighing", 5)
     readings = run.count_reading(cohort)
     beside = predict_baseline(run, trained, classic, store, cohort, y, parts)
-    predicted = with_baseline(predict_run(run, trained, store, cohort, y, parts), beside)
+    shipped = trained if distilled is None else distilled.student
+    predicted = with_baseline(predict_run(run, shipped, store, cohort, y, parts), beside)
+    teacher = None if distilled is None else predict_teacher(run, trained, store, cohort, y, parts)
+    predicted = with_teacher(predicted, teacher)
     predictor = Predictor(run, trained, store, cohort, y)
     alone = predict_parts(trained, predicted, predictor, groups_of(cohort, facts), parts)
     predicted = with_parts(predicted, alone)
     with whole_file(run / "predictions.parquet") as temporary:
         predicted.table.to_parquet(temporary, index=False)
     progress.advance(1, "evidence")
-    members = members_json(trained)
+    members = members_of(trained, distilled)
     looks = looks_of(facts)
+    audited = look_in_features(run, shipped.plan, cohort, facts, store, parts, audited, clock)
     evidence = run_evidence(asked_of(plan), members, predicted, cohort, audited, readings=readings, embedding=looks)
-    evidence["audits"] = look_in_features(run, trained.plan, cohort, facts, store, parts, evidence["audits"], clock)
     if combined := combination_json(trained, y, groups_of(cohort, facts), parts):
         evidence["combination"] = combined
     if trained.searches and plan.search is not None:
@@ -318,10 +364,15 @@ def _finish(
     question = question_of(plan)
     rule = plan.operating_point.rule
     evidence["baseline"] = baseline_json(classic, predicted, beside, question, rule, seed=plan.seed)
+    if distilled is not None and teacher is not None:
+        evidence["distillation"] = distillation_json(run, trained, distilled, predicted, teacher, question)
+        evidence["notes"] += distilled.student.notes
     if alone:
         evidence["covariates"] = covariates_json(run, trained, predicted, alone, cohort, question, parts)
     if pretrained.facts:
         evidence["pretraining"] = pretrained.facts
+    if taught.facts:
+        evidence["taught"] = taught.facts
     if held_out := validation_json(cohort, plan):
         evidence["validation"] = held_out
     if moved := registered(store.notes()):
@@ -331,7 +382,7 @@ def _finish(
     progress.advance(1, "model")
     from semeion.learn.throughput import peak_gib
 
-    model = ship(run, plan, trained, evidence, cohort, facts, store, parts)
+    model = ship(run, plan, shipped, evidence, cohort, facts, store, parts)
     asked = plan.budget.seconds
     evidence["model"] = model
     progress.advance(1, "robustness")
@@ -350,57 +401,9 @@ def _finish(
     evidence["budget"] = {"asked_seconds": asked, "used_seconds": used, "ended": trained.ended}
     evidence["cost"] = {"seconds": used, "peak_mib": round((peak_gib() + trained.beside_gib) * 1024, 1)}
     evidence["notes"] += teaching_notes(cohort, np.concatenate([side.learn for side in parts]))
-    evidence["notes"] += [*trained.notes, *pretrained.notes, *code_notes(run)]
+    evidence["notes"] += [*trained.notes, *pretrained.notes, *taught.notes, *code_notes(run)]
     write_json(run / "evidence.json", evidence)
     progress.advance(1, "report")
     write_report(run.path)
     progress.advance()
     progress.finish()
-
-
-@contextmanager
-def _accounted(run: RunFolder, state: dict[str, Any], clock: Clock) -> Iterator[None]:
-    """Keep the seconds used in ``run.json``, also while working, so that a kill loses few of them."""
-    over = threading.Event()
-
-    def keep() -> None:
-        while not over.wait(5.0):
-            run.write_state({**state, "seconds_used": clock.used()})
-
-    keeper = threading.Thread(target=keep, daemon=True)
-    keeper.start()
-    try:
-        yield
-    except (KeyboardInterrupt, Interrupted) as error:
-        what = error.what if isinstance(error, Interrupted) else "stopped by the user"
-        raise Interrupted(what, fix=f"continue with `semeion resume {_shown(run.path)}`") from error
-    except MemoryError as error:
-        raise MachineError(
-            "memory ran out", where=str(run.path), fix="lower training.batch in the plan and resume"
-        ) from error
-    finally:
-        over.set()
-        keeper.join()
-        if run.state.exists():
-            with machine_errors(run.path):
-                run.write_state({**state, "seconds_used": clock.used()})
-
-
-def _shown(path: Path) -> Path:
-    """Return the path as a person would type it: relative when it is below the working folder."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-
-
-def _remove_refused(run: RunFolder, existed: bool) -> None:
-    """Leave nothing behind when the input was refused before anything was prepared or learned."""
-    import shutil
-
-    if (run / "members").exists() or (run / "store").exists():
-        return
-    for entry in run.path.iterdir():
-        if entry.is_dir():
-            shutil.rmtree(entry)
-        else:
-            entry.unlink()
-    if not existed:
-        run.path.rmdir()

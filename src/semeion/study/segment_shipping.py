@@ -13,6 +13,7 @@ from semeion.model.manifest import Figure
 from semeion.model.package import write_model
 from semeion.plan.segment_schema import SegmentationPlan
 from semeion.study.folder import RunFolder
+from semeion.study.lineage import lineage
 
 
 def ship_segmentation(
@@ -48,6 +49,7 @@ def ship_segmentation(
         "preparation": plan.preparation.spec(),
         "segmentation": segmentation_part(plan),
         "evidence": dice_figures(evidence["metrics"]),
+        "provenance": lineage(run, seen, evidence),
     }
     mirror = dict.fromkeys(graphs, plan.use.mirror)
     return write_model(run / "model", parts, graphs, render_card(parts, evidence), mirror=mirror, fast=fast)

@@ -18,6 +18,7 @@ from semeion.prepare.store import Store
 from semeion.study.calibrating import manifest_calibration
 from semeion.study.folder import RunFolder
 from semeion.study.learning import Trained, as_weights
+from semeion.study.lineage import lineage
 from semeion.study.members.covariates import FILE, needed
 from semeion.study.members.frozen import HEAD
 from semeion.study.members.outputs import graph_file, member_folder
@@ -47,6 +48,7 @@ def ship(
         "target": plan.target.name,
         "classes": plan.target.classes,
         "positive": plan.target.positive,
+        "unit": cohort.target.unit,
         "inputs": {
             "images": max(1, len(plan.images.names)) if plan.images.role != "single" else 1,
             "names": plan.images.names if plan.images.role != "single" else [],
@@ -62,6 +64,7 @@ def ship(
         "operating_point": point_part(evidence["operating_point"]),
         "interval": interval_part(evidence.get("interval")),
         "evidence": headline(evidence["metrics"]),
+        "provenance": lineage(run, seen, evidence),
     }
     return write_model(
         run / "model",

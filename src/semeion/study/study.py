@@ -10,14 +10,18 @@ from typing import Any, Literal, get_args
 
 from semeion.artefacts import read_json
 from semeion.cohort.cohort import CohortOptions, Task
+from semeion.cohort.several import given_tasks, targets_of
 from semeion.errors import InputError
-from semeion.model.runtime import Model, load_model
+from semeion.model.runtime import Model
+from semeion.model.several_targets import SeveralModel, load_model
+from semeion.plan.schema import Plan
 from semeion.progress import Progress, Silent
 from semeion.study.checking import check_source
 from semeion.study.evaluating import evaluate_model
 from semeion.study.folder import read_run_state
 from semeion.study.options import RunOptions, parse_duration, parse_measured, source_path
 from semeion.study.planning import AnyPlan, plan_source
+from semeion.study.several_plans import plan_targets
 
 
 class Run:
@@ -51,7 +55,7 @@ class Run:
         return evidence
 
     @cached_property
-    def model(self) -> Model:
+    def model(self) -> Model | SeveralModel:
         """The shipped model."""
         return load_model(self.path / "model")
 
@@ -92,16 +96,17 @@ class Study:
         A table of cases (CSV, TSV, XLSX, Parquet), a folder of class folders, a MedMNIST ``.npz``, or a Decathlon or
         nnU-Net ``dataset.json``.
     target
-        Column to diagnose; several 0/1 columns joined by ``,`` for multi-label. Not needed for class folders and
-        MedMNIST files. A column of masks is segmented.
+        Column to diagnose; several joined by ``,`` are the labels of one multi-label question where all hold 0 and 1,
+        else targets of their own. Not needed for class folders and MedMNIST files. A column of masks is segmented.
     task
         ``binary``, ``multiclass``, ``multilabel``, ``ordinal``, ``regression`` or ``segmentation``; inferred when None.
+        Of several targets, those of some by their names: ``{"type": "multiclass", "grade": "ordinal"}``.
     positive
-        Positive class of a binary target; inferred when None.
+        Positive class of a binary target; inferred when None. Of several targets ``type=malignant``, ``,`` between.
     labels
         Names of codes in the target column, for example ``{"0": "malignant", "1": "benign"}``.
     order
-        Grades of an ordinal target, lowest first.
+        Grades of an ordinal target, lowest first. Of several targets ``("grade=low", "mid", "high")``.
     group
         Column whose rows must stay together, when it is not ``patient_id``.
     split
@@ -139,6 +144,7 @@ class Study:
         Share of patients whose sets of classes are to hold the truth, 0.9 when None; 0 makes no sets.
     ship
         ``single``: the smallest member that is about as good as the best ships and is weighed, instead of all.
+        ``distilled``: one network that learned from all of them does.
     unlabelled
         Folder of images without labels, of the same kind, that networks first learn from; copies of cases are left out.
     seed
@@ -164,7 +170,7 @@ class Study:
         table: str | Path,
         target: str | None = None,
         *,
-        task: Task | None = None,
+        task: Task | dict[str, Task] | None = None,
         positive: str | None = None,
         labels: dict[str, str] | None = None,
         order: tuple[str, ...] | list[str] = (),
@@ -187,14 +193,16 @@ class Study:
         intended_use: str | Path | None = None,
         by: str | None = None,
         sets: float | None = None,
-        ship: Literal["ensemble", "single"] = "ensemble",
+        ship: Literal["ensemble", "single", "distilled"] = "ensemble",
         unlabelled: str | Path | None = None,
         seed: int = 0,
         jobs: int | None = None,
         cluster: str | None = None,
         progress: Progress | None = None,
     ) -> None:
-        if task is not None and task not in get_args(Task):
+        tasks = dict(task) if isinstance(task, dict) else {}
+        given_tasks(tasks, get_args(Task))
+        if not isinstance(task, dict) and task is not None and task not in get_args(Task):
             raise InputError(f"unknown task {task!r}", where="task", fix=f"use one of {', '.join(get_args(Task))}")
         if not 0 <= seed < 2**31:
             raise InputError(f"seed is {seed}", where="seed", fix="give a whole number from 0 to 2147483647")
@@ -202,7 +210,8 @@ class Study:
         self.progress = progress or Silent()
         cohort = CohortOptions(
             target=target,
-            task=task,
+            task=None if isinstance(task, dict) else task,
+            tasks=tasks,
             positive=positive,
             labels=dict(labels or {}),
             order=tuple(order),
@@ -244,9 +253,14 @@ class Study:
         folder = None if output is None else Path(output)
         return check_source(self.source, self.options, folder, self.progress)
 
-    def plan(self, budget: str | float | None = None) -> AnyPlan:
-        """Return the plan that :meth:`train` would follow, with its reasons; images are read, nothing is written."""
+    def plan(self, budget: str | float | None = None) -> AnyPlan | dict[str, Plan]:
+        """Return the plan that :meth:`train` would follow, with its reasons; images are read, nothing is written.
+
+        Of several targets it is one plan each, by the target's name.
+        """
         options = replace(self.options, budget=parse_duration(budget, where="budget"))
+        if targets_of(self.source, options.cohort):
+            return plan_targets(self.source, options, self.progress)[1]
         return plan_source(self.source, options, self.progress)[1]
 
     def curve(
@@ -256,19 +270,22 @@ class Study:
         output: str | Path,
         metric: str | None = None,
         want_width: float | None = None,
+        full: bool = False,
     ) -> dict[str, Any]:
         """Draw a learning curve, write ``curve.json`` and ``curve.html`` into `output`, and return the former.
 
         Parameters
         ----------
         budget
-            ``3m`` or seconds for everything; 3 minutes when None.
+            ``3m`` or seconds for everything; 3 minutes when None, an hour with `full`.
         output
-            A new or empty folder.
+            A new or empty folder; with `full` also one of the same curve that was stopped.
         metric
             The figure of the curve; the task's first when None, for example ``auroc``.
         want_width
             Of a 95 % interval, from end to end, whose test cases are reckoned; 0.1 when None.
+        full
+            Learn the whole plan for every set of patients, in place of a head on frozen features.
 
         Raises
         ------
@@ -278,7 +295,9 @@ class Study:
         from semeion.study.curve import curve_source
 
         options = replace(self.options, budget=parse_duration(budget, where="budget"))
-        return curve_source(self.source, options, Path(output), self.progress, metric=metric, width=want_width)
+        return curve_source(
+            self.source, options, Path(output), self.progress, metric=metric, width=want_width, full=full
+        )
 
     def train(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -44,12 +44,15 @@ class Audited:
     accepted
         Void ones that the user accepted.
     affected
-        The test cases that each void audit concerns.
+        The cases with figures that each void audit concerns.
+    late
+        Those that became void when all was learned, so that nobody could accept them.
     """
 
     audits: dict[str, dict[str, Any]]
     accepted: list[str]
     affected: dict[str, list[str]]
+    late: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -116,12 +119,12 @@ def run_evidence(
         predicted.table, question, points=points, seed=seed, strata=strata_of(cohort, asked.by), sets=asked.sets
     )
     without = None
-    spoiled = {case for name in audited.accepted for case in audited.affected.get(name, ())}
+    spoiled = {case for name in (*audited.accepted, *audited.late) for case in audited.affected.get(name, ())}
     if spoiled:
         kept = predicted.table[~predicted.table["case_id"].isin(spoiled)]
         without = {
             "cases_left_out": len(spoiled),
-            "metrics": weigh(kept, question, points=points, seed=seed)["metrics"],
+            "metrics": weigh(kept, question, points=points, seed=seed)["metrics"] if len(kept) else {},
         }
     adjusted = adjusted_figures(predicted.table, question, points, seed=seed)
     audits = prediction_audits(

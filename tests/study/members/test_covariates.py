@@ -139,7 +139,8 @@ def test_the_encoding_knows_the_learning_cases_alone(run):
     member = next(one for one in plan().members if one.name == "covariates-seed0")
     column = open_member(run, member).head.encoding.columns[0]
     known = [AGE[row] for row in sides().learn if row % 13]
-    assert column.fill == pytest.approx(np.median(known), rel=1e-3)
+    # Rounded to a number that five patients share.
+    assert column.fill == pytest.approx(np.median(known), abs=0.25 * np.std(known))
 
 
 def test_a_member_without_a_share_ships_when_another_goes_by_it():

@@ -6,13 +6,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from learn.tiny import pictures, store_of
 from semeion.artefacts import read_json, write_json
-from semeion.errors import Interrupted, TrainingFailed
+from semeion.errors import InputError, Interrupted, TrainingFailed
+from semeion.learn import frozen
+from semeion.learn.pretrained import frozen_of
+from semeion.model.engine import open_engine
+from semeion.model.heads import judged
+from semeion.model.linear import Linear, LinearMember
 from semeion.plan.schema import Plan
 from semeion.plan.splits import Sides
 from semeion.study.folder import RunFolder
+from semeion.study.members import frozen as members_frozen
 from semeion.study.members.frozen import Banks, features_graph, frozen_outputs, learn_frozen
 from support.tiny import make_plan
 
@@ -94,3 +101,54 @@ def test_a_class_with_one_learning_patient_leaves_the_member_out_and_not_the_run
     with pytest.raises(TrainingFailed, match="member fold0-seed0: class number 1 has cases of fewer than two patients"):
         learn_frozen(banks.plan, banks.plan.members[0], banks, y, patients, sides(0), tmp_path / "a", lambda *_: None)
     assert not (tmp_path / "a" / "member.json").exists()
+
+
+def volumes_plan(**recipe: object) -> Plan:
+    """Return a plan of a frozen member a fold that sees slices of volumes of two frames."""
+    told = plan_with().model_dump(by_alias=True)
+    told["images"] = {"kind": "volume", "role": "frames", "names": ["ED", "ES"]}
+    told["preparation"] = {"channels": ["image"], "size": [5, 12, 12]}
+    told["network"] = {"kind": "slices", "widths": [4]}
+    told["recipes"]["frozen"] |= {"along": ["slices", "rows"], "slices": 3, "apart": ["images", "axes"], **recipe}
+    return Plan.model_validate(told)
+
+
+@pytest.fixture
+def hearts(tmp_path: Path) -> tuple[Banks, np.ndarray]:
+    images, y = pictures("binary", N)
+    pixels = np.repeat(images[:, :, None], 5, 2)
+    store = store_of(np.concatenate([pixels, pixels[..., ::-1]], 1), tmp_path / "store")
+    write_json(store.folder / "store.json", {"key": "one"})
+    return Banks(RunFolder(tmp_path), volumes_plan(), store), y
+
+
+def test_slices_of_volumes_are_learned_from_a_few_at_a_time(hearts, tmp_path: Path, monkeypatch) -> None:
+    banks, y = hearts
+    monkeypatch.setattr(frozen, "TOGETHER", 24)
+    seen: list[tuple[int, int]] = []
+    facts = learn(banks, y, tmp_path / "a", 0, seen)
+    assert facts["val_loss"] < np.log(2)
+    assert seen[0] == (2, 24), "twelve pictures a case: two cases at a time"
+    # What ships, read by the runtime alone, says what was said here.
+    folder = tmp_path / "a"
+    rows = ROWS[36:]
+    engine = open_engine(features_graph(banks.run, "frozen").read_bytes(), 1)
+    head = LinearMember(Linear.model_validate(read_json(folder / "head.json")))
+    assert head.linear.width == engine.n_outputs == 4 * 2 * 2 * (40 + 112)
+    said = judged(engine.run(banks.store.take(rows)), head, "binary")
+    np.testing.assert_allclose(said, frozen_outputs(folder, banks.plan.members[0], banks, rows), atol=1e-5)
+    network = frozen_of(banks.plan.recipes["frozen"], banks.store.shape, 2)
+    with torch.inference_mode():
+        features = network(torch.from_numpy(np.array(banks.store.take(rows)))).numpy()
+    np.testing.assert_allclose(head.outputs(features), said, atol=1e-5)
+
+
+def test_more_features_than_a_head_may_have_are_refused_by_name(hearts, monkeypatch) -> None:
+    banks, _ = hearts
+    monkeypatch.setattr(members_frozen, "MAX_FEATURES", 1000)
+    with pytest.raises(InputError) as caught:
+        banks.take("frozen", ROWS)
+    assert str(caught.value) == (
+        "recipes.frozen: the recipe gives 2432 features a case, and a head has at most 1000; leave something out of "
+        "`apart`, or name fewer `layers`"
+    )

@@ -186,7 +186,7 @@ def test_a_search_waits_for_the_first_member_of_every_way_in_every_fold() -> Non
 def test_noise_goes_the_whole_road_and_the_executed_plan_repeats_it_without_a_search(tmp_path: Path) -> None:
     cohort = make_cohort(tmp_path / "source", n=64, noise=True, seed=4)
     # With such a rate as planned there is something better to find, even of noise.
-    plan = make_plan(steps=12, repeats=2, learning_rate=0.2).model_copy(
+    plan = make_plan(steps=12, repeats=2, learning_rate=0.5).model_copy(
         update={"search": SearchPlan(share=0.2, trials=6, looks=3, startup=3)}
     )
     write_plan(plan, tmp_path / "plan.yaml")

@@ -40,3 +40,17 @@ def test_a_share_with_others_under_way() -> None:
     clock = Begun(102.0)
     assert share(plan, [], 0, clock, Abreast(2)) == pytest.approx(50.0)
     assert share(plan, [], 1, clock, Abreast(2, {"fold0-seed0": 50.0})) == pytest.approx(50.0)
+
+
+def test_who_waits_for_a_teacher_has_a_share_when_a_later_member_is_begun_first() -> None:
+    class Begun(Clock):
+        def used(self) -> float:
+            return 0.0
+
+    plan = make_plan(seconds=102.0, folds=2, repeats=2)
+    clock = Begun(102.0)
+    # Two of four wait before the third: on two processes each has half the time, and not all of it.
+    assert share(plan, [], 2, clock, Abreast(2)) == pytest.approx(50.0)
+    done = [{"name": one.name, "recipe": "network", "steps": 12, "seconds": 1.0} for one in plan.members[:2]]
+    assert share(plan, done, 2, clock, Abreast(2)) == pytest.approx(100.0)
+    assert share(plan, [], 2, clock, Abreast(1)) == pytest.approx(50.0), "one after the other they are in order"

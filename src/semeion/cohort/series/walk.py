@@ -9,6 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from semeion.cohort.arrays import DAMAGED
 from semeion.cohort.series.parse import DIRECTORY, media_class
 from semeion.errors import InputError
 
@@ -173,7 +174,7 @@ def archive_members(archive: Entry, limits: WalkLimits) -> Walk:
             return found
         with zipfile.ZipFile(archive.path) as opened:
             members = [member for member in opened.infolist() if not member.is_dir()]
-    except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError, EOFError) as error:
+    except DAMAGED as error:
         refuse(f"the archive cannot be opened ({error})")
         return found
     total = sum(member.file_size for member in members)

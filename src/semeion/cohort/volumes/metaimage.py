@@ -101,9 +101,9 @@ def _stored(fields: dict[str, str], where: str) -> Stored:
         raise ImageError(f"holds voxels of type {kind}", where=where, fix="save it as integers or float")
     big = _true(fields.get("BinaryDataByteOrderMSB", fields.get("ElementByteOrderMSB", "False")))
     dtype: np.dtype[Any] = np.dtype((">" if big else "<") + _TYPES[kind])
-    numbers = {name: _numbers(fields, name, where) for name in ("NDims", "DimSize", "ElementNumberOfChannels")}
-    count = int(numbers["NDims"][0]) if numbers["NDims"] else 0
-    lengths = tuple(int(value) for value in numbers["DimSize"])
+    numbers = {name: _counts(fields, name, where) for name in ("NDims", "DimSize", "ElementNumberOfChannels")}
+    count = numbers["NDims"][0] if numbers["NDims"] else 0
+    lengths = tuple(numbers["DimSize"])
     if count not in (3, 4) or len(lengths) != count:
         raise ImageError(
             f"has {count} dimensions (DimSize {fields.get('DimSize', 'absent')!r})",
@@ -123,7 +123,7 @@ def _stored(fields: dict[str, str], where: str) -> Stored:
         raise ImageError(f"has ElementSpacing {fields['ElementSpacing']}", where=where, fix="write the true spacing")
     axes: list[Vector | None] = [rows[number, :3] * spacing[number] for number in range(3)]
     axes += [None] * (count - 3)
-    channels = int(numbers["ElementNumberOfChannels"][0]) if numbers["ElementNumberOfChannels"] else 1
+    channels = numbers["ElementNumberOfChannels"][0] if numbers["ElementNumberOfChannels"] else 1
     if channels != 1:
         # The channels of one voxel stand together: the fastest axis.
         return Stored((channels, *lengths), dtype, (None, *axes), origin[:3])
@@ -140,6 +140,15 @@ def _first(fields: dict[str, str], names: tuple[str, ...], where: str) -> Vector
         where=where,
         fix=f"write {names[0]} into the header, or convert the DICOM files again",
     )
+
+
+def _counts(fields: dict[str, str], name: str, where: str) -> list[int]:
+    numbers = _numbers(fields, name, where)
+    if not all(np.isfinite(value) and value == int(value) for value in numbers):
+        raise ImageError(
+            f"has {name} = {fields[name][:60]!r}, which are no counts", where=where, fix="export the volume again"
+        )
+    return [int(value) for value in numbers]
 
 
 def _numbers(fields: dict[str, str], name: str, where: str) -> list[float]:

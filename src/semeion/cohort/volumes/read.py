@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 from typing import Literal, NoReturn
 
-from semeion.cohort.arrays import array_header
+from semeion.cohort.arrays import DAMAGED, array_header
 from semeion.cohort.limits import ReadLimits
 from semeion.cohort.sniff import describe, image_format
 from semeion.cohort.volume import Grid, Volume
@@ -158,7 +158,7 @@ def is_volume(ref: str) -> bool:
             return True
         found = volume_format(ref)
         return _frames(path) > 1 if found == "dicom" else found is not None
-    except (OSError, ValueError, KeyError, ImageError, zipfile.BadZipFile):
+    except (ImageError, *DAMAGED):
         return False
 
 

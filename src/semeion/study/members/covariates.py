@@ -184,10 +184,12 @@ def seen_by(plan: Plan, member: MemberPlan, rows: Rows, said: Said) -> Floats | 
 def keep_inner(plan: Plan, member: MemberPlan, folder: Path, inner: Floats, own: Floats) -> None:
     """Keep what a frozen member says of its learning cases by heads that did not know their patients.
 
-    Only where a recipe of covariates goes by it. Cases of a class with a single patient have no such head; there stands
-    what the member itself says, `own`.
+    Only where a recipe of covariates goes by it, or a student is taught by it. Cases of a class with a single patient
+    have no such head; there stands what the member itself says, `own`.
     """
-    if any(isinstance(one, CovariatesRecipe) and one.images == member.recipe for one in plan.recipes.values()):
+    recipes = plan.recipes.values()
+    asked = any(isinstance(one, CovariatesRecipe) and one.images == member.recipe for one in recipes)
+    if asked or plan.distillation is not None:
         np.save(folder / INNER, np.where(np.isfinite(inner), inner, own))
 
 

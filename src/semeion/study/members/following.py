@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,6 +99,7 @@ def next_member(
     seconds_left: float,
     seconds: dict[str | None, float],
     taken: Collection[str] = (),
+    reading: Callable[[str | None, int], float] = lambda _recipe, _fold: 0.0,
 ) -> MemberPlan | str:
     """Return the next member, or why there is none: ``budget`` where nothing worth its overhead fits any more.
 
@@ -115,6 +116,8 @@ def next_member(
     taken
         Names besides those in the plan that no new member may have: of members that could not learn, and would fail
         again with the same seed.
+    reading
+        Seconds that one more member of a recipe and a fold will read at the end, when all have learned.
     """
     if len(plan.members) >= most_members(len(folds)):
         return "most members"
@@ -127,7 +130,7 @@ def next_member(
         # A plan of frozen features alone has no way that could go on.
         if full is None or name not in seconds:
             continue
-        affordable = int((seconds_left - OVERHEAD) / seconds[name])
+        affordable = int((seconds_left - OVERHEAD - reading(name, fold.number)) / seconds[name])
         if affordable < LEAST * full:
             continue
         known = {*taken, *(member.name for member in plan.members)}

@@ -25,12 +25,12 @@ def make_lighter(run: RunFolder, plan: Plan, member: MemberPlan, cases: int) -> 
     run, plan, member
         Where, and what; the plan gets the recipe ``<recipe>-b<batch>``.
     cases
-        That it learns from; a batch is never larger.
+        That it learns from; a batch is never larger, but for one with images without labels.
     """
     recipe = plan.recipe_of(member)
     if not isinstance(recipe, NetworkRecipe):
         return None
-    before = min(recipe.training.batch, cases)
+    before = recipe.training.batch if recipe.taught is not None else min(recipe.training.batch, cases)
     if before // 2 < LEAST:
         return None
     base = (member.recipe or OWN).removesuffix(f"-b{recipe.training.batch}")
@@ -82,6 +82,7 @@ def _apply(plan: Plan, change: Mapping[str, object]) -> None:
         plan.recipes[name] = made
         if (took := plan.budget.step_seconds.get(str(old or OWN))) is not None:
             plan.budget.step_seconds[name] = took / 2
-    for member in plan.members:
+    students = plan.distillation.students if plan.distillation is not None else []
+    for member in [*plan.members, *students]:
         if member.name == change["member"] and member.recipe != name:
             member.recipe, member.steps, member.shortened = name, int(str(change["steps"])), []

@@ -14,10 +14,13 @@ from semeion.model.engine import open_engine
 from semeion.plan.schema import MemberPlan, Plan
 from semeion.plan.splits import Sides
 from semeion.prepare.store import Store
+from semeion.study.members.taught import read_lesson
 from semeion.study.teaching import read_teaching
 
 if TYPE_CHECKING:
+    from semeion.learn.further import Further
     from semeion.learn.member import Hooks
+    from semeion.plan.teaching import Teaching
 
 PRETRAINED = Path("pretraining", "body.safetensors")
 """In a run folder, the weights that a body learned from images alone."""
@@ -33,21 +36,27 @@ def learn_network(
     side: Sides,
     folder: Path,
     hooks: Hooks,
+    taught: Teaching | None = None,
+    further: Further | None = None,
 ) -> None:
     """Train one member and leave ``weights.safetensors graph.onnx member.json`` in its folder, the last one last.
 
     A member that starts from pretraining takes its weights from `PRETRAINED` of the run, whose ``members/`` holds
-    `folder`.
+    `folder`; one that is taught of images without labels finds there what :func:`semeion.study.members.taught.teach`
+    left.
 
-    Parameters and errors are those of :func:`semeion.learn.member.train_member`.
+    Parameters and errors are those of :func:`semeion.learn.member.train_member`. `taught` and `further` are what a
+    student is taught in the place of what the run's table and plan say.
     """
     from semeion.learn.checkpoint import save_tensors
     from semeion.learn.export import refuse_disagreement, to_onnx
     from semeion.learn.member import train_member
 
     folder.mkdir(parents=True, exist_ok=True)
-    taught = read_teaching(folder.parents[1], plan)
-    learned = train_member(plan, member, store, y, side, folder, hooks, folder.parents[1] / PRETRAINED, taught)
+    run = folder.parents[1]
+    if taught is None:
+        taught, further = read_teaching(run, plan), read_lesson(run, plan, member)
+    learned = train_member(plan, member, store, y, side, folder, hooks, run / PRETRAINED, taught, further)
     graph = to_onnx(learned.shipped, store.shape)
     engine = open_engine(graph, plan.training.threads)
     sample = side.learn[np.linspace(0, len(side.learn) - 1, min(SAMPLE, len(side.learn))).astype(np.int64)]

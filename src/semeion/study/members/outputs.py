@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from time import perf_counter
 
 import numpy as np
 import numpy.typing as npt
@@ -35,19 +37,41 @@ def shipped_bytes(run: RunFolder, member: MemberPlan) -> int:
     return sum(file.stat().st_size for file in files if file.exists())
 
 
+TOGETHER = 64
+"""Cases that a network looks at together, fewer where they are large."""
+Looked = Callable[[float], None]
+"""Called with the seconds that looking at cases took, without opening the network."""
+
+
 def run_graph(
-    graph: Path, task: str, store: Store, rows: npt.NDArray[np.int64], threads: int | None
+    graph: Path,
+    task: str,
+    store: Store,
+    rows: npt.NDArray[np.int64],
+    threads: int | None,
+    looked: Looked = lambda _seconds: None,
 ) -> npt.NDArray[np.float64]:
     """Return what the exported graph says of `rows` through the runtime, ``(rows, outputs)``."""
     engine = open_engine(graph, threads)
-    out = [from_logits(engine.run(pixels), task) for pixels in store.batches(rows)]  # type: ignore[arg-type]
+    began = perf_counter()
+    out = [from_logits(engine.run(pixels), task) for pixels in store.batches(rows, store.at_once(TOGETHER))]  # type: ignore[arg-type]
+    looked(perf_counter() - began)
     return np.concatenate(out) if out else np.zeros((0, engine.n_outputs))
 
 
 def member_outputs(
-    run: RunFolder, plan: Plan, member: MemberPlan, store: Store, banks: Banks, rows: npt.NDArray[np.int64]
+    run: RunFolder,
+    plan: Plan,
+    member: MemberPlan,
+    store: Store,
+    banks: Banks,
+    rows: npt.NDArray[np.int64],
+    looked: Looked = lambda _seconds: None,
 ) -> npt.NDArray[np.float64]:
-    """Return a finished member's probabilities or values of `rows`, float64 ``(rows, outputs)``."""
+    """Return a finished member's probabilities or values of `rows`, float64 ``(rows, outputs)``.
+
+    `looked` is called with the seconds that a member's own network took.
+    """
     folder = member_folder(run, member)
     if isinstance(plan.recipe_of(member), FrozenRecipe):
         return frozen_outputs(folder, member, banks, rows)
@@ -55,4 +79,4 @@ def member_outputs(
         return covariate_outputs(
             run, plan, member, rows, lambda one, asked: member_outputs(run, plan, one, store, banks, asked)
         )
-    return run_graph(folder / "graph.onnx", plan.target.task, store, rows, plan.threads)
+    return run_graph(folder / "graph.onnx", plan.target.task, store, rows, plan.threads, looked)

@@ -19,6 +19,7 @@ from semeion.study.members.searching import firsts_of, search_due
 from semeion.study.members.shares import Abreast, lengthen, share
 from semeion.study.members.shown import Shown
 from semeion.study.members.task import MemoryRanOut, task_of
+from semeion.study.members.taught import awaits_teacher, learn_alone, taught_of, teach
 
 if TYPE_CHECKING:
     from semeion.study.learning import Place, Trained
@@ -99,6 +100,8 @@ class Rounds:
                 return None
         if not waiting:
             return members[-1] if self.add() else None
+        # Who teaches them is among those that wait, and goes first.
+        waiting = [one for one in waiting if not awaits_teacher(self.done.plan, one, self.done.validation)]
         free = self.crew.processes - len(self.abreast.ends)
         by_steps = [one for one in waiting if one.steps]
         # This process solves what has no steps, and nobody is begun meanwhile: the others are given work first.
@@ -111,10 +114,11 @@ class Rounds:
             return False
         if self.stop():
             return True
-        if isinstance(self.done.plan.recipe_of(member), NetworkRecipe):
-            self._begin_network(member)
-            return False
         try:
+            if isinstance(self.done.plan.recipe_of(member), NetworkRecipe):
+                self._teach(member)
+                self._begin_network(member)
+                return False
             self._solve(member)
         except (Interrupted, TrainingFailed) as error:
             return self._after(Ended(member.name, error))
@@ -131,6 +135,12 @@ class Rounds:
             learn_covariates(
                 place.run, plan, member, place.y, place.groups, side, lambda one, rows: place.says(plan, one, rows)
             )
+
+    def _teach(self, member: MemberPlan) -> None:
+        """Let frozen features say what a member is taught of images without labels, where it is."""
+        plan = self.done.plan
+        seen = self.shown.of_features(plan.members.index(member), len(plan.members))
+        teach(plan, member, self.place.banks, self.done.validation, seen)
 
     def _begin_network(self, member: MemberPlan) -> None:
         plan, place, facts = self.done.plan, self.place, self.done.facts
@@ -185,7 +195,8 @@ class Rounds:
 def leave_out(done: Trained, index: int, error: TrainingFailed) -> None:
     """Leave a member out that cannot learn, and say so; the last one of its fold fails the run.
 
-    Members that go by what it alone would have said of the images are left out with it.
+    Members that go by what it alone would have said of the images are left out with it; those that it would have
+    taught learn from labels alone where the fold has nobody else.
 
     Raises
     ------
@@ -198,16 +209,26 @@ def leave_out(done: Trained, index: int, error: TrainingFailed) -> None:
     lost = [other for other in others if _goes_by(plan, other) == member.recipe]
     if any(other.recipe == member.recipe for other in others):
         lost = []
+    alone: list[MemberPlan] = []
     if not [other for other in others if other not in lost]:
-        raise error
+        # Who can no longer be taught learns from labels, rather than that the fold has nobody.
+        alone = [other for other in lost if taught_of(plan, other) is not None]
+        if not alone:
+            raise error
+        lost = [other for other in lost if other not in alone]
+        for other in alone:
+            learn_alone(plan, other)
     gone = {member.name, *(other.name for other in lost)}
     plan.members[:] = [other for other in plan.members if other.name not in gone]
     done.planned -= len(gone)
     with_it = f", and with it {', '.join(other.name for other in lost)}" if lost else ""
-    done.notes.append(f"Member {member.name} was left out{with_it}: {error.what}.")
+    instead = f"; {', '.join(other.name for other in alone)} learned from labels alone" if alone else ""
+    done.notes.append(f"Member {member.name} was left out{with_it}: {error.what}{instead}.")
 
 
 def _goes_by(plan: Plan, member: MemberPlan) -> str:
-    """Return the recipe whose verdict on the images a member goes by; empty where it goes by none."""
+    """Return the recipe whose verdict on images a member goes by, or learns from; empty where it goes by none."""
     recipe = plan.recipe_of(member)
+    if isinstance(recipe, NetworkRecipe) and recipe.taught is not None:
+        return recipe.taught.teacher
     return (recipe.images or "") if isinstance(recipe, CovariatesRecipe) else ""

@@ -26,6 +26,7 @@ from semeion.study.members.losses import case_losses
 from semeion.study.members.network import PRETRAINED
 from semeion.study.members.searched import FOLDER, Ground, Searched, chosen_of, steps_of
 from semeion.study.members.task import ran_out
+from semeion.study.members.taught import read_lesson
 from semeion.study.teaching import read_teaching
 
 if TYPE_CHECKING:
@@ -235,6 +236,7 @@ class _Trials:
                 hooks,
                 start,
                 taught=read_teaching(ground.run.path, plan),
+                further=read_lesson(ground.run.path, plan, trial),
             )
             if "not a finite number" in learned.facts["stopped"]:
                 raise TrainingFailed(learned.facts["stopped"], where=trial.name, fix="a lower rate")

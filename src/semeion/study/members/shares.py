@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from semeion.plan.distilling import distilling_seconds
 from semeion.plan.portfolio import HEAD_SECONDS
 from semeion.plan.recipes import OWN
 from semeion.plan.schema import Plan
@@ -24,8 +25,9 @@ class Abreast:
 
 
 def left_for_learning(plan: Plan, clock: Clock) -> float:
-    """Return the seconds left for learning members; those of a search that is yet to come are not."""
-    return max(0.0, (clock.left() or 0.0) - plan.budget.reserve - search_seconds(plan))
+    """Return the seconds left for learning members; those of a search or of students that are yet to come are not."""
+    yet = search_seconds(plan) + distilling_seconds(plan)
+    return max(0.0, (clock.left() or 0.0) - plan.budget.reserve - yet)
 
 
 def scaled_to_fit(each: Sequence[float], left: float, busy: Sequence[float] = (), processes: int = 1) -> float:
@@ -68,12 +70,13 @@ def share(
     if plan.budget.seconds is None or clock.left() is None:
         return None
     abreast, seconds = abreast or Abreast(), step_seconds(plan, facts)
+    waiting = [member for member in plan.members[index:] if member.name not in abreast.ends]
+    if abreast.processes > 1:
+        # Who waits for a teacher stands before others that are begun meanwhile.
+        begun = {*abreast.ends, *(one["name"] for one in facts)}
+        waiting += [member for member in plan.members[:index] if member.steps and member.name not in begun]
     # Of a plan that was never measured steps are all that is known.
-    each = [
-        member.steps * seconds.get(member.recipe, 1.0) if member.steps else HEAD_SECONDS
-        for member in plan.members[index:]
-        if member.name not in abreast.ends
-    ]
+    each = [member.steps * seconds.get(member.recipe, 1.0) if member.steps else HEAD_SECONDS for member in waiting]
     busy = [max(0.0, end - clock.used()) for end in abreast.ends.values()]
     return each[0] * scaled_to_fit(each, left_for_learning(plan, clock), busy, abreast.processes)
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from semeion.errors import InputError, TrainingFailed
-from semeion.plan.schema import MemberPlan, Plan
+from semeion.plan.schema import CombinationPlan, MemberPlan, Plan
 from semeion.plan.splits import Sides
 from semeion.prepare.store import Store
 from semeion.study.members.network import learn_network
@@ -99,7 +99,8 @@ def task_of(
     run: Path, plan: Plan, member: MemberPlan, store: Store, y: Floats, side: Sides, seconds: float | None, threads: int
 ) -> LearnTask:
     """Return the task of a member of a plan."""
-    own = plan.model_copy(update={"members": [member]})
+    # Nobody ships or is taught where one member learns.
+    own = plan.model_copy(update={"members": [member], "distillation": None, "combination": CombinationPlan()})
     return LearnTask(
         str(run),
         own.model_dump_json(by_alias=True),

@@ -1,0 +1,361 @@
+"""Readers of what strangers send, tried on files that were changed at random, for as long as one likes.
+
+``python -m support.fuzz READER SECONDS [SEED]`` in ``tests/`` writes what a reader could not bear to ``build/fuzz/``;
+such files are then kept in ``tests/fuzz_cases/<reader>/``, which the tests read for ever. The mutations know nothing of
+the code that they reach, as in Miller et al. (1990), "An empirical study of the reliability of UNIX utilities", and
+start from files that are good: most of a format is behind its first bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import random
+import resource
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+CASES = Path(__file__).parents[1] / "fuzz_cases"
+LONGEST = 20
+"""Seconds that one small file may take."""
+WORDS = [b"0", b"-1", b"1e999", b"NaN", b"null", b"true", b"[]", b"{}", b'"', b",", b"\n", b"\0", b"\xff\xff\xff\xff"]
+WORDS += [b"\x7f\xff\xff\xff", b"\x80", b"../", b"schema", b"PK\x01\x02", b"\xef\xbb\xbf", b"999999999999", b"[" * 40]
+
+
+class TooLong(BaseException):
+    """A file took too long. No reader that takes any exception for a damaged file may take this one for it."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A reader: how its good files are made, what reads one, and the suffix that such a file has."""
+
+    seeds: Callable[[Path], list[bytes]]
+    read: Callable[[Path], Any]
+    suffix: str
+
+
+def mutated(data: bytes, others: list[bytes], chance: random.Random) -> bytes:
+    """Return `data` with a few changes: bits, bytes, pieces left out, doubled, moved in from another file, words."""
+    made = bytearray(data)
+    for _ in range(chance.choice([1, 1, 1, 2, 3, 8])):
+        at = chance.randrange(len(made) + 1)
+        length = min(len(made) - at, chance.choice([1, 2, 4, 8, 64, 1000]))
+        kind = chance.randrange(8)
+        if kind == 0 and at < len(made):
+            made[at] ^= 1 << chance.randrange(8)
+        elif kind == 1 and at < len(made):
+            made[at] = chance.choice([0, 1, 127, 128, 255, chance.randrange(256)])
+        elif kind == 2:
+            del made[at : at + length]
+        elif kind == 3:
+            made[at:at] = made[at : at + length]
+        elif kind == 4:
+            word = chance.choice(WORDS)
+            made[at : at + chance.choice([0, len(word)])] = word
+        elif kind == 5:
+            other = chance.choice(others)
+            start = chance.randrange(len(other) + 1)
+            made[at : at + length] = other[start : start + length]
+        elif kind == 6:
+            made[at : at + 4] = chance.randrange(1 << 32).to_bytes(4, chance.choice(["little", "big"]))
+        elif kind == 7 and chance.random() < 0.2:
+            del made[at:]
+    return bytes(made)
+
+
+def trouble(reader: Reader, path: Path) -> str | None:
+    """Read one file; return what went wrong when the reader neither took it nor refused it by a typed error."""
+    from semeion.errors import SemeionError
+
+    try:
+        with limited_time(LONGEST):
+            reader.read(path)
+    except SemeionError as error:
+        return None if str(error) else "a refusal without a word"
+    except (Exception, TooLong):
+        return traceback.format_exc(limit=-6)
+    return None
+
+
+@contextlib.contextmanager
+def limited_time(seconds: int) -> Iterator[None]:
+    def late(*_: Any) -> None:
+        raise TooLong(f"more than {seconds} s for one file")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def fuzz(name: str, seconds: float, seed: int, keep: Path, most: int | None = None) -> dict[str, Any]:
+    """Try a reader until the time is over; return how many files were tried, and what went wrong by its last line."""
+    reader, chance = READERS[name], random.Random(seed)
+    found: dict[str, str] = {}
+    tried, end = 0, time.monotonic() + seconds
+    with tempfile.TemporaryDirectory() as folder:
+        seeds = reader.seeds(Path(folder))
+        file = Path(folder) / f"fuzzed{reader.suffix}"
+        while time.monotonic() < end and (most is None or tried < most):
+            data = mutated(chance.choice(seeds), seeds, chance)
+            file.write_bytes(data)
+            tried += 1
+            if (text := trouble(reader, file)) is not None:
+                lines = text.strip().splitlines()
+                place = next((line.strip() for line in reversed(lines) if line.startswith("  File ")), "")
+                what = f"{lines[-1].split(':')[0]} in {place}"
+                if what not in found:
+                    found[what] = text
+                    keep.mkdir(parents=True, exist_ok=True)
+                    (keep / f"{hashlib.sha256(data).hexdigest()[:12]}{reader.suffix}").write_bytes(data)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    return {"reader": name, "tried": tried, "peak_mib": peak, "found": found}
+
+
+def _packed(folder: Path) -> list[bytes]:
+    from semeion.model.archive import in_order, write_archive
+
+    files = {file.relative_to(MODEL).as_posix(): file.read_bytes() for file in MODEL.rglob("*") if file.is_file()}
+    path = folder / "good.semeion"
+    write_archive(path, ((name, files[name]) for name in in_order(files)))
+    return [path.read_bytes()]
+
+
+MODEL = CASES.parent / "model" / "fixtures" / "schema1"
+
+
+def _read_graph(path: Path) -> None:
+    from semeion.model.engine import open_engine
+
+    open_engine(path, 1)
+
+
+def _read_packed(path: Path) -> None:
+    from semeion.model.runtime import load_model
+
+    load_model(path, threads=1).try_out()
+
+
+def _read_manifest(path: Path) -> None:
+    from semeion.model.manifest_file import parse_manifest
+
+    parse_manifest(path.read_bytes(), where="model.json")
+
+
+def _read_parts(path: Path) -> None:
+    """Read a file as each of the small files of a model; one refusal is as good as another."""
+    from semeion.errors import ModelRefused
+    from semeion.model.covariates import open_head as open_covariates
+    from semeion.model.golden import read_golden
+    from semeion.model.heads import open_head
+    from semeion.model.manifest_file import parse_manifest
+
+    manifest = parse_manifest((MODEL / "model.json").read_bytes(), where="model.json")
+    data = path.read_bytes()
+    refused = []
+    for read in (
+        lambda: open_head(data, manifest, where="head"),
+        lambda: open_covariates(data, where="member"),
+        lambda: read_golden(data, where="golden"),
+    ):
+        try:
+            read()
+        except ModelRefused as error:
+            refused.append(error)
+    if refused:
+        raise refused[0]
+
+
+def _parts(_: Path) -> list[bytes]:
+    head = (
+        b'{"schema": 1, "features": 2, "mean": [0.0, 0.5], "scale": [1.0, 2.0], "coefficients": '
+        b'[[1.0, -1.0], [0.5, 2.0], [0.0, 1.0]], "intercepts": [0.1, 0.2, 0.3], "link": "softmax"}'
+    )
+    golden = b'{"schema": 1, "seed": 0, "answers": {"members/m0.onnx": [0.1, 0.2, 0.7]}}'
+    member = (
+        b'{"schema": 1, "task": "multiclass", "outputs": 3, "encoding": {"schema": 1, "columns": [{"kind": "number", '
+        b'"name": "age", "fill": 50.0, "low": 20.0, "high": 80.0, "margin": 5.0}]}, "after": [], "trees": [{'
+        b'"schema": 1, "features": ["age", "age: (missing)"], "fill": [0.0, 0.0], "outputs": 3, "link": "mean", '
+        b'"base": [], "roots": [0], "feature": [0, -1, -1], "threshold": [50.0, 0.0, 0.0], "left": [1, 0, 0], '
+        b'"right": [2, 0, 0], "value": [[0.3, 0.3, 0.4], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]}], "linear": null}'
+    )
+    return [head, golden, member]
+
+
+def _pictures(folder: Path) -> list[bytes]:
+    import cv2
+    import numpy as np
+
+    grey = np.random.default_rng(0).integers(0, 256, (24, 20), dtype=np.uint8)
+    colour = np.random.default_rng(1).integers(0, 256, (16, 18, 3), dtype=np.uint8)
+    suffixes = (".png", ".jpg", ".tif", ".bmp")
+    made = [cv2.imencode(suffix, pixels)[1].tobytes() for suffix in suffixes for pixels in (grey, colour)]
+    made.append(cv2.imencode(".png", grey.astype(np.uint16) * 200)[1].tobytes())
+    np.save(folder / "a.npy", grey)
+    return [*made, (folder / "a.npy").read_bytes()]
+
+
+def _dicom(folder: Path) -> list[bytes]:
+    from support.series import ct_slices, save
+
+    save(ct_slices(1), folder / "ct")
+    return [file.read_bytes() for file in sorted((folder / "ct").iterdir())]
+
+
+def _read_image(path: Path) -> None:
+    from semeion.cohort.reading import read_image
+
+    read_image(str(path))
+
+
+def _volumes(suffix: str) -> Callable[[Path], list[bytes]]:
+    def make(folder: Path) -> list[bytes]:
+        import numpy as np
+        import SimpleITK as sitk
+
+        made = []
+        for kind in (np.uint8, np.int16, np.float32):
+            image = sitk.GetImageFromArray(np.random.default_rng(0).integers(0, 99, (6, 7, 8)).astype(kind))
+            image.SetSpacing((1.0, 1.5, 2.0))
+            sitk.WriteImage(image, str(folder / f"v{suffix}"))
+            made.append((folder / f"v{suffix}").read_bytes())
+        return made
+
+    return make
+
+
+def _read_volume(path: Path) -> None:
+    from semeion.cohort.volumes.read import read_volume
+
+    read_volume(str(path))
+
+
+def _tables(_: Path) -> list[bytes]:
+    rows = [f"c{row},p{row // 2},{row}.png,{'yes' if row % 3 else 'no'},{row / 7:.3f}" for row in range(12)]
+    text = "\n".join(["case_id,patient_id,image,finding,age", *rows]) + "\n"
+    return [text.encode(), text.replace(",", ";").encode("utf-16"), text.replace(",", "\t").encode("latin-1")]
+
+
+def _workbooks(folder: Path) -> list[bytes]:
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    for line in _tables(folder)[0].decode().splitlines():
+        book.active.append(line.split(","))
+    book.save(folder / "t.xlsx")
+    return [(folder / "t.xlsx").read_bytes()]
+
+
+def _parquets(folder: Path) -> list[bytes]:
+    import io
+
+    import pandas as pd
+
+    made = pd.read_csv(io.BytesIO(_tables(folder)[0]))
+    made.to_parquet(folder / "t.parquet")
+    return [(folder / "t.parquet").read_bytes()]
+
+
+def _read_table(path: Path) -> None:
+    from semeion.cohort.cohort import CohortOptions
+    from semeion.cohort.gather import gather
+
+    gather(path, CohortOptions(target="finding"))
+
+
+def _medmnist(folder: Path) -> list[bytes]:
+    import numpy as np
+
+    chance = np.random.default_rng(0)
+    arrays = {}
+    for part, count in (("train", 6), ("val", 3), ("test", 3)):
+        arrays[f"{part}_images"] = chance.integers(0, 256, (count, 10, 10), dtype=np.uint8)
+        arrays[f"{part}_labels"] = np.arange(count, dtype=np.uint8)[:, None] % 2
+    made = []
+    for save in (np.savez, np.savez_compressed):
+        save(folder / "m.npz", **arrays)
+        made.append((folder / "m.npz").read_bytes())
+    return made
+
+
+def _read_medmnist(path: Path) -> None:
+    from semeion.cohort.gather import gather
+
+    gather(path)
+
+
+def _arrays(folder: Path) -> list[bytes]:
+    import numpy as np
+
+    made = []
+    for kind in (np.uint8, np.float32):
+        np.save(folder / "v.npy", np.arange(6 * 7 * 3, dtype=kind).reshape(6, 7, 3))
+        made.append((folder / "v.npy").read_bytes())
+    return made
+
+
+def _plans(folder: Path) -> list[bytes]:
+    from support.tiny import save_plan
+
+    return [save_plan(folder).read_bytes()]
+
+
+def _read_plan(path: Path) -> None:
+    from semeion.plan.files import read_plan
+
+    read_plan(path)
+
+
+def _one(path: Path) -> Callable[[Path], list[bytes]]:
+    return lambda _: [path.read_bytes()]
+
+
+READERS = {
+    "manifest": Reader(_one(MODEL / "model.json"), _read_manifest, ".json"),
+    "parts": Reader(_parts, _read_parts, ".json"),
+    "archive": Reader(_packed, _read_packed, ".semeion"),
+    "graph": Reader(_one(MODEL / "members" / "m0.onnx"), _read_graph, ".onnx"),
+    "table": Reader(_tables, _read_table, ".csv"),
+    "workbook": Reader(_workbooks, _read_table, ".xlsx"),
+    "parquet": Reader(_parquets, _read_table, ".parquet"),
+    "medmnist": Reader(_medmnist, _read_medmnist, ".npz"),
+    "array": Reader(_arrays, _read_image, ".npy"),
+    "plan": Reader(_plans, _read_plan, ".yaml"),
+    "picture": Reader(_pictures, _read_image, ".png"),
+    "dicom": Reader(_dicom, _read_image, ".dcm"),
+    "nifti": Reader(_volumes(".nii"), _read_volume, ".nii"),
+    "nrrd": Reader(_volumes(".nrrd"), _read_volume, ".nrrd"),
+    "metaimage": Reader(_volumes(".mha"), _read_volume, ".mha"),
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Fuzz one reader, or each for its share of the time; the exit status is 1 when something was found."""
+    name, seconds, seed = (*arguments, *["all", "60", "0"][len(arguments) :])[:3]
+    names = list(READERS) if name == "all" else [name]
+    status = 0
+    for one in names:
+        keep = CASES.parents[1] / "build" / "fuzz" / one
+        account = fuzz(one, float(seconds) / len(names), int(seed), keep)
+        print(
+            f"{one}: {account['tried']} files, peak {account['peak_mib']} MiB, {len(account['found'])} kinds of trouble"
+        )
+        for text in account["found"].values():
+            print(text)
+        status |= bool(account["found"]) or account["peak_mib"] > 1024
+    return int(status)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
