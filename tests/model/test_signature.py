@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import stat
 import subprocess
@@ -184,6 +185,8 @@ def test_keys_and_signatures_are_those_of_openssl(make_model: Any, tmp_path: Pat
 
     program = shutil.which("openssl")
     if program is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("no openssl here")
         pytest.skip("no openssl here")
 
     def openssl(*arguments: str) -> str:

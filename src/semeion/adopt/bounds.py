@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from typing import Any
 
 from semeion.errors import ModelRefused
 from semeion.model.bounds import available_bytes, bounded_memory
 from semeion.model.engine import first_line, runtime_errors
+from semeion.model.limited import LONGEST, ended_after
 
 __all__ = ["LONGEST", "available_bytes", "bounded_memory", "run_bounded"]
-
-LONGEST = 300.0
-"""Seconds that one run of a few images may take; a loop in a graph may have no end."""
 
 
 def run_bounded(session: Any, output: str, given: Mapping[str, Any], where: str, seconds: float | None = None) -> Any:
@@ -35,30 +32,18 @@ def run_bounded(session: Any, output: str, given: Mapping[str, Any], where: str,
     ModelRefused
         When the graph fails, asks for more memory than there is, or takes longer.
     """
-    import onnxruntime as ort
-
     allowed = LONGEST if seconds is None else seconds
-    options, late = ort.RunOptions(), threading.Event()
-
-    def stop() -> None:
-        late.set()
-        options.terminate = True
-
-    timer = threading.Timer(allowed, stop)
-    timer.daemon = True
-    timer.start()
-    try:
-        with bounded_memory():
-            return session.run([output], dict(given), options)[0]
-    except runtime_errors() as error:
-        if late.is_set():
+    with ended_after(allowed) as (options, late):
+        try:
+            with bounded_memory():
+                return session.run([output], dict(given), options)[0]
+        except runtime_errors() as error:
+            if late.is_set():
+                raise ModelRefused(
+                    f"the graph did not answer within {allowed:g} s",
+                    where=where,
+                    fix="export it without loops that have no end, or give a smaller network",
+                ) from error
             raise ModelRefused(
-                f"the graph did not answer within {allowed:g} s",
-                where=where,
-                fix="export it without loops that have no end, or give a smaller network",
+                f"the graph fails when it runs on images ({first_line(error)})", where=where, fix="export it again"
             ) from error
-        raise ModelRefused(
-            f"the graph fails when it runs on images ({first_line(error)})", where=where, fix="export it again"
-        ) from error
-    finally:
-        timer.cancel()

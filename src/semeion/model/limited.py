@@ -7,7 +7,8 @@ cannot hold is memory that kernels take besides it, and an operator that never c
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import numpy.typing as npt
 from semeion.errors import ModelRefused
 
 LONGEST = 300.0
-"""Seconds that one run of a few images may take."""
+"""Seconds that one run of a few images may take; a loop in a graph may have no end."""
 TOGETHER = 16
 """Images of one run: as many as were run together when the graph was tried."""
 SHARE = 0.8
@@ -88,27 +89,38 @@ def run_in_pieces(
     return np.concatenate(parts)
 
 
-def _timed(session: Any, output: str, given: dict[str, Any], where: str) -> Any:
+@contextmanager
+def ended_after(seconds: float) -> Iterator[tuple[Any, threading.Event]]:
+    """Give options of ONNX Runtime whose run is ended after `seconds`, and an event that tells whether it was."""
     import onnxruntime as ort
 
-    from semeion.model.engine import first_line, runtime_errors
-
-    options, late, allowed = ort.RunOptions(), threading.Event(), LONGEST
+    options, late = ort.RunOptions(), threading.Event()
 
     def stop() -> None:
         late.set()
         options.terminate = True
 
-    timer = threading.Timer(allowed, stop)
+    timer = threading.Timer(seconds, stop)
     timer.daemon = True
     timer.start()
     try:
-        return session.run([output], given, options)[0]
-    except runtime_errors() as error:
-        if late.is_set():
-            raise ModelRefused(
-                f"the graph did not answer within {allowed:g} s", where=where, fix="use a faster machine"
-            ) from error
-        raise ModelRefused(f"the graph fails when it runs ({first_line(error)})", where=where, fix=_AGAIN) from error
+        yield options, late
     finally:
         timer.cancel()
+
+
+def _timed(session: Any, output: str, given: dict[str, Any], where: str) -> Any:
+    from semeion.model.engine import first_line, runtime_errors
+
+    allowed = LONGEST
+    with ended_after(allowed) as (options, late):
+        try:
+            return session.run([output], given, options)[0]
+        except runtime_errors() as error:
+            if late.is_set():
+                raise ModelRefused(
+                    f"the graph did not answer within {allowed:g} s", where=where, fix="use a faster machine"
+                ) from error
+            raise ModelRefused(
+                f"the graph fails when it runs ({first_line(error)})", where=where, fix=_AGAIN
+            ) from error

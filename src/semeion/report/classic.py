@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from semeion.report.beside import rows_beside
 from semeion.report.reading import Evidence, Metric
-from semeion.report.words import HEADLINE, SHORT, figure_text, figure_value, metric_name, number, plural, significant
+from semeion.report.words import figure_text, figure_value, number, plural, significant
 
 NAME = "The classic small network"
 VERDICTS = {
@@ -32,25 +33,11 @@ def classic(evidence: Evidence, split: str | None) -> dict[str, Any] | None:
         return None
     if "reason" in found:
         return {"reason": str(found["reason"]), "sentence": "", "rows": []}
-    own, other = evidence.metrics.get(split or "", {}), found.get("metrics", {}).get(split or "", {})
-    differences = found.get("difference", {}).get(split or "", {})
-    rows = []
-    for key in HEADLINE[evidence.task]:
-        if key in own and key in other and key in differences:
-            verdict, gain = str(differences[key].get("verdict", "unknown")), Metric.model_validate(differences[key])
-            words = VERDICTS.get(verdict, verdict)
-            rows.append(
-                {
-                    "key": key,
-                    "name": SHORT.get(key, metric_name(key)),
-                    "model": own[key].model_dump(),
-                    "classic": Metric.model_validate(other[key]).model_dump(),
-                    "difference": gain.model_dump(),
-                    "shown": shown(key, gain),
-                    "verdict": verdict,
-                    "words": f"{words} ({gain.reason})" if verdict == "unknown" and gain.reason else words,
-                }
-            )
+    other, differences = (found.get(name, {}).get(split or "", {}) for name in ("metrics", "difference"))
+    rows = [
+        {**told, "model": own.model_dump(), "classic": theirs.model_dump(), "shown": shown(told["key"], gain)}
+        for own, theirs, gain, told in rows_beside(evidence, split, other, differences, VERDICTS)
+    ]
     if not rows:
         return None
     return {

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from semeion.report.beside import rows_beside
 from semeion.report.reading import Evidence, Metric
-from semeion.report.words import HEADLINE, SHORT, SPLITS, figure_text, metric_name, plural, significant
+from semeion.report.words import SPLITS, figure_text, plural, significant
 
 Shares = Mapping[str, float | None]
 """What each member counts in what ships, by its name; None where all count the same."""
@@ -84,28 +85,17 @@ def _column(column: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _rows(evidence: Evidence, parts: Mapping[str, Any], split: str) -> list[dict[str, Any]]:
-    own = evidence.metrics.get(split, {})
-    seen, told = (parts.get(name, {}).get("metrics", {}).get(split, {}) for name in (IMAGES, COVARIATES))
+    seen, alone = (parts.get(name, {}).get("metrics", {}).get(split, {}) for name in (IMAGES, COVARIATES))
     differences = parts.get(IMAGES, {}).get("difference", {}).get(split, {})
-    rows = []
-    for key in HEADLINE[evidence.task]:
-        if key not in own or key not in seen or key not in differences:
-            continue
-        verdict, gain = str(differences[key].get("verdict", "unknown")), Metric.model_validate(differences[key])
-        words = VERDICTS.get(verdict, verdict)
-        rows.append(
-            {
-                "key": key,
-                "name": SHORT.get(key, metric_name(key)),
-                "both": own[key].model_dump(),
-                "images": Metric.model_validate(seen[key]).model_dump(),
-                "covariates": Metric.model_validate(told[key]).model_dump() if key in told else None,
-                "difference": gain.model_dump(),
-                "verdict": verdict,
-                "words": f"{words} ({gain.reason})" if verdict == "unknown" and gain.reason else words,
-            }
-        )
-    return rows
+    return [
+        {
+            **told,
+            "both": own.model_dump(),
+            "images": images.model_dump(),
+            "covariates": Metric.model_validate(alone[told["key"]]).model_dump() if told["key"] in alone else None,
+        }
+        for own, images, _, told in rows_beside(evidence, split, seen, differences, VERDICTS)
+    ]
 
 
 def _sentences(rows: Sequence[Mapping[str, Any]], parts: Mapping[str, Any], split: str, names: list[str]) -> list[str]:

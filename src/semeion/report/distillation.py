@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from semeion.report.beside import rows_beside
 from semeion.report.classic import shown
-from semeion.report.reading import Evidence, Metric
-from semeion.report.words import HEADLINE, SHORT, figure_text, metric_name, number, plural
+from semeion.report.reading import Evidence
+from semeion.report.words import figure_text, number, plural
 
 VERDICTS = {
     "student": "the one network is better",
@@ -32,7 +33,11 @@ def distillation(evidence: Evidence, split: str | None) -> dict[str, Any] | None
     if not found:
         return None
     other = found.get("metrics", {}).get(split or "", {})
-    rows = _rows(evidence, split, other, found.get("difference", {}).get(split or "", {}))
+    differences = found.get("difference", {}).get(split or "", {})
+    rows = [
+        {**told, "model": own.model_dump(), "teacher": theirs.model_dump(), "shown": shown(told["key"], gain)}
+        for own, theirs, gain, told in rows_beside(evidence, split, other, differences, VERDICTS)
+    ]
     several = len(found["students"]) > 1
     if several and split == "oof":
         whose = (
@@ -47,30 +52,6 @@ def distillation(evidence: Evidence, split: str | None) -> dict[str, Any] | None
     if rows:
         origin += f" {_sentence(rows[0])}"
     return {"origin": origin, "rows": rows, "sentences": _sentences(found)}
-
-
-def _rows(
-    evidence: Evidence, split: str | None, other: Mapping[str, Any], differences: Mapping[str, Any]
-) -> list[dict[str, Any]]:
-    own, rows = evidence.metrics.get(split or "", {}), []
-    for key in HEADLINE[evidence.task]:
-        if key not in own or key not in other or key not in differences:
-            continue
-        verdict, gain = str(differences[key].get("verdict", "unknown")), Metric.model_validate(differences[key])
-        words = VERDICTS.get(verdict, verdict)
-        rows.append(
-            {
-                "key": key,
-                "name": SHORT.get(key, metric_name(key)),
-                "model": own[key].model_dump(),
-                "teacher": Metric.model_validate(other[key]).model_dump(),
-                "difference": gain.model_dump(),
-                "shown": shown(key, gain),
-                "verdict": verdict,
-                "words": f"{words} ({gain.reason})" if verdict == "unknown" and gain.reason else words,
-            }
-        )
-    return rows
 
 
 def _sentence(row: Mapping[str, Any]) -> str:

@@ -16,7 +16,6 @@ unsure as those about validation cases, which no member learned from (:mod:`seme
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -49,7 +48,7 @@ from semeion.study.pretraining import NOT_THERE_TO_DISTIL
 from semeion.study.softening import mixed, soften, unsureness
 from semeion.study.taught import OTHER_IMAGES
 from semeion.study.teaching import read_teaching
-from semeion.study.unlabelled import Unlabelled, prepared_unlabelled
+from semeion.study.unlabelled import Unlabelled, prepared_like
 
 if TYPE_CHECKING:
     from semeion.learn.further import Further
@@ -376,13 +375,7 @@ def _images(
         return None, none
     if seen is None:
         raise InputError(NOT_THERE_TO_DISTIL, where="--unlabelled", fix="name their folder")
-    images = prepared_unlabelled(run, seen, plan, options, progress)
-    if images.shape != store.shape:
-        raise InputError(
-            f"a case is prepared as {store.shape}, and an image without labels as {images.shape}",
-            where="--unlabelled",
-            fix="plan again: such images cannot be taught of",
-        )
+    images = prepared_like(run, store, seen, plan, options, progress)
     drawn = np.random.default_rng([plan.seed, 8]).permutation(images.n)[: section.images]
     return images, np.sort(drawn).astype(np.int64)
 
@@ -391,7 +384,7 @@ def _same_images(plan: Plan, seen: Unlabelled | None) -> list[str]:
     """Keep in the plan which images without labels there are; say so where it was executed with others."""
     if plan.distillation is None or seen is None:
         return []
-    sha256 = hashlib.sha256("\n".join(seen.hashes).encode()).hexdigest()
+    sha256 = seen.sha256
     before, plan.distillation.sha256 = plan.distillation.sha256, sha256
     return [OTHER_IMAGES] if before not in (None, sha256) else []
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +13,7 @@ from semeion.progress import Progress
 from semeion.study.folder import RunFolder
 from semeion.study.options import RunOptions
 from semeion.study.pretraining import NOT_THERE_TO_TEACH
-from semeion.study.unlabelled import Unlabelled, prepared_unlabelled
+from semeion.study.unlabelled import Unlabelled, prepared_like
 
 UNTAUGHT = "{used:,} images without labels were given, and no network that they taught became a member."
 OTHER_IMAGES = "Networks were taught of other images without labels than those that the plan was executed with."
@@ -75,14 +74,8 @@ def images_to_teach(
         return plan, TaughtOf()
     if seen is None:
         raise InputError(NOT_THERE_TO_TEACH, where="--unlabelled", fix="name their folder")
-    images = prepared_unlabelled(run, seen, plan, options, progress)
-    if images.shape != store.shape:
-        raise InputError(
-            f"a case is prepared as {store.shape}, and an image without labels as {images.shape}",
-            where="--unlabelled",
-            fix="plan again: such images cannot be taught of",
-        )
-    sha256 = hashlib.sha256("\n".join(seen.hashes).encode()).hexdigest()
+    prepared_like(run, store, seen, plan, options, progress)
+    sha256 = seen.sha256
     planned = {one.sha256 for one in plan.taught.values()} - {None}
     recipes: dict[str, Recipe] = {
         name: _of_images(recipe, seen.images, sha256) if name in plan.taught else recipe

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,11 @@ class Unlabelled:
     def images(self) -> int:
         """Images that are learned from."""
         return len(self.references)
+
+    @property
+    def sha256(self) -> str:
+        """Which images they are, in one hash."""
+        return sha256("\n".join(self.hashes).encode()).hexdigest()
 
     def counts(self) -> dict[str, int]:
         """Return what the evidence says of the folder."""
@@ -240,3 +246,23 @@ def prepared_unlabelled(run: RunFolder, seen: Unlabelled, plan: Plan, options: R
         jobs=options.jobs,
         progress=progress,
     )
+
+
+def prepared_like(
+    run: RunFolder, store: Store, seen: Unlabelled, plan: Plan, options: RunOptions, progress: Progress
+) -> Store:
+    """Return the images without labels prepared, for networks that learn from them and from the cases of `store`.
+
+    Raises
+    ------
+    InputError
+        When they are no images as the cases are.
+    """
+    images = prepared_unlabelled(run, seen, plan, options, progress)
+    if images.shape != store.shape:
+        raise InputError(
+            f"a case is prepared as {store.shape}, and an image without labels as {images.shape}",
+            where="--unlabelled",
+            fix="plan again: such images cannot be taught of",
+        )
+    return images
