@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
-from semeion.model.classifier import run_bounded
+from semeion.model.classifier import look_bounded
 
 
 class Counting:
@@ -14,9 +16,10 @@ class Counting:
     def __init__(self) -> None:
         self.seen: list[int] = []
 
-    def run(self, batch: np.ndarray) -> np.ndarray:
+    def look(self, batch: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
         self.seen.append(len(batch))
-        return batch.reshape(len(batch), -1)[:, :2].astype(np.float32)
+        flat = batch.reshape(len(batch), -1).astype(np.float32)
+        return {"logits": flat[:, :2], **{name: flat[:, 2:5] for name in names}}
 
 
 @pytest.mark.parametrize(
@@ -30,6 +33,8 @@ class Counting:
 )
 def test_features_of_volumes_are_taken_one_by_one(shape: tuple[int, ...], features: bool, seen: list[int]) -> None:
     engine, batch = Counting(), np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    found = run_bounded(engine, batch, features=features)
+    found = look_bounded(engine, batch, ["features"], features=features)
     assert engine.seen == seen
-    np.testing.assert_array_equal(found, batch.reshape(len(batch), -1)[:, :2])
+    flat = batch.reshape(len(batch), -1)
+    np.testing.assert_array_equal(found["logits"], flat[:, :2])
+    np.testing.assert_array_equal(found["features"], flat[:, 2:5])

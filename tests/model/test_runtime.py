@@ -147,10 +147,11 @@ def test_a_case_of_several_labels_fails_as_a_whole(make_model):
 
 def test_an_answer_that_is_no_number_fails(make_model, pictures):
     class Broken:
-        channels, size, n_outputs = 1, (8, 8), 2
+        channels, size, n_outputs, extras = 1, (8, 8), 2, ()
 
-        def run(self, batch):
-            return np.array([[np.nan, 0.0] if image.mean() > 100 else [0.0, 0.0] for image in batch], np.float32)
+        def look(self, batch, names):
+            said = [[np.nan, 0.0] if image.mean() > 100 else [0.0, 0.0] for image in batch]
+            return {"logits": np.array(said, np.float32)}
 
     model = load_model(make_model())
     model._engines = [Broken()] * len(model.manifest.members)

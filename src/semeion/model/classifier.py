@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -20,12 +21,13 @@ from semeion.errors import ImageError, InputError
 from semeion.model.cases import Case
 from semeion.model.combine import Floats, calibrate, called, combine_members, shipped_maps
 from semeion.model.covariates import CovariateMember, judge_covariates
-from semeion.model.engine import Engine
+from semeion.model.engine import OUTPUT, Engine
 from semeion.model.findings import Finding, reason
 from semeion.model.gate import remarks, volume_remarks, why_unread
 from semeion.model.heads import judged
 from semeion.model.linear import LinearMember
 from semeion.model.manifest import Manifest
+from semeion.model.observing import Look, Observer, Seen
 from semeion.parallel import ordered_map
 from semeion.prepare.case import case_shape, prepare_case
 from semeion.prepare.case import read_case as read_images
@@ -34,6 +36,9 @@ from semeion.prepare.spec import Preparation
 from semeion.prepare.transform import prepare_image
 from semeion.prepare.volume_spec import VolumePreparation
 from semeion.progress import Progress
+
+if TYPE_CHECKING:
+    from semeion.cohort.volume import Volume
 
 _BATCH = 64
 _BATCH_PIXELS = 1 << 19
@@ -47,6 +52,8 @@ class Prepared:
     case: Case
     array: npt.NDArray[np.uint8] | None
     reasons: tuple[str, ...]
+    images: tuple[Image | Volume, ...] = ()
+    """As they were read; kept only for observers who ask for them."""
 
 
 def read_picture(source: str | npt.NDArray[np.uint8], steps: Preparation) -> tuple[Image, npt.NDArray[np.uint8]]:
@@ -74,6 +81,8 @@ class Classifier:
         The linear head of each of these whose graph gives features, else None; None: no member has one.
     covariates
         The members that judge covariates, by their name.
+    observers
+        Who looks on.
     """
 
     def __init__(
@@ -83,7 +92,10 @@ class Classifier:
         engines: Sequence[Engine],
         heads: Sequence[LinearMember | None] | None = None,
         covariates: Mapping[str, CovariateMember] | None = None,
+        observers: Sequence[Observer] = (),
     ) -> None:
+        self.observers = tuple(observers)
+        self.wants = frozenset().union(*(observer.wants for observer in self.observers))
         self.manifest, self.hash, self.engines = manifest, digest, engines
         self.heads = heads if heads is not None else [None] * len(engines)
         self.covariates = dict(covariates or {})
@@ -97,15 +109,33 @@ class Classifier:
         InputError
             When a member judges covariates, and `rows` lacks one.
         """
-        given: dict[int, npt.NDArray[np.float32]] = {}
+        return self.look(batch, rows).said
+
+    def look(
+        self,
+        batch: npt.NDArray[np.uint8],
+        rows: Mapping[str, Values] | None = None,
+        wants: Collection[str] = (),
+    ) -> Look:
+        """Run every member once, and keep the further outputs of the graphs that are among `wants`.
+
+        Raises as :meth:`raw`.
+        """
+        given: dict[str, dict[str, npt.NDArray[np.float32]]] = {}
         said: dict[str, Floats] = {}
         seeing = [member for member in self.manifest.members if member.name not in self.covariates]
         for member, engine, head in zip(seeing, self.engines, self.heads, strict=True):
-            if id(engine) not in given:
-                given[id(engine)] = run_bounded(engine, batch, features=head is not None)
-            said[member.name] = judged(given[id(engine)], head, self.manifest.task)
+            if member.file not in given:
+                names = [name for name in engine.extras if name in wants]
+                given[member.file] = look_bounded(engine, batch, names, features=head is not None)
+            said[member.name] = judged(given[member.file][OUTPUT], head, self.manifest.task)
         said |= judge_covariates(self.covariates, said, rows or {})
-        return np.stack([said[member.name] for member in self.manifest.members])
+        features = {member.file for member in seeing if member.output == "features"}
+        for path, outputs in given.items():
+            own = outputs.pop(OUTPUT)
+            if path in features and "features" in wants:
+                outputs["features"] = own
+        return Look(np.stack([said[member.name] for member in self.manifest.members]), given)
 
     def combined(self, batch: npt.NDArray[np.uint8], rows: Mapping[str, Values] | None = None) -> Floats:
         """Return the (weighted) mean over the members, float64 (N, K), before calibration; raises as :meth:`raw`."""
@@ -140,7 +170,7 @@ class Classifier:
             name = self.manifest.inputs.names[1 + case.others.index(None)]
             return Prepared(case, None, (reason("missing-file", f"the table names no image {name!r} for this case"),))
         try:
-            array, said = self._read(case)
+            array, said, images = self._read(case)
         except ImageError as error:
             return Prepared(case, None, (reason(*why_unread(case.source, error)),))
         except InputError as error:
@@ -152,16 +182,17 @@ class Classifier:
         except OSError as error:
             return Prepared(case, None, (reason("unreadable", error.strerror or str(error)),))
         known = covariate_remarks(self.manifest.inputs.covariates, case.covariates)
-        return Prepared(case, array, tuple(reason(*_split(text)) for text in (*said, *known)))
+        kept = images if any(observer.keeps_images for observer in self.observers) else ()
+        return Prepared(case, array, tuple(reason(*_split(text)) for text in (*said, *known)), kept)
 
-    def _read(self, case: Case) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
-        """Return a case as the networks see it, and the warnings about it."""
+    def _read(self, case: Case) -> tuple[npt.NDArray[np.uint8], tuple[str, ...], tuple[Image | Volume, ...]]:
+        """Return a case as the networks see it, the warnings about it, and the images as they were read."""
         inputs, steps = self.manifest.inputs, self.manifest.preparation
         if case.source is None:
             raise ValueError("a case without an image")
         if isinstance(steps, Preparation) and inputs.images == 1:
             image, array = read_picture(case.source, steps)
-            return array, remarks(image, array, inputs)
+            return array, remarks(image, array, inputs), (image,)
         references = [source for source in (case.source, *case.others) if isinstance(source, str)]
         read = read_images(references, steps, inputs.groups, names=inputs.names)
         array = prepare_case(read, steps, inputs.groups)
@@ -177,11 +208,11 @@ class Classifier:
 
             unstated = unstated_units(volumes, steps) if isinstance(steps, VolumePreparation) else []
             notes = [note for volume in volumes for note in volume.notes]
-            return array, volume_remarks(volumes, [*notes, *unstated], inputs)
+            return array, volume_remarks(volumes, [*notes, *unstated], inputs), tuple(read)
         pictures = [image for image in read if isinstance(image, Image)]
         each = np.split(array, len(pictures))
         found = [text for one, own in zip(pictures, each, strict=True) for text in remarks(one, own, inputs)]
-        return array, tuple(dict.fromkeys(found))
+        return array, tuple(dict.fromkeys(found)), tuple(read)
 
     def judge(self, group: Sequence[Prepared]) -> list[Finding]:
         """Return the findings of prepared cases."""
@@ -191,23 +222,36 @@ class Classifier:
             column.name: [item.case.covariates.get(column.name) for item in sound_ones]
             for column in self.manifest.inputs.covariates
         }
+        look = self.look(np.stack(arrays), rows, self.wants) if arrays else None
         empty = np.zeros((0, self.manifest.n_outputs))
-        combined = self.combined(np.stack(arrays), rows) if arrays else empty
+        combined = empty if look is None else combine_members(look.said, self.manifest.task, self.manifest.weights)
         sound: npt.NDArray[np.bool_] = np.asarray(np.isfinite(combined).all(axis=1))
         p = np.full_like(combined, np.nan)
         p[sound] = self.calibrated(combined[sound])
         found: list[Finding] = []
         at = 0
         for item in group:
-            if item.array is None:
-                found.extend(self._failed(item, item.reasons))
+            if item.array is None or look is None:
+                found.extend(self._shown(item, self._failed(item, item.reasons), None, at))
                 continue
             if sound[at]:
-                found.extend(self._called(item, combined[at], p[at]))
+                own = self._called(item, combined[at], p[at])
             else:
-                found.extend(self._failed(item, (*item.reasons, reason(self._unsound))))
+                own = self._failed(item, (*item.reasons, reason(self._unsound)))
+            found.extend(self._shown(item, own, look, at))
             at += 1
         return found
+
+    def _shown(self, item: Prepared, findings: list[Finding], look: Look | None, at: int) -> list[Finding]:
+        """Show a case to the observers, and return its findings with the path of its explanation."""
+        if not self.observers:
+            return findings
+        said = None if look is None else look.said[:, at]
+        outputs = {} if look is None else look.extras
+        extras = {path: {name: one[at] for name, one in given.items()} for path, given in outputs.items()}
+        seen = Seen(item.case, findings, item.array, item.images, said, extras)
+        paths = [path for observer in self.observers if (path := observer.see(seen))]
+        return [replace(finding, explanation=paths[0]) for finding in findings] if paths else findings
 
     @property
     def _unsound(self) -> str:
@@ -242,14 +286,17 @@ class Classifier:
         return [finding(manifest.target, self.classes[calls[0]], p.tolist(), combined.tolist())]
 
 
-def run_bounded(engine: Engine, batch: npt.NDArray[np.uint8], *, features: bool) -> npt.NDArray[np.float32]:
-    """Return what an engine says of a batch, ``(N, K)``, in bounded memory.
+def look_bounded(
+    engine: Engine, batch: npt.NDArray[np.uint8], names: Sequence[str], *, features: bool
+) -> dict[str, npt.NDArray[np.float32]]:
+    """Return what an engine gives for a batch, ``logits`` and the outputs `names`, in bounded memory.
 
     A graph of `features` looks at dozens of pictures of a volume, so at one volume at a time.
     """
     if not features or batch.ndim == 4 or len(batch) < 2:
-        return engine.run(batch)
-    return np.concatenate([engine.run(batch[row : row + 1]) for row in range(len(batch))])
+        return engine.look(batch, names)
+    each = [engine.look(batch[row : row + 1], names) for row in range(len(batch))]
+    return {name: np.concatenate([one[name] for one in each]) for name in each[0]}
 
 
 def _report(running: Future[list[Finding]], progress: Progress) -> Iterator[Finding]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -23,6 +24,11 @@ Kind = Literal["onnxruntime", "openvino"]
 Takes = Literal["uint8", "float32"]
 
 MAX_CHANNELS = 256
+MAX_EXTRAS = 16
+MAX_EXTRA = 1 << 26
+"""Most numbers a case in one further output of a graph."""
+EXTRA = re.compile(r"features|maps|map_[a-z0-9]{1,20}|weights")
+"""Names of further outputs: pooled features, class activation maps, maps of a layer's features, weights of parts."""
 _TYPES = {"uint8": "uint8", "float32": "float"}
 
 INPUT = "image"
@@ -49,18 +55,27 @@ class Engine(Protocol):
     def dense(self) -> bool:
         """Whether the output is (N, K, *size) and not (N, K)."""
 
+    @property
+    def extras(self) -> tuple[str, ...]:
+        """Names of the graph's further outputs, which :meth:`look` gives."""
+
     def run(self, batch: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Return the output for a batch (N, C, *size) of the graph's type. May be called from several threads."""
+
+    def look(self, batch: npt.NDArray[Any], names: Sequence[str]) -> dict[str, npt.NDArray[np.float32]]:
+        """Return ``logits`` and the further outputs `names` of one run on a batch, by their names."""
 
 
 @dataclass(frozen=True)
 class Signature:
-    """What a graph takes and gives: the type and shape of one input, and the width and kind of the output."""
+    """What a graph takes and gives: type and shape of one input, width and kind of the output, further outputs."""
 
     takes: Takes
     shape: tuple[int, ...]
     n_outputs: int
     dense: bool
+    extras: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    """Further outputs: the name, and the shape of one case."""
 
     def check(self, batch: npt.NDArray[Any]) -> None:
         """Raise ValueError when a batch has another type or shape."""
@@ -68,15 +83,21 @@ class Signature:
             shape = ", ".join(map(str, self.shape))
             raise ValueError(f"a batch must be {self.takes} (N, {shape}), got {batch.dtype} {batch.shape}")
 
-    def answer(self, n: int) -> tuple[int, ...]:
-        """Return the shape of the output for `n` inputs."""
+    def answer(self, n: int, name: str = OUTPUT) -> tuple[int, ...]:
+        """Return the shape of an output for `n` inputs."""
+        if name != OUTPUT:
+            return (n, *dict(self.extras)[name])
         return (n, self.n_outputs, *self.shape[1:]) if self.dense else (n, self.n_outputs)
 
 
-class GraphEngine:
-    """A checked graph behind a function from a batch to the output of an engine."""
+Call = Callable[[Sequence[str], npt.NDArray[Any]], Sequence[npt.NDArray[np.float32]]]
+"""Runs a graph on a batch and returns the outputs of the names that are asked for."""
 
-    def __init__(self, call: Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]], signature: Signature) -> None:
+
+class GraphEngine:
+    """A checked graph behind a function from a batch to the outputs of an engine."""
+
+    def __init__(self, call: Call, signature: Signature) -> None:
         self._call = call
         self._signature = signature
 
@@ -100,6 +121,11 @@ class GraphEngine:
         """Whether the output is (N, K, *size) and not (N, K)."""
         return self._signature.dense
 
+    @property
+    def extras(self) -> tuple[str, ...]:
+        """Names of the graph's further outputs."""
+        return tuple(name for name, _ in self._signature.extras)
+
     def run(self, batch: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Return the output for a batch (N, C, *size).
 
@@ -110,14 +136,29 @@ class GraphEngine:
         ModelRefused
             When the graph fails while it runs.
         """
+        return self.look(batch, ())[OUTPUT]
+
+    def look(self, batch: npt.NDArray[Any], names: Sequence[str]) -> dict[str, npt.NDArray[np.float32]]:
+        """Return ``logits`` and the further outputs `names` of one run on a batch (N, C, *size).
+
+        Raises
+        ------
+        KeyError
+            When the graph has no such output.
+        ValueError, ModelRefused
+            As :meth:`run`.
+        """
         self._signature.check(batch)
-        wanted = self._signature.answer(len(batch))
+        asked = (OUTPUT, *names)
+        wanted = [self._signature.answer(len(batch), name) for name in asked]
         if len(batch) == 0:
-            return np.zeros(wanted, np.float32)
-        output = self._call(np.ascontiguousarray(batch))
-        if output.shape != wanted:
-            raise ModelRefused(f"the graph answers {output.shape} to {len(batch)} images", fix=_AGAIN)
-        return np.asarray(output, dtype=np.float32)
+            return {name: np.zeros(shape, np.float32) for name, shape in zip(asked, wanted, strict=True)}
+        found = self._call(asked, np.ascontiguousarray(batch))
+        for name, output, shape in zip(asked, found, wanted, strict=True):
+            if output.shape != shape:
+                what = "" if name == OUTPUT else f" in {name}"
+                raise ModelRefused(f"the graph answers {output.shape}{what} to {len(batch)} images", fix=_AGAIN)
+        return {name: np.asarray(output, dtype=np.float32) for name, output in zip(asked, found, strict=True)}
 
 
 def open_engine(
@@ -183,15 +224,15 @@ def open_engine(
         return GraphEngine(_openvino_call(graph, threads, where), signature)
     if bounded:
         return GraphEngine(
-            lambda batch: run_in_pieces(session, OUTPUT, INPUT, batch, signature.answer, where), signature
+            lambda names, batch: run_in_pieces(session, names, INPUT, batch, signature.answer, where), signature
         )
 
-    def call(batch: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    def call(names: Sequence[str], batch: npt.NDArray[Any]) -> Sequence[npt.NDArray[np.float32]]:
         try:
-            output: npt.NDArray[np.float32] = session.run([OUTPUT], {INPUT: batch})[0]
+            outputs: list[npt.NDArray[np.float32]] = session.run(list(names), {INPUT: batch})
         except runtime_errors() as error:
             raise ModelRefused(f"the graph fails when it runs ({first_line(error)})", fix=_AGAIN) from error
-        return output
+        return outputs
 
     return GraphEngine(call, signature)
 
@@ -212,9 +253,7 @@ def _refuse_operators(facts: GraphFacts, where: str) -> None:
         )
 
 
-def _openvino_call(
-    graph: bytes, threads: int | None, where: str
-) -> Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]]:
+def _openvino_call(graph: bytes, threads: int | None, where: str) -> Call:
     """Compile a graph for OpenVINO, in float32: its own choice on some processors is half precision."""
     try:
         import openvino
@@ -234,7 +273,7 @@ def _openvino_call(
         raise ModelRefused(f"OpenVINO cannot open the graph ({first_line(error)})", where=where, fix=_AGAIN) from error
     requests = threading.local()
 
-    def call(batch: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    def call(names: Sequence[str], batch: npt.NDArray[Any]) -> Sequence[npt.NDArray[np.float32]]:
         # A request belongs to one thread; its output lies in memory that the next run writes again.
         request = getattr(requests, "own", None)
         if request is None:
@@ -243,7 +282,7 @@ def _openvino_call(
             request.infer({INPUT: batch}, share_inputs=True)
         except RuntimeError as error:
             raise ModelRefused(f"the graph fails when it runs ({first_line(error)})", fix=_AGAIN) from error
-        return np.array(request.get_output_tensor(0).data, dtype=np.float32)
+        return [np.array(request.get_tensor(name).data, dtype=np.float32) for name in names]
 
     return call
 
@@ -320,7 +359,7 @@ def _signature(session: Any, where: str, takes: Takes) -> Signature:
     problem = ModelRefused(f"{wanted}; {found}", where=where, fix=_AGAIN)
     if [node.name for node in inputs] != [INPUT] or inputs[0].type != f"tensor({_TYPES[takes]})":
         raise problem
-    if [node.name for node in outputs] != [OUTPUT] or outputs[0].type != "tensor(float)":
+    if [node.name for node in outputs[:1]] != [OUTPUT] or outputs[0].type != "tensor(float)":
         raise problem
     shape, answer = list(inputs[0].shape or ()), list(outputs[0].shape or ())
     if len(shape) not in (4, 5) or len(answer) < 2 or isinstance(shape[0], int):
@@ -335,7 +374,24 @@ def _signature(session: Any, where: str, takes: Takes) -> Signature:
     dense = len(answer) > 2
     if dense and (len(answer) != len(shape) or any(side not in (own, None) for side, own in _sides(answer, shape))):
         raise problem
-    return Signature(takes, tuple(shape[1:]), answer[1], dense)
+    return Signature(takes, tuple(shape[1:]), answer[1], dense, _extras(outputs[1:], problem))
+
+
+def _extras(outputs: list[Any], problem: ModelRefused) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """Return the names and shapes of further outputs, which are bounded: features, and maps of them."""
+    if len(outputs) > MAX_EXTRAS:
+        raise problem
+    found = []
+    for node in outputs:
+        shape = list(node.shape or ())
+        if not EXTRA.fullmatch(node.name) or node.type != "tensor(float)" or not 2 <= len(shape) <= 6:
+            raise problem
+        if isinstance(shape[0], int) or not all(isinstance(side, int) and side > 0 for side in shape[1:]):
+            raise problem
+        if math.prod(shape[1:]) > MAX_EXTRA:
+            raise problem
+        found.append((node.name, tuple(shape[1:])))
+    return tuple(found)
 
 
 def _sides(answer: list[Any], shape: list[Any]) -> list[tuple[int | None, int]]:

@@ -7,7 +7,7 @@ cannot hold is memory that kernels take besides it, and an operator that never c
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -57,18 +57,23 @@ def memory_allowed() -> int | None:
 
 
 def run_in_pieces(
-    session: Any, output: str, given: str, batch: npt.NDArray[Any], shape: Callable[[int], tuple[int, ...]], where: str
-) -> npt.NDArray[np.float32]:
+    session: Any,
+    names: Sequence[str],
+    given: str,
+    batch: npt.NDArray[Any],
+    shape: Callable[[int, str], tuple[int, ...]],
+    where: str,
+) -> list[npt.NDArray[np.float32]]:
     """Run a graph on a batch, a few images at a time, each run within :data:`LONGEST`.
 
     Parameters
     ----------
-    session, output, given
-        Of ONNX Runtime, and the names of its output and input.
+    session, names, given
+        Of ONNX Runtime, and the names of its outputs and its input.
     batch
         ``(N, ...)``.
     shape
-        What the output of so many images must be.
+        What an output of so many images must be.
     where
         The graph, for messages.
 
@@ -77,16 +82,19 @@ def run_in_pieces(
     ModelRefused
         When a run takes longer, asks for more memory than is allowed, fails, or answers in another shape.
     """
-    parts = []
+    parts: list[list[npt.NDArray[np.float32]]] = [[] for _ in names]
     for first in range(0, len(batch), TOGETHER):
         piece = batch[first : first + TOGETHER]
-        found = np.asarray(_timed(session, output, {given: piece}, where))
-        if found.shape != shape(len(piece)):
-            raise ModelRefused(
-                f"the graph answers {found.shape} to {len(piece)} images", where=where, fix="adopt the network again"
-            )
-        parts.append(found.astype(np.float32, copy=False))
-    return np.concatenate(parts)
+        for name, part, said in zip(names, parts, _timed(session, names, {given: piece}, where), strict=True):
+            found = np.asarray(said)
+            if found.shape != shape(len(piece), name):
+                raise ModelRefused(
+                    f"the graph answers {found.shape} to {len(piece)} images",
+                    where=where,
+                    fix="adopt the network again",
+                )
+            part.append(found.astype(np.float32, copy=False))
+    return [np.concatenate(part) for part in parts]
 
 
 @contextmanager
@@ -109,13 +117,13 @@ def ended_after(seconds: float) -> Iterator[tuple[Any, threading.Event]]:
         timer.cancel()
 
 
-def _timed(session: Any, output: str, given: dict[str, Any], where: str) -> Any:
+def _timed(session: Any, names: Sequence[str], given: dict[str, Any], where: str) -> Any:
     from semeion.model.engine import first_line, runtime_errors
 
     allowed = LONGEST
     with ended_after(allowed) as (options, late):
         try:
-            return session.run([output], given, options)[0]
+            return session.run(list(names), given, options)
         except runtime_errors() as error:
             if late.is_set():
                 raise ModelRefused(

@@ -28,6 +28,7 @@ from semeion.model.manifest import Manifest, Member, Task
 from semeion.model.mask_findings import mask_findings, read_volumes
 from semeion.model.masks import Format, prepare_folder
 from semeion.model.measured import measured_findings, open_trees
+from semeion.model.observing import Observer
 from semeion.model.opening import open_files, place, read_listed
 from semeion.model.package import check_engine_fits, takes
 from semeion.model.segment import Segmenter, as_values, segmenter_of
@@ -186,6 +187,7 @@ class Model:
         progress: Progress | None = None,
         masks: str | os.PathLike[str] | None = None,
         mask_format: Format = "nii.gz",
+        observers: Sequence[Observer] = (),
     ) -> Iterator[Finding]:
         """Read, prepare and judge images; yield one finding a case (and label), in order, as they come.
 
@@ -204,6 +206,8 @@ class Model:
             Of a segmentation: the folder that each case's mask is written to, as ``<case id>.nii.gz`` or ``.nrrd``, on
             the grid of its image. None: no masks are written. Its findings have one row a case and label, whose call
             is the volume in ml; cases are read on one thread, since each takes much memory.
+        observers
+            Who looks on: explanations, the log.
 
         Raises
         ------
@@ -240,7 +244,7 @@ class Model:
             return mask_findings(
                 self.segmenter(), self.manifest, self.hash, cases, progress or Silent(), folder, mask_format
             )
-        return self._classifier().findings(cases, jobs or usable_cores(), progress or Silent())
+        return self._classifier(observers).findings(cases, jobs or usable_cores(), progress or Silent())
 
     def predict(self, images: Images, *, jobs: int | None = None, progress: Progress | None = None) -> pd.DataFrame:
         """Return the findings of `images` as a data frame with the columns of :attr:`columns`.
@@ -320,9 +324,9 @@ class Model:
         classifier = model._classifier()
         return lambda case: classifier.judge([classifier.prepare(case)])[0]
 
-    def _classifier(self) -> Classifier:
+    def _classifier(self, observers: Sequence[Observer] = ()) -> Classifier:
         engines = self._open()
-        return Classifier(self.manifest, self.hash, engines, self._heads, self._covariates)
+        return Classifier(self.manifest, self.hash, engines, self._heads, self._covariates, observers)
 
     def _open(self) -> list[Engine]:
         with self._opening:
