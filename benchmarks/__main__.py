@@ -5,18 +5,22 @@ from __future__ import annotations
 import sys
 
 from benchmarks import (
+    abstain,
     accuracy,
     classic_keras,
     coverage,
     curve_coverage,
     demo,
     diagnosis,
+    drift,
     evidence,
+    explain,
     few,
     index,
     memory,
     networks,
     nnunet,
+    outside,
     prepare,
     reading,
     segmentation,
@@ -48,8 +52,12 @@ ROOMS = (
     tasks,
     training_speed,
     evidence,
+    explain,
     coverage,
     curve_coverage,
+    outside,
+    abstain,
+    drift,
     corpus,
 )
 ROWS = {row: work for room in ROOMS for row, work in room.ROWS.items()}

@@ -189,7 +189,8 @@ def test_the_model_repeats_what_was_weighed_without_the_training_stack(run: Path
     np.testing.assert_allclose(found[P], weighed[P], atol=1e-6)
     alone = predictions_of(run, "measurements").query("split == 'test'").loc[found.index]
     assert (found[P] - alone[P]).abs().max() > 1e-3
-    assert found["explanation"].str.contains(r"\([+-]\d\.\d\d\)", regex=True).all()
+    pushed = r"(?:speaks (?:for|against) .+|matters little) \([+-]\d\.\d\d on the (?:probability|logit)\)"
+    assert found["explanation"].str.contains(pushed, regex=True).all()
 
 
 def test_a_case_that_either_part_cannot_take_fails_with_its_reason(

@@ -97,6 +97,7 @@ def test_the_canaries_are_where_they_are_looked_for(trained: TinyRun) -> None:
 def test_the_model_folder_and_the_packed_model_name_nobody(trained: TinyRun, tmp_path: Path) -> None:
     shipped = contents_of(trained.model)
     assert {"model.json", "CARD.md", "golden.json"} <= set(shipped)
+    assert "neighbours.json" not in shipped
     assert found_in(shipped, CANARY, CASE, "1901", "1.2.826.0.1.3680043") == []
     assert run(["pack", str(trained.model), "-o", str(tmp_path / "m.semeion")], 0.0) == 0
     assert run(["keygen", "-o", str(tmp_path / "key")], 0.0) == 0

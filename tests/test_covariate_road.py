@@ -12,20 +12,30 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from explain.test_values import Kept
 from report.recomputed import FACTS, Told, check
 from semeion.artefacts import read_json
 from semeion.cohort.cohort import CohortOptions, read_cohort
 from semeion.cohort.roles import image_references
 from semeion.errors import InputError
 from semeion.evidence.foreign.columns import Named
+from semeion.explain.values import explain_values
+from semeion.model.engine import open_engine
+from semeion.model.neighbours import nearest
+from semeion.model.reference import Distances, Space
 from semeion.model.runtime import load_model
+from semeion.model.values import VALUES, ValueReference
 from semeion.plan.covariate_rules import with_covariates
 from semeion.plan.files import read_plan, write_plan
+from semeion.prepare.store import open_store
 from semeion.progress import Silent
 from semeion.study.covariates import known_of
 from semeion.study.degrading import Reader
 from semeion.study.evaluating import evaluate_model
+from semeion.study.folder import RunFolder
+from semeion.study.neighbours import NONE, make_neighbours
 from semeion.study.predictions_file import load_predictions
+from semeion.study.road import sides_of
 from semeion.study.weigh_file import file_evidence
 from support.tiny import MALIGNANT, TinyRun, make_cohort, make_plan, train_tiny
 
@@ -49,7 +59,9 @@ def _run(tmp_path_factory: pytest.TempPathFactory) -> TinyRun:
     folder = tmp_path_factory.mktemp("covariates")
     tiny = make_cohort(folder / "data", n=96, split="test", noise=True)
     tiny = tiny.rewrite(**columns(tiny.rows["finding"], 1))
-    write_plan(with_covariates(make_plan(), KINDS), folder / "fixed.yaml")
+    plan = with_covariates(make_plan(), KINDS)
+    plan.combination.neighbours = True
+    write_plan(plan, folder / "fixed.yaml")
     # The plan names the covariates, so that no option has to.
     return train_tiny(tiny, folder / "fixed.yaml", folder / "run")
 
@@ -112,6 +124,85 @@ def test_what_ships_is_what_was_weighed_and_names_nobody(run: TinyRun) -> None:
     # And they are rounded until five of so few share a number.
     assert age["low"] == pytest.approx(known.quantile(0.05), abs=12)
     assert known.min() < age["low"] < age["high"] < known.max()
+
+
+def test_values_are_read_against_the_learning_cases(run: TinyRun) -> None:
+    model = load_model(run.model)
+    assert model.manifest.values == VALUES
+    known = ValueReference.model_validate_json((run.model / VALUES).read_bytes())
+    assert [column.name for column in known.columns] == list(KINDS)
+    rows = run.cohort.rows[(run.cohort.rows["split"] != "test") & (run.cohort.rows["finding"] == MALIGNANT)]
+    age = known.columns[0].numbers[MALIGNANT]
+    assert age.n <= rows["age"].notna().sum()
+    assert age.quantiles["50"] == pytest.approx(rows["age"].astype(float).median(), abs=4)
+    old = run.cohort.rows[run.cohort.rows["split"] == "test"].assign(age=99.0).head(1)
+    seen = Kept()
+    list(model.findings(old.assign(image=[str(run.cohort.table.parent / old["image"].iloc[0])]), observers=[seen]))
+    told = explain_values(model, seen.seen[0], MALIGNANT)
+    assert told[0].name == "age"
+    assert "age 99, above " in told[0].sentence
+    assert f"speaks for {MALIGNANT} (+" in told[0].sentence
+
+
+def test_of_too_few_patients_no_neighbours_ship_and_everybody_is_told(run: TinyRun) -> None:
+    assert load_model(run.model).manifest.neighbours is None
+    assert run.evidence["neighbours"] == {"n": 0, "sentence": NONE}
+    assert NONE in (run.model / "CARD.md").read_text()
+    assert NONE in (run.path / "report.html").read_text()
+
+
+def test_neighbours_are_the_learning_cases_as_the_shipped_graph_sees_them(run: TinyRun) -> None:
+    cohort, facts = read_cohort(run.path / "cohort.parquet"), pd.read_parquet(run.path / "scan.parquet")
+    folder, plan, store = (
+        RunFolder(run.path),
+        read_plan(run.path / "plan.executed.yaml"),
+        open_store(run.path / "store"),
+    )
+    sides = sides_of(cohort, facts, plan)
+    member = next(one for one in plan.members if (run.path / "members" / one.name / "graph.onnx").exists())
+    graph = f"members/{member.name}.onnx"
+    engine = open_engine(run.path / "members" / member.name / "graph.onnx", 1)
+    features = engine.look(store.take(np.arange(store.n)), ("features",))["features"]
+    width = features.shape[1]
+    space = Space.model_validate(
+        {
+            "graph": graph,
+            "width": width,
+            "columns": list(range(width)),
+            "mean": features.mean(axis=0).tolist(),
+            "scale": (features.std(axis=0) + 1e-3).tolist(),
+            "projection": np.eye(2, width).tolist(),
+            "means": [[0.0, 0.0]],
+            "covariance": np.eye(2).tolist(),
+            "location": [0.0, 0.0],
+            "spread": [1.0, 1.0],
+            "limit": 1.0,
+            "far": 2.0,
+            "rate": 0.025,
+            "cases": 50,
+            "patients": 50,
+        }
+    )
+    found = make_neighbours(folder, plan, plan.members, {member.name: graph}, cohort, store, sides, space)
+    assert found is not None
+    learned = np.unique(np.concatenate([side.learn for side in sides]))
+    rows = cohort.table.iloc[learned]
+    assert found.cases == rows["case_id"].tolist()
+    assert found.standards == [("benign", MALIGNANT)[int(one)] for one in rows["y"]]
+    assert "test" not in set(rows["split"].dropna())
+    assert np.allclose(found.array(), Distances(space).project(features[learned]), atol=1e-4)
+    # By choice the ids of cases ship, and of patients nothing.
+    assert set(json.loads(found.to_json())) == {
+        *("schema", "graph", "dims", "cases"),
+        "standards",
+        "places",
+        "usual",
+        "far",
+    }
+    assert not any(str(patient).encode() in found.to_json() for patient in cohort.table["patient_id"])
+    near = nearest(found, Distances(space), features[learned[7]])
+    assert (near[0].case, len(near)) == (found.cases[7], 5)
+    assert near[0].distance < 1e-3
 
 
 def test_another_table_is_weighed_the_same_way(run: TinyRun, tmp_path: Path) -> None:

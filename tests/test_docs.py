@@ -21,7 +21,7 @@ from semeion.cli.app import app
 from semeion.cohort.series import table as series_table
 from semeion.measure import cardiac, definitions, lesions, vessel
 from semeion.measure.pattern import Definition
-from semeion.model.gate import CODES
+from semeion.model.codes import CODES, EFFECTS, effect_of
 from semeion.plan.measure_schema import MeasuredPlan
 from semeion.plan.schema import Plan
 from semeion.plan.segment_schema import SegmentationPlan
@@ -53,9 +53,11 @@ def test_the_contents_name_every_page_and_no_other() -> None:
     assert sorted(named) == sorted(file.relative_to(DOCS).as_posix() for file in DOCS.rglob("*.md"))
 
 
-def test_every_reason_of_a_finding_is_explained() -> None:
-    described = set(re.findall(r"^\| `([a-z-]+)` \|", page("model.md").split("## Reasons")[1], flags=re.MULTILINE))
-    assert described == set(CODES)
+@pytest.mark.parametrize("effect", EFFECTS)
+def test_every_reason_of_a_finding_is_explained_under_what_it_does(effect: str) -> None:
+    section = page("abstain.md").split(f"### {effect}\n")[1].split("\n## ")[0].split("\n### ")[0]
+    described = set(re.findall(r"^\| `([a-z-]+)` \|", section, flags=re.MULTILINE))
+    assert described == {code for code in CODES if effect_of(code) == effect}
 
 
 @pytest.mark.parametrize("kind", ["InputError", "ImageError", "ModelRefused", "MachineError", "Interrupted"])

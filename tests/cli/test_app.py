@@ -32,6 +32,8 @@ COMMANDS = (
     "report",
     "audit",
     "predict",
+    "explain",
+    "monitor",
     "evaluate",
     "weigh",
     "compare",
@@ -50,6 +52,13 @@ Said = pytest.CaptureFixture[str]
 def help_of(command: str, capsys: Said) -> str:
     assert run([command, "--help"], 0.0) == 0
     return capsys.readouterr().out
+
+
+def test_an_error_moves_no_cursor_and_colours_nothing(capsys: Said) -> None:
+    assert run(["predict", "no\x1b[31m\x07model", "a.png", "-o", "f.csv"], 0.0) > 1
+    text = capsys.readouterr().err
+    assert "\x1b" not in text and "\x07" not in text
+    assert "no?[31m?model" in text
 
 
 def test_every_command_is_named_with_a_sentence(capsys: Said) -> None:
@@ -92,7 +101,8 @@ def test_every_option_is_explained(command: str, capsys: Said) -> None:
         ("plan", f"{COHORT} --budget --seed --operating-point --skip-bad --accept --jobs --quiet -o"),
         ("check", f"{COHORT} --jobs --quiet -o"),
         ("index", "-o --jobs --quiet"),
-        ("predict", "-o --masks --mask-format --engine --jobs --quiet"),
+        ("predict", "-o --masks --mask-format --explain --engine --jobs --quiet"),
+        ("explain", "-o --class --method --format --engine --require-signature --jobs --quiet"),
         ("evaluate", "--target --labels --group --skip-bad --jobs --quiet -o"),
         ("report", "--no-pictures"),
         ("weigh", f"{WEIGH} --operating-point --threshold --strata --weights --seed --output -o"),

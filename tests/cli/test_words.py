@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from plan.outlined import plan_of
 from semeion.cli.app import run
 from semeion.cli.words import figure, print_findings, print_metrics, print_plan, print_run
+from semeion.model.findings import Tally
 from semeion.study import Run
 from support.tiny import PATIENT, TinyRun
 
@@ -41,6 +43,21 @@ def test_a_finished_run_in_words(tiny_run: TinyRun, capsys: Said, monkeypatch: p
 )
 def test_figures_in_words(entry: dict[str, object], text: str) -> None:
     assert figure(entry) == text
+
+
+def test_reasons_that_are_as_frequent_stand_in_one_order(capsys: Said) -> None:
+    reasons = [("unsure", "rotated"), ("unsure", "features-far"), ("unsure", "blurred"), ("unsure", "grainy")]
+    shown = []
+    for order in (reasons, reasons[::-1]):
+        print_findings({"unsure": 1}, Path("f.csv"), Tally(Counter(dict.fromkeys(order, 1))))
+        shown.append(capsys.readouterr().out)
+    assert shown[0] == shown[1]
+    assert [line.rsplit("(", 1)[1] for line in shown[0].splitlines()[1:]] == [
+        "blurred)",
+        "features-far)",
+        "grainy)",
+        "rotated)",
+    ]
 
 
 def test_no_figures_are_said(capsys: Said) -> None:

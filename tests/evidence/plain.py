@@ -5,7 +5,8 @@ Slow on purpose, and without a line of the package: what the pages print is held
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -342,3 +343,15 @@ def of_sets(
         ),
         "patient_coverage": (float(np.mean(people)), len(people), len(people)),
     }
+
+
+def shared(scores: Iterable[float], coverage: float) -> float | None:
+    """Return the lowest mean of five neighbours that hold the conformal threshold and are not below it; None: none."""
+    ordered = sorted(float(score) for score in scores)
+    rank = math.ceil((len(ordered) + 1) * coverage - 1e-9)
+    if rank + 4 > len(ordered):
+        return None
+    runs = [ordered[k : k + 5] for k in range(len(ordered) - 4) if k < rank <= k + 5]
+    means = [run[0] if run[0] == run[-1] else math.fsum(run) / 5 for run in runs]
+    enough = [mean for mean in means if mean >= ordered[rank - 1]]
+    return min(1.0, math.ceil(min(enough) * 1e6) / 1e6)

@@ -268,7 +268,8 @@ def test_labels_share_their_draws_and_are_averaged() -> None:
         "value": 0.5,
         "by_fold": {"0": 0.3, "1": 0.7},
     }
-    shown = {"metrics", "confusion", "curves", "reliability", "utility", "abstaining", "sets", "operating_point"}
+    shown = {"metrics", "confusion", "curves", "reliability", "utility", "abstaining", "sets", "statuses"}
+    shown |= {"operating_point"}
     assert set(result["targets"]["a"]) == shown
     assert result["confusion"] == {}
     assert result["splits"]["test"]["n"] == 150

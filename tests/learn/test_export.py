@@ -58,8 +58,11 @@ def test_graph_and_network_agree_on_every_task(task, outputs, channels):
 def test_the_graph_keeps_its_contract():
     graph = onnx.load_from_string(to_onnx(shipped_of("binary", 2, 3), (3, 12, 16)))
     onnx.checker.check_model(graph)
-    (image,), (logits,) = graph.graph.input, graph.graph.output
+    (image,), (logits, *further) = graph.graph.input, graph.graph.output
     assert (image.name, logits.name) == ("image", "logits")
+    shapes = {one.name: [d.dim_value for d in one.type.tensor_type.shape.dim] for one in further}
+    assert shapes == {"features": [0, 8], "maps": [0, 2, 12, 16]}
+    assert all(one.type.tensor_type.shape.dim[0].dim_param for one in further)
     assert image.type.tensor_type.elem_type == onnx.TensorProto.UINT8
     assert logits.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
     assert [d.dim_value for d in image.type.tensor_type.shape.dim][1:] == [3, 12, 16]

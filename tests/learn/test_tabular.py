@@ -44,6 +44,17 @@ def test_contributions_sum_to_the_finding(kind):
     assert np.abs(added).sum(axis=(0, 2)).argmax() == 0
 
 
+def test_what_stands_for_a_missing_value_is_shared_by_five_patients():
+    x, y = made(2)
+    x[:, 0] = np.r_[np.linspace(40.1, 41.973, 45), np.full(45, np.nan)]
+    x[:, 1] = np.nan
+    x[:4, 1] = 7.25
+    fill = fit_measurements(x, y, np.arange(90), NAMES, 2, seed=0, kinds=("forest",)).arrays["fill"]
+    assert fill[0] == pytest.approx(41.0, abs=0.2)
+    assert fill[0] not in x[:, 0]
+    assert fill[1] == 0.0
+
+
 def test_the_inner_probabilities_come_from_other_patients():
     # Labels are noise but every patient has two equal rows: whoever learns from the twin knows the answer.
     rng = np.random.default_rng(1)

@@ -228,3 +228,132 @@ def test_the_own_format_of_the_runtime_is_not_opened(tiny_graph, tmp_path):
     assert onnxruntime.InferenceSession(saved, providers=["CPUExecutionProvider"]).get_inputs()
     with pytest.raises(runtime_errors()):
         open_session(saved, 1)
+
+
+def telling_graph(further=(("features", ("N", 3), TensorProto.FLOAT),), answer=None):
+    """Return a graph of the means of three channels whose further outputs are as declared, or made by `answer`."""
+    image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", 3, 4, 4])
+    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", 3])
+    nodes = [
+        helper.make_node("Cast", ["image"], ["x"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["x", "axes"], ["logits"], keepdims=0),
+    ]
+    axes = [numpy_helper.from_array(np.array([2, 3], np.int64), "axes")]
+    outputs = []
+    for number, (name, shape, kind) in enumerate(further):
+        outputs.append(helper.make_tensor_value_info(name, kind, shape))
+        if answer is not None:
+            nodes.append(answer(name))
+            continue
+        if not all(isinstance(side, int) for side in shape[1:]):
+            # Nothing but a run tells the shape.
+            axes.append(numpy_helper.from_array(np.array([-1], np.int64), "flat"))
+            nodes += [
+                helper.make_node("Cast", ["logits"], ["whole"], to=TensorProto.INT64),
+                helper.make_node("Reshape", ["whole", "flat"], ["shape"]),
+                helper.make_node("ConstantOfShape", ["shape"], [name]),
+            ]
+            continue
+        # What is declared: the first mean of each case, as often as it says.
+        sides = [side if isinstance(side, int) else 1 for side in shape[1:]]
+        axes.append(numpy_helper.from_array(np.array([-1, *[1] * (len(shape) - 1)], np.int64), f"to{number}"))
+        axes.append(numpy_helper.from_array(np.array([1, *sides], np.int64), f"as{number}"))
+        axes.append(numpy_helper.from_array(np.array([0], np.int64), f"at{number}"))
+        nodes += [
+            helper.make_node("Gather", ["logits", f"at{number}"], [f"one{number}"], axis=1),
+            helper.make_node("Reshape", [f"one{number}", f"to{number}"], [f"shaped{number}"]),
+            helper.make_node("Cast", [f"shaped{number}"], [f"cast{number}"], to=kind),
+            helper.make_node("Expand", [f"cast{number}", f"as{number}"], [name]),
+        ]
+    graph = helper.make_graph(nodes, "telling", [image], [logits, *outputs], axes)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    return bytes(model.SerializeToString())
+
+
+FLOAT = TensorProto.FLOAT
+TOLD = (
+    ("features", ("N", 3), FLOAT),
+    ("maps", ("N", 3, 2, 2), FLOAT),
+    ("map_stride8rows", ("N", 1, 2, 5, 2, 2), FLOAT),
+    ("weights", ("N", 7), FLOAT),
+)
+
+
+@pytest.mark.parametrize("kind", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("bounded", [False, True])
+def test_further_outputs_are_given_when_they_are_asked_for(kind, bounded):
+    if kind == "openvino":
+        pytest.importorskip("openvino")
+    engine = open_engine(telling_graph(TOLD), 1, kind=kind, bounded=bounded)
+    assert engine.extras == ("features", "maps", "map_stride8rows", "weights")
+    assert engine.n_outputs == 3 and not engine.dense
+    images = np.random.default_rng(0).integers(0, 256, (20, 3, 4, 4), dtype=np.uint8)
+    means = images.mean((2, 3), dtype=np.float32)
+    assert engine.look(images, ()).keys() == {"logits"}
+    given = engine.look(images, ["maps", "weights"])
+    assert list(given) == ["logits", "maps", "weights"]
+    np.testing.assert_allclose(given["logits"], means, rtol=1e-5)
+    assert given["maps"].shape == (20, 3, 2, 2) and given["maps"].dtype == np.float32
+    np.testing.assert_allclose(given["maps"], np.broadcast_to(means[:, :1, None, None], (20, 3, 2, 2)), rtol=1e-5)
+    assert engine.look(images, ["map_stride8rows"])["map_stride8rows"].shape == (20, 1, 2, 5, 2, 2)
+    np.testing.assert_array_equal(engine.run(images), given["logits"])
+    assert engine.look(images[:0], ["maps"])["maps"].shape == (0, 3, 2, 2)
+    with pytest.raises(KeyError):
+        engine.look(images, ["map_head"])
+
+
+@pytest.mark.parametrize(
+    "further",
+    [
+        ("secret", ("N", 3), FLOAT),
+        ("Maps", ("N", 3, 2, 2), FLOAT),
+        ("map_", ("N", 3, 2, 2), FLOAT),
+        ("map_STRIDE8", ("N", 3, 2, 2), FLOAT),
+        ("map_" + "a" * 21, ("N", 3, 2, 2), FLOAT),
+        ("maps\n", ("N", 3, 2, 2), FLOAT),
+        ("../maps", ("N", 3, 2, 2), FLOAT),
+        ("features", ("N", 3), TensorProto.DOUBLE),
+        ("features", ("N", 3), TensorProto.INT64),
+        ("features", ("N", "W"), FLOAT),
+        ("features", (20, 3), FLOAT),
+        ("features", ("N",), FLOAT),
+        ("maps", ("N", 3, 0, 2), FLOAT),
+        ("maps", ("N", 3, 2, "W"), FLOAT),
+        ("maps", ("N", 1, 1, 1, 1, 1, 1), FLOAT),
+        ("maps", ("N", 3, 8192, 8192), FLOAT),
+        ("maps", ("N", 1, 1, 5000), FLOAT),
+        ("weights", ("N", 1 << 20), FLOAT),
+    ],
+)
+def test_a_further_output_that_no_model_has_is_refused(further):
+    with pytest.raises(ModelRefused) as caught:
+        open_engine(telling_graph([further]), 1)
+    assert "a graph must take image uint8 (N, C, H, W) and give logits float32 (N, K)" in str(caught.value)
+    assert "\n" not in str(caught.value.what)
+
+
+def test_more_further_outputs_than_any_model_has_are_refused():
+    names = [f"map_layer{letter}" for letter in "abcdefghijklmnopq"]
+    for count in (16, 17):
+        graph = telling_graph([(name, ("N", 1), FLOAT) for name in names[:count]])
+        if count == 16:
+            assert len(open_engine(graph, 1).extras) == 16
+            continue
+        with pytest.raises(ModelRefused, match="a graph must take image"):
+            open_engine(graph, 1)
+
+
+@pytest.mark.parametrize("bounded", [False, True])
+def test_a_further_output_of_another_shape_than_declared_is_refused(bounded):
+    # Flattened pixels: 48 numbers a case, or as many cases as there are channels, and 6 are declared.
+    answer = lambda name: helper.make_node("Flatten", ["x"], [name], axis=1)  # noqa: E731
+    images = np.zeros((2, 3, 4, 4), np.uint8)
+    with pytest.raises(ModelRefused):
+        open_engine(telling_graph([("features", ("N", 6), FLOAT)], answer), 1, bounded=bounded).look(
+            images, ["features"]
+        )
+    channels = lambda name: helper.make_node("Flatten", ["x"], [name], axis=2)  # noqa: E731
+    engine = open_engine(telling_graph([("features", ("N", 16), FLOAT)], channels), 1, bounded=bounded)
+    with pytest.raises(ModelRefused, match=r"the graph answers \(6, 16\)"):
+        engine.look(images, ["features"])
+    np.testing.assert_array_equal(engine.run(images), np.zeros((2, 3)))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from semeion.errors import ModelRefused
-from semeion.model import runtime
+from semeion.model import opened_members
 from semeion.model.golden import difference, golden_json, phantom, read_golden, run_phantom
 from semeion.model.package import write_model
 from semeion.model.runtime import load_model
@@ -66,8 +66,8 @@ def test_a_runtime_that_computes_wrongly_is_noticed_before_any_image(
     refused: bool,
 ) -> None:
     folder = make_model() if kind == "picture" else make_segmenter()
-    real = runtime.open_engine
-    monkeypatch.setattr(runtime, "open_engine", lambda *given, **named: Wrong(real(*given, **named), off))
+    real = opened_members.open_engine
+    monkeypatch.setattr(opened_members, "open_engine", lambda *given, **named: Wrong(real(*given, **named), off))
     model = load_model(folder, threads=1)
     if not refused:
         assert "answered as where the model was made" in model.try_out()

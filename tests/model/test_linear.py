@@ -62,6 +62,7 @@ def test_contributions_sum_to_the_scores(link):
     start, added = member.contributions(x)
     assert added.shape == (5, 7, rows)
     np.testing.assert_allclose(start + added.sum(axis=1), member.scores(x), atol=1e-12)
+    np.testing.assert_allclose((x - member.usual)[:, :, None] * member.slopes.T, added, atol=1e-12)
 
 
 def test_json_round_trip_is_compact_and_says_what_is_used():

@@ -15,6 +15,7 @@ import pytest
 from model.conftest import segmentation_parts, voxel_graph
 from semeion.errors import InputError, MachineError, ModelRefused
 from semeion.model import mask_findings, measured
+from semeion.model.findings import Finding
 from semeion.model.manifest import Manifest
 from semeion.model.package import write_model
 from semeion.model.runtime import load_model
@@ -83,10 +84,69 @@ def test_a_finding_by_hand(make: Any, make_volume: Any, tmp_path: Path) -> None:
     assert found["call"].tolist() == ["grown", "shrunk"]
     np.testing.assert_allclose(found["p_grown"], [0.8, 0.1])
     assert found["explanation"].iloc[0].startswith("core at after: volume 0.5")
-    assert found["explanation"].iloc[0].endswith(" ml (+0.30)")
+    assert found["explanation"].iloc[0].endswith(" ml: speaks for grown (+0.30 on the probability)")
     # What spoke against the call, or not at all, is not said to have driven it.
     assert found["explanation"].iloc[0].count("(") == 1
     assert found["reasons"].fillna("").tolist() == ["", "measurement-missing: after_core_sphericity"]
+
+
+class Onlooker:
+    """Keeps what it is shown, and says that it wrote an explanation."""
+
+    wants: frozenset[str] = frozenset()
+    keeps_images = True
+
+    def __init__(self, path: str = "") -> None:
+        self.path = path
+        self.seen: list[Any] = []
+
+    def see(self, seen: Any) -> str:
+        self.seen.append(seen)
+        return self.path
+
+
+def test_who_looks_on_is_shown_every_case_once(make: Any, make_volume: Any, tmp_path: Path) -> None:
+    path, _ = make_volume()
+    table = table_of(tmp_path, [("1", path, path), ("2", path, None), ("3", path, tmp_path / "gone.nii.gz")])
+    one, other = Onlooker(), Onlooker("why.png")
+    found = list(load_model(make(), threads=1).findings(table, observers=[one, other]))
+    assert [finding.explanation for finding in found] == ["why.png"] * 3
+    assert [seen.case.case_id for seen in one.seen] == [seen.case.case_id for seen in other.seen] == ["1", "2", "3"]
+    assert [seen.findings[0].status for seen in one.seen] == ["called", "failed", "failed"]
+    assert [len(seen.images) for seen in one.seen] == [2, 0, 0]
+    assert one.seen[0].images[0].grid.size == (20, 18, 14)
+    assert one.seen[0].findings[0].values[0].name == "after_core_volume_ml"
+    assert one.seen[0].said is None
+    plain = list(load_model(make(), threads=1).findings(table))
+    assert [replace(finding, explanation="") for finding in found] == [replace(one, explanation="") for one in plain]
+
+
+def test_what_is_not_called_is_explained_by_its_most_probable_class(
+    make: Any, make_volume: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At a threshold of 0.9 the core that has 0.8 is called shrunk; unsure, it is told what spoke for grown."""
+    path, _ = make_volume()
+    table = table_of(tmp_path, [("1", path, path)])
+    model = load_model(make(operating_point={"rule": "youden", "value": 0.9}), threads=1)
+    (found,) = model.findings(table)
+    assert (found.call, found.values[0].contribution) == ("shrunk", pytest.approx(-0.3))
+    monkeypatch.setattr(measured, "decide", lambda facts: ("unsure", None, ("members-disagree",)))
+    (found,) = model.findings(table)
+    assert (found.status, found.values[0].contribution) == ("unsure", pytest.approx(0.3))
+
+
+def test_what_is_said_of_measurements_states_that_images_have_a_say(
+    make: Any, make_volume: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, _ = make_volume()
+    model = load_model(make(), threads=1)
+    seen = Finding("1", "", "course", "called", "grown", (0.4, 0.6), (), model.hash, (0.4, 0.6))
+    monkeypatch.setattr(model, "_images", lambda: lambda case: seen)
+    (found,) = model.findings(table_of(tmp_path, [("1", path, path)]))
+    np.testing.assert_allclose(found.p, [0.3, 0.7])
+    assert found.values[-1].name == "(others)"
+    assert found.values[-1].sentence.startswith("Networks that see the images themselves have 50 % of the say")
+    assert "50 %" not in found.explanation
 
 
 def test_masks_that_would_be_one_file_are_refused_before_any_work(make: Any, make_volume: Any, tmp_path: Path) -> None:

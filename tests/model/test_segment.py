@@ -234,7 +234,7 @@ def test_segmenting_needs_neither_torch_nor_pandas(make_segmenter, make_volume):
 
 
 def test_a_faster_graph_is_used_by_onnx_runtime_and_checked(make_segmenter, make_volume, tmp_path, monkeypatch):
-    from semeion.model import runtime
+    from semeion.model import opened_members
     from semeion.model.package import write_model
 
     path, image = make_volume()
@@ -243,8 +243,8 @@ def test_a_faster_graph_is_used_by_onnx_runtime_and_checked(make_segmenter, make
     parts = load_model(folder).manifest.model_dump(exclude={"schema_version", "members", "card", "files"})
     write_model(tmp_path / "fast", parts, {"m0": plain}, "card", fast={"m0": plain})
     opened = []
-    real = runtime.open_engine
-    monkeypatch.setattr(runtime, "open_engine", lambda *a, **k: opened.append(k["where"]) or real(*a, **k))
+    real = opened_members.open_engine
+    monkeypatch.setattr(opened_members, "open_engine", lambda *a, **k: opened.append(k["where"]) or real(*a, **k))
     np.testing.assert_array_equal(load_model(tmp_path / "fast").segment(path).plane, wanted(image))
     pytest.importorskip("openvino")
     np.testing.assert_array_equal(load_model(tmp_path / "fast", engine="openvino").segment(path).plane, wanted(image))

@@ -4,8 +4,9 @@ import pytest
 from pydantic import ValidationError
 
 from plan.made import plan_of
+from semeion.plan.inputs import PreparationPlan
 from semeion.plan.recipes import AugmentationPlan, NetworkPlan, TrainingPlan
-from semeion.plan.schema import MemberPlan, Plan, PreparationPlan, ValidationPlan
+from semeion.plan.schema import MemberPlan, Plan, ValidationPlan
 from semeion.prepare.spec import Cleaning, Preparation
 
 

@@ -75,6 +75,20 @@ def test_what_is_asked_for_is_stated() -> None:
     assert make_plan(few, machine_of(few), Wishes(sets=0.8)).sets.coverage == 0.8
 
 
+@pytest.mark.parametrize(
+    ("facts", "asked", "says"),
+    [
+        (facts_with(150), 0.99, "--sets: 49 patients calibrate sets, and a coverage of 0.99 takes 99; bring more"),
+        (facts_with(150, "regression"), 0.99, "49 patients calibrate intervals, and a coverage of 0.99 takes 99"),
+        (fingerprint_of(60), 0.99, "ask for 0.983 or less, or leave --sets out"),
+    ],
+)
+def test_a_coverage_that_the_cohort_cannot_keep_is_refused(facts: dict[str, Any], asked: float, says: str) -> None:
+    with pytest.raises(InputError) as caught:
+        make_plan(facts, machine_of(facts), Wishes(sets=asked))
+    assert says in str(caught.value)
+
+
 def test_facts_of_an_earlier_version_set_nothing_aside() -> None:
     facts = facts_with(150)
     plan = make_plan(facts, machine_of(facts), Wishes())

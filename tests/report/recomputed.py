@@ -50,6 +50,7 @@ FACTS = {
     "gallery": "which cases are shown",
     "performance/classic/(?:networks|epochs)": "training",
     "covariates/pushed": "what members added, see study/test_covariate_road.py",
+    "gate": "what images look like to the networks, see study/test_reference_fit.py and study/test_abstained.py",
     "robustness": "test images made worse and read again, see evidence/use/test_robustness.py",
 }
 """What is no figure of predictions, and where else it is looked at."""
@@ -590,11 +591,100 @@ def _(told: Told, report: Json, k: str) -> Json:
 @rule(r"practice/(\d+)/at_coverage/(\d+)")
 def _(told: Told, report: Json, k: str, row: str) -> Json:
     cases, again = used(told, report, k)
-    share = (0.5, 0.8, 0.9, 1.0)[int(row)]
-    kept = plain.answered(confidence(cases), share)
-    error = float((cases.call != cases.y)[kept].mean())
-    size = {"n": int(kept.sum()), "n_patients": len(set(cases.patient[kept].tolist()))}
-    return {"coverage": share, "error": {"value": error, **ends(again["abstaining"]["at"][int(row)]["error"]), **size}}
+    share = (0.5, 0.7, 0.8, 0.9, 1.0)[int(row)]
+    kept, wrong = plain.answered(confidence(cases), share), cases.call != cases.y
+    made = again["abstaining"]["at"][int(row)]
+
+    def of(hit: np.ndarray, among: np.ndarray, key: str) -> Json:
+        size = {"n": int(among.sum()), "n_patients": len(set(cases.patient[among].tolist()))}
+        return {"value": float(hit[among].mean()) if among.any() else None, **ends(made[key]), **size}
+
+    every = float(wrong.mean())
+    ratio = {"value": float(wrong[kept].mean()) / every if every else None, **ends(made["ratio"]), **cases.size}
+    found = {"coverage": share, "error": of(wrong, kept, "error"), "ratio": ratio}
+    if cases.task != "binary":
+        return found
+    sides = {"recall": cases.positive, "specificity": ~np.asarray(cases.positive, dtype=bool)}
+    return found | {key: of(~wrong, kept & np.asarray(side, dtype=bool), key) for key, side in sides.items()}
+
+
+@rule(r"practice/(\d+)/area")
+def _(told: Told, report: Json, k: str) -> Json:
+    cases, again = used(told, report, k)
+    sure, wrong = confidence(cases), cases.call != cases.y
+    area = float(np.mean([wrong[sure >= level].mean() for level in sure]))
+    return {"value": area, **ends(again["abstaining"]["area"]), **cases.size}
+
+
+# What findings would be
+
+
+@rule(r"practice/(\d+)/statuses/rows/(\d+)/figure")
+def _(told: Told, report: Json, k: str, row: str) -> Json:
+    name = ("called", "set", "unsure", "error_called", "error_all", "held")[int(row)]
+    return status_figure(told, report, k, name, None)
+
+
+@rule(r"practice/(\d+)/statuses/by_class/(\d+)")
+def _(told: Told, report: Json, k: str, row: str) -> Json:
+    name = report["practice"][int(k)]["statuses"]["by_class"][int(row)]["name"]
+    return {key: status_figure(told, report, k, key, name) for key in ("called", "set", "unsure", "wrong")}
+
+
+def status_figure(told: Told, report: Json, k: str, key: str, name: str | None) -> Json:
+    """Make a share of statuses anew, of all cases or of those that are of the class `name`."""
+    split, label = report["headline"]["split"], report["practice"][int(k)]["target"]
+    place = (told.again if label is None else told.again["targets"][label])["statuses"][split]
+    cases, among = told.cases(split, label), named_by(told, split, label)
+    size, wrong = among.sum(axis=1), cases.call != cases.y
+    everyone = np.ones(len(cases.y), dtype=bool)
+    of = {"called": size == 1, "set": size > 1, "unsure": size == 0}
+    of |= {"error_all": wrong, "held": among[np.arange(len(cases.y)), cases.y], "wrong": wrong & of["called"]}
+    hit, kept = of.get(key, wrong), everyone
+    if key == "error_called":
+        kept = of["called"]
+    if name is not None:
+        place, kept = place["by_class"][name], cases.y == cases.names.index(name)
+    count = {"n": int(kept.sum()), "n_patients": len(set(cases.patient[kept].tolist()))}
+    return {"value": float(hit[kept].mean()) if kept.any() else None, **ends(place[key]), **count}
+
+
+def named_by(told: Told, split: str, label: str | None) -> np.ndarray:
+    """Name classes anew: the thresholds of calibration cases, or of the other folds, five patients to each."""
+    names, cases = told.classes(label), told.cases(split, label)
+    of = (told.evidence if label is None else told.evidence["targets"][label])["set_rule"]
+
+    def parts(which: str, kind: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        rows = told.rows(which, label)
+        y = rows["y_true"].map({name: k for k, name in enumerate(names)}).to_numpy(int)
+        p = rows[[f"{kind}_{encode_class(name)}" for name in names]].to_numpy(float)
+        return y, p, rows["patient_id"].to_numpy(str), rows["fold"].to_numpy(int)
+
+    def limits(y: np.ndarray, p: np.ndarray, patient: np.ndarray) -> list[float]:
+        score = pd.DataFrame({"who": patient, "y": y, "s": 1 - p[np.arange(len(y)), y]})
+        each = [
+            plain.shared(score[score["y"] == k].groupby("who")["s"].max(), of["coverage"]) for k in range(len(names))
+        ]
+        if None in each:
+            each = [plain.shared(score.groupby("who")["s"].max(), of["coverage"])] * len(names)
+        return each
+
+    if split == "oof":
+        y, p, patient, fold = parts("oof", of["scored"])
+        sets = np.zeros(p.shape, dtype=bool)
+        for number in set(fold.tolist()):
+            rest = fold != number
+            sets[~rest] = 1 - p[~rest] <= np.array(limits(y[rest], p[rest], patient[rest]))
+    else:
+        y, p, patient, _ = parts(of["calibration"]["split"], of["scored"])
+        sets = 1 - parts(split, of["scored"])[1] <= np.array(limits(y, p, patient))
+    for row, call in enumerate(cases.call):
+        if sets[row].any():
+            sets[row, int(call)] = True
+            if told.evidence["task"] == "ordinal":
+                held = np.flatnonzero(sets[row])
+                sets[row, held[0] : held[-1] + 1] = True
+    return sets
 
 
 # Before and after calibration
@@ -802,10 +892,7 @@ def used(told: Told, report: Json, k: str) -> tuple[Cases, dict[str, Any]]:
 
 
 def confidence(cases: Cases) -> np.ndarray:
-    if cases.task != "binary":
-        return np.asarray(cases.p.max(axis=1))
-    odds = np.log(cases.p[:, 1] / cases.p[:, 0]) - np.log(cases.point / (1 - cases.point))
-    return np.asarray(np.round(np.abs(odds), 6))
+    return np.asarray(np.round([row[int(k)] for row, k in zip(cases.p, cases.call, strict=True)], 9))
 
 
 def curves(positive: np.ndarray, p: np.ndarray, shown: Json) -> Json:

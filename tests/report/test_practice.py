@@ -89,3 +89,68 @@ def test_figures_with_another_balance_stand_beside(build: ModuleType, tmp_path: 
     text = page(build.write_run(tmp_path / "run", build.binary() | USE | {"adjusted": adjusted}))
     assert "With another class balance" in text
     assert "0.910" in text
+
+
+STATUSES: dict[str, Any] = {
+    "set_rule": {
+        "coverage": 0.9,
+        "kind": "marginal",
+        "thresholds": [0.4, 0.4],
+        "n_patients": [60, 60],
+        "why": "12 calibration patients have malignant",
+        "calibration": {"split": "calibration", "n": 60, "n_patients": 60},
+        "promise": "The set holds the truth.",
+    },
+    "statuses": {
+        "test": {
+            "coverage": 0.9,
+            "kind": "marginal",
+            "promise": "The set holds the truth.",
+            **{key: figure(0.8, 0.7, 0.9) for key in ("called", "held", "patient_held")},
+            "set": figure(0.15, 0.1, 0.2),
+            "unsure": figure(0.05, 0.0, 0.1),
+            "error_called": figure(0.061, 0.02, 0.1),
+            "error_all": figure(0.118, 0.05, 0.2),
+            "by_class": {
+                name: {key: figure(0.333, 0.2, 0.4) for key in ("called", "set", "unsure", "wrong")}
+                for name in ("benign", "malignant")
+            },
+        }
+    },
+}
+
+
+def test_what_abstaining_costs_has_its_own_section(build: ModuleType, tmp_path: Path) -> None:
+    row = {"coverage": 0.8, "error": figure(0.141, 0.1, 0.18), "ratio": figure(0.521, 0.3, 0.8)}
+    abstaining = {
+        "test": {**USE["abstaining"]["test"], "at": [row | {"recall": figure(0.9), "specificity": figure(0.8)}]}
+    }
+    abstaining["test"]["area"] = figure(0.0456, 0.03, 0.06)
+    text = page(build.write_run(tmp_path / "run", build.binary() | USE | STATUSES | {"abstaining": abstaining}))
+    section = text.split('<section id="abstain">')[1].split("</section>")[0]
+    assert 'href="#abstain"' in text
+    assert 'id="abstain-0-title"' in section
+    for words in (
+        "0.521",
+        "0.046",
+        "Against all",
+        "Sensitivity",
+        "What findings would be",
+        "The promise: The set holds",
+    ):
+        assert words in section
+    assert "names every class that it cannot rule out at 90\u00a0%, for all patients together." in section
+    assert "Not for each class: 12 calibration patients have malignant." in section
+    assert (
+        "it would call 80\u00a0% of the cases, of which 6.1\u00a0% wrongly, and leave 20\u00a0% to a reader" in section
+    )
+    assert "malignant" in section.split("By the class that a case is of")[1]
+    assert "abstain-0-title" not in text.split('<section id="practice">')[1].split("</section>")[0]
+
+
+def test_a_model_without_thresholds_says_why(build: ModuleType, tmp_path: Path) -> None:
+    rule = {"set_rule": {"coverage": 0.9, "reason": "12 patients calibrate sets of classes, and it takes 49."}}
+    text = page(build.write_run(tmp_path / "run", build.binary() | USE | rule))
+    section = text.split('<section id="abstain">')[1].split("</section>")[0]
+    assert "ships with no thresholds of sets of classes" in section
+    assert "12 patients calibrate sets of classes, and it takes 49." in section

@@ -164,7 +164,7 @@ def test_a_measured_value_of_exactly_zero_is_a_value(tmp_path: Path, monkeypatch
 
     def zero(self: Model, *arguments: Any, **options: Any) -> Any:
         for finding in honest(self, *arguments, **options):
-            yield dataclasses.replace(finding, call=0.0)
+            yield dataclasses.replace(finding, call=0.0, raw=(0.0,))
 
     monkeypatch.setattr(Model, "findings", zero)
     evidence = evaluate(run.model, cohort.table, tmp_path / "out")
@@ -325,3 +325,44 @@ def test_another_class_balance_is_corrected_beside_the_measured_figures(tiny_run
     assert known["external"]["brier"]["value"] != measured["brier"]["value"]
     assert evidence["audits"]["prevalence-shift"]["verdict"] == "warn"
     assert "With another class balance" in (tmp_path / "out" / "evaluate.html").read_text()
+
+
+def test_the_sets_that_ship_are_measured_on_the_cases(tiny_run: TinyRun, elsewhere: Tiny, tmp_path: Path) -> None:
+    import hashlib
+    import json
+    import shutil
+
+    from semeion.calibration.sets import held_classes, told_sets
+
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_run.model, folder)
+    limits = [0.45, 0.7]
+    one = {
+        "kind": "per_class",
+        "thresholds": limits,
+        "n_patients": [60, 60],
+        "calibration": {"split": "calibration", "n": 120, "n_patients": 120},
+        "promise": "The set holds the truth.",
+    }
+    sets = {"coverage": 0.9, "scored": "raw", "method": "split conformal", "whole": one}
+    data = json.dumps(read_json(folder / "model.json") | {"sets": sets}).encode()
+    (folder / "model.json").write_bytes(data)
+    (folder / "model.sha256").write_text(hashlib.sha256(data).hexdigest() + "  model.json\n")
+    evidence = evaluate(folder, elsewhere.table, tmp_path / "out")
+    told = evidence["statuses"]["external"]
+    classes, point = evidence["classes"], evidence["operating_point"]["value"]
+    table = pd.read_parquet(tmp_path / "out" / "predictions.parquet")
+    raw = table[[f"raw_{name}" for name in classes]].to_numpy()
+    y = table["y_true"].map({name: k for k, name in enumerate(classes)}).to_numpy()
+    yes = classes.index("malignant")
+    call = np.where(table["p_malignant"] >= point, yes, 1 - yes)
+    named = told_sets(held_classes(raw, limits), call)
+    assert told["held"]["value"] == pytest.approx(named[np.arange(len(y)), y].mean())
+    assert told["set"]["value"] == pytest.approx((named.sum(axis=1) > 1).mean())
+    assert told["held"]["low"] is not None
+    measured = evidence["sets"]["external"]["per_class"]
+    assert measured["coverage"]["value"] == pytest.approx(held_classes(raw, limits)[np.arange(len(y)), y].mean())
+    assert measured["promise"].startswith("None: these cases are of another source")
+    # Headline figures are of all cases, whatever their status.
+    assert evidence["metrics"]["external"]["accuracy"]["value"] == pytest.approx((call == y).mean())
+    assert "The model names every class that it cannot rule out" in (tmp_path / "out" / "evaluate.html").read_text()

@@ -9,6 +9,7 @@ from semeion.artefacts import read_json
 from semeion.calibration.maps import map_from_json
 from semeion.plan.files import read_plan
 from semeion.prepare.store import open_store
+from semeion.study.shipping import sets_part
 from support.tiny import TinyRun
 
 
@@ -47,3 +48,36 @@ def test_headline_figures_travel_with_the_model(tiny_run: TinyRun) -> None:
     card = (tiny_run.model / "CARD.md").read_text()
     assert "malignant" in card
     assert "research use" in card.lower()
+
+
+def rule(**changed: object) -> dict[str, object]:
+    found = {
+        "coverage": 0.9,
+        "kind": "per_class",
+        "thresholds": [0.4, 0.6],
+        "n_patients": [50, 60],
+        "why": "each class has calibration patients enough",
+        "scored": "p",
+        "method": "split conformal",
+        "calibration": {"split": "calibration", "n": 120, "n_patients": 110},
+        "promise": "The set holds the truth.",
+    }
+    return found | changed
+
+
+def test_thresholds_ship_as_the_evidence_states_them() -> None:
+    kept = {name: rule()[name] for name in ("kind", "thresholds", "n_patients", "calibration", "promise")}
+    shared = {"coverage": 0.9, "scored": "p", "method": "split conformal"}
+    assert sets_part({"task": "binary", "targets": {}, "set_rule": rule()}) == {**shared, "whole": kept}
+    none = {"coverage": 0.9, "reason": "too few"}
+    of_labels = {"a": {"set_rule": rule()}, "b": {"set_rule": none}, "c": {}}
+    assert sets_part({"task": "multilabel", "targets": of_labels}) == {**shared, "by_target": {"a": kept}}
+    assert sets_part({"task": "binary", "targets": {}, "set_rule": none}) is None
+    assert sets_part({"task": "regression", "targets": {}}) is None
+
+
+def test_too_few_patients_set_no_limit_and_none_is_tried_on_test_cases(tiny_run: TinyRun) -> None:
+    gate = tiny_run.evidence["gate"]
+    assert gate["limits"] == [] and gate["held_back"] is None and gate["together"] is None
+    assert "fewer than 40 patients" in gate["reason"]
+    assert not (tiny_run.model / "reference.json").exists()

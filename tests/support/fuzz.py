@@ -160,6 +160,9 @@ def _read_parts(path: Path) -> None:
     from semeion.model.golden import read_golden
     from semeion.model.heads import open_head
     from semeion.model.manifest_file import parse_manifest
+    from semeion.model.neighbours import open_neighbours
+    from semeion.model.reference import open_reference
+    from semeion.model.values import open_values
 
     manifest = parse_manifest((MODEL / "model.json").read_bytes(), where="model.json")
     data = path.read_bytes()
@@ -168,6 +171,9 @@ def _read_parts(path: Path) -> None:
         lambda: open_head(data, manifest, where="head"),
         lambda: open_covariates(data, where="member"),
         lambda: read_golden(data, where="golden"),
+        lambda: open_reference(data, manifest, where="reference"),
+        lambda: open_values(data, manifest, where="values"),
+        lambda: open_neighbours(data, manifest, None, where="neighbours"),
     ):
         try:
             read()
@@ -188,9 +194,26 @@ def _parts(_: Path) -> list[bytes]:
         b'"name": "age", "fill": 50.0, "low": 20.0, "high": 80.0, "margin": 5.0}]}, "after": [], "trees": [{'
         b'"schema": 1, "features": ["age", "age: (missing)"], "fill": [0.0, 0.0], "outputs": 3, "link": "mean", '
         b'"base": [], "roots": [0], "feature": [0, -1, -1], "threshold": [50.0, 0.0, 0.0], "left": [1, 0, 0], '
-        b'"right": [2, 0, 0], "value": [[0.3, 0.3, 0.4], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]}], "linear": null}'
+        b'"right": [2, 0, 0], "value": [[0.3, 0.3, 0.4], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]], '
+        b'"share": [0.5, 0.0, 0.0]}], "linear": null}'
     )
-    return [head, golden, member]
+    reference = (
+        b'{"schema": 1, "space": {"graph": "members/m0.onnx", "width": 4, "columns": [0, 2], '
+        b'"mean": [0.0, 1.5], "scale": [1.0, 2.0], '
+        b'"projection": [[1.0, 0.0]], "means": [[0.0], [2.5]], "covariance": [[4.0]], "location": [0.0, 0.1], '
+        b'"spread": [1.0, 1.0], "limit": 2.5, "far": 5.0, "quantiles": {"0.5": 0.0}, "rate": 0.025, "cases": 100, '
+        b'"patients": 90}, "disagreement": null, "reason": null, "patients": 90}'
+    )
+    values = (
+        b'{"schema": 1, "groups": ["a", "b", "c"], "columns": [{"name": "age", "title": "age", "unit": "a", "numbers": '
+        b'{"a": {"n": 20, "quantiles": {"10": 30.5, "50": 50.0, "90": 70.5}}}, "shares": {"b": {"n": 12, "shares": '
+        b'{"F": 0.5}}}}]}'
+    )
+    neighbours = (
+        b'{"schema": 1, "graph": "members/m0.onnx", "dims": 1, "cases": ["1", "2"], "standards": ["a", "b"], '
+        b'"places": "AAAAAAAAgD8=", "usual": 0.5, "far": 2.5}'
+    )
+    return [head, golden, reference, member, values, neighbours]
 
 
 def _pictures(folder: Path) -> list[bytes]:
@@ -321,6 +344,56 @@ def _one(path: Path) -> Callable[[Path], list[bytes]]:
     return lambda _: [path.read_bytes()]
 
 
+def _logs(folder: Path) -> list[bytes]:
+    """Return logs of a model in service, of three and of forty cases."""
+    from semeion.monitor.logfile import LOG, append
+
+    made = []
+    for number in (3, 40):
+        rows = [
+            {
+                "time": 1_700_000_000 + row,
+                "entry": f"{row:032x}",
+                "model": "a" * 64,
+                "status": "called",
+                "mean": 1.5 * row,
+            }
+            for row in range(number)
+        ]
+        (folder / str(number)).mkdir()
+        append(folder / str(number), "a" * 64, ["mean", "p_x", "feature_0"], rows)
+        made.append((folder / str(number) / LOG).read_bytes())
+    return made
+
+
+def _read_log(path: Path) -> None:
+    from semeion.monitor.logfile import read_log
+
+    read_log(path)
+
+
+def _baselines(_: Path) -> list[bytes]:
+    import numpy as np
+
+    from semeion.monitor.baseline import baseline_json, embedding_of
+    from semeion.monitor.kernel import fit_kernel
+    from support.watched import baseline
+
+    kernel = fit_kernel(np.random.default_rng(0).normal(size=(60, 2)), 0)
+    return [baseline_json(baseline(100)), baseline_json(baseline(60, embedding=embedding_of(kernel)))]
+
+
+def _read_baseline(path: Path) -> None:
+    """Read a baseline, and make what is computed with of what was taken."""
+    from semeion.monitor.baseline import read_baseline
+
+    found = read_baseline(path.read_bytes(), where="baseline.json")
+    for one in found.statistics:
+        one.bins.tally([0.0, float("nan"), 1e9])
+    if found.embedding is not None:
+        assert len(found.embedding.kernel.frequencies)
+
+
 READERS = {
     "manifest": Reader(_one(MODEL / "model.json"), _read_manifest, ".json"),
     "parts": Reader(_parts, _read_parts, ".json"),
@@ -331,6 +404,8 @@ READERS = {
     "parquet": Reader(_parquets, _read_table, ".parquet"),
     "medmnist": Reader(_medmnist, _read_medmnist, ".npz"),
     "array": Reader(_arrays, _read_image, ".npy"),
+    "log": Reader(_logs, _read_log, ".parquet"),
+    "baseline": Reader(_baselines, _read_baseline, ".json"),
     "plan": Reader(_plans, _read_plan, ".yaml"),
     "picture": Reader(_pictures, _read_image, ".png"),
     "dicom": Reader(_dicom, _read_image, ".dcm"),

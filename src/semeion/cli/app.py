@@ -7,7 +7,7 @@ import traceback
 
 import typer
 
-from semeion.cli import adopt, grow, index, learn, ship, use, weigh
+from semeion.cli import adopt, explain, grow, index, learn, monitor, ship, use, weigh
 from semeion.cli.options import with_bare_roles
 from semeion.errors import SemeionError
 
@@ -24,6 +24,11 @@ USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[2]
 """The base of every usage error: typer does not export the class that the command-line parser raises."""
 
 
+def _shown(text: str) -> str:
+    """Return what may stand in a terminal: class names of a model and file names may hold its control sequences."""
+    return "".join(letter if letter.isprintable() or letter in "\n\t" else "?" for letter in text)
+
+
 def run(arguments: list[str], began: float) -> int:
     """Run one command and return its exit status; an error prints one message, with ``--debug`` its traceback."""
     debug = "--debug" in arguments
@@ -36,7 +41,7 @@ def run(arguments: list[str], began: float) -> int:
     except SemeionError as error:
         if debug:
             traceback.print_exc()
-        print(f"semeion: {error}", file=sys.stderr)
+        print(f"semeion: {_shown(str(error))}", file=sys.stderr)
         return error.exit_status
     except typer.Exit as error:
         return error.exit_code
@@ -85,7 +90,9 @@ for command in (
     *grow.COMMANDS,
     *adopt.COMMANDS,
     *use.COMMANDS,
+    *explain.COMMANDS,
     *weigh.COMMANDS,
+    *monitor.COMMANDS,
     *ship.COMMANDS,
 ):
     app.command()(command)

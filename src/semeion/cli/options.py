@@ -95,6 +95,14 @@ Ship = Annotated[
         "that learned from all."
     ),
 ]
+ShipNeighbours = Annotated[
+    bool,
+    typer.Option(
+        "--ship-neighbours",
+        help="Put features, ids and reference standard of training cases into the model, so that `explain` shows the "
+        "nearest; the model then holds patient data.",
+    ),
+]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out cases whose image is missing or unreadable.")]
 Accept = Annotated[
     list[str] | None,

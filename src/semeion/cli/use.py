@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from semeion.cli import options as o
 from semeion.cli.words import print_audits, print_findings, print_metrics
+from semeion.errors import InputError
 from semeion.progress import for_terminal
+
+if TYPE_CHECKING:
+    from semeion.model.observing import Observer
+    from semeion.model.runtime import Model
+    from semeion.model.several_targets import SeveralModel
 
 
 class MaskFormat(Enum):
@@ -114,6 +122,22 @@ def predict(
         Path | None, typer.Option("--masks", metavar="DIR", help="Write each case's mask here, on its image's grid.")
     ] = None,
     mask_format: Annotated[MaskFormat, typer.Option("--mask-format", help="Of the masks.")] = MaskFormat.nifti,
+    explain: Annotated[
+        Path | None,
+        typer.Option("--explain", metavar="DIR", help="Write here what each finding rests on; new or empty."),
+    ] = None,
+    no_abstain: Annotated[
+        bool,
+        typer.Option("--no-abstain", help="Call every case that can be read, for studies; the reasons are kept."),
+    ] = False,
+    log: Annotated[
+        Path | None,
+        typer.Option("--log", metavar="DIR", help="Keep a log for `semeion monitor` here, without any identifier."),
+    ] = None,
+    site: Annotated[
+        str | None,
+        typer.Option("--site", metavar="NAME", help="Of the log, where the table has no column site."),
+    ] = None,
     engine: Annotated[
         EngineKind, typer.Option("--engine", help="What runs the networks; OpenVINO is an extra, faster on volumes.")
     ] = EngineKind.onnxruntime,
@@ -124,21 +148,82 @@ def predict(
     """Read pictures or volumes with a shipped model.
 
     A case of several images (channels, frames, views) is a row of a table with the columns image.<name>, or its files
-    in the order of the names. The exit status is 1 when a case failed; its row says why.
+    in the order of the names. The exit status is 1 when a case failed; its row says why. A case that the model is not
+    sure of, or that is of another kind than it knows, is not called, and its row says why; that is no failure.
 
     Example: semeion predict runs/finding/model new/*.png -o findings.csv
     """
-    from semeion.model.findings import check_suffix, write_findings
-    from semeion.model.several_targets import load_model
+    from semeion.model.findings import Tally, check_suffix, write_findings
+    from semeion.model.several_targets import SeveralModel, load_model
 
     check_suffix(output)
     loaded = load_model(model, engine=engine.value, require_signature=require_signature)
-    found = loaded.findings(
-        images, jobs=jobs, progress=for_terminal(quiet=quiet), masks=masks, mask_format=mask_format.value
-    )
-    counts = write_findings(found, output, loaded.probability_names, interval=loaded.has_interval)
-    print_findings(counts, output)
+    progress = for_terminal(quiet=quiet)
+    tally = Tally()
+    with _logged(loaded, log, site, no_abstain) as observers:
+        if explain is None:
+            own = observers if isinstance(loaded, SeveralModel) else observers.get(loaded.manifest.target, ())
+            found = loaded.findings(
+                images,
+                jobs=jobs,
+                progress=progress,
+                masks=masks,
+                mask_format=mask_format.value,
+                observers=own,  # type: ignore[arg-type]
+                abstain=not no_abstain,
+            )
+        else:
+            from semeion.explain.run import explained_findings
+
+            found = explained_findings(
+                loaded,
+                images,
+                explain,
+                jobs=jobs,
+                progress=progress,
+                masks=masks,
+                mask_format=mask_format.value,
+                observers=observers,
+                abstain=not no_abstain,
+            )
+        counts = write_findings(tally.counting(found), output, loaded.probability_names, interval=loaded.has_interval)
+    print_findings(counts, output, tally)
+    if log is not None and _unwatched(loaded):
+        print("  note: the model ships no baseline, so `semeion monitor` will refuse this log")
+    if explain is not None:
+        from semeion.cli.explain import write_pages
+
+        for page in write_pages(loaded, explain):
+            print(f"Explanations: {page}")
     return int(counts.get("failed", 0) > 0)
+
+
+def _unwatched(model: Model | SeveralModel) -> bool:
+    """Say whether a model ships nothing to compare its log with."""
+    whole = getattr(model, "models", {"": model}).values()
+    return any(getattr(one.manifest, "monitor", None) is None for one in whole)
+
+
+@contextmanager
+def _logged(
+    model: Model | SeveralModel, folder: Path | None, site: str | None, no_abstain: bool
+) -> Iterator[Mapping[str, Sequence[Observer]]]:
+    """Yield who keeps the log, by the target; nobody where none is asked for."""
+    if folder is None:
+        if site is not None:
+            raise InputError("a site is noted in a log, and none is kept", where="--site", fix="give --log DIR too")
+        yield {}
+        return
+    if no_abstain:
+        raise InputError(
+            "a log is of a model in service, and --no-abstain is for studies",
+            where="--log",
+            fix="leave one of both out",
+        )
+    from semeion.monitor.log import logging
+
+    with logging(model, folder, site=site) as loggers:
+        yield loggers
 
 
 def evaluate(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from semeion.model.findings import Tally
     from semeion.plan.measure_schema import MeasuredPlan
     from semeion.plan.schema import Plan
     from semeion.plan.segment_schema import SegmentationPlan
@@ -49,6 +50,10 @@ SPLITS = {
 }
 
 
+STATUSES = {"not_applicable": "not applicable"}
+"""Statuses of findings in words, where the word is another."""
+
+
 def print_run(run: Run) -> None:
     """Print a finished run: figures, then where things are."""
     evidence = run.evidence
@@ -60,6 +65,8 @@ def print_run(run: Run) -> None:
         print_metrics(further)
     if "measured" in evidence:
         print_measured(evidence["measured"])
+    if "neighbours" in evidence:
+        print(f"\n{evidence['neighbours']['sentence']}")
     budget = evidence["budget"]
     asked = f" of {budget['asked_seconds']:.0f} s" if budget["asked_seconds"] else ""
     print(f"\nUsed {budget['used_seconds']:.0f} s{asked}; learning ended: {budget['ended']}.")
@@ -214,9 +221,17 @@ def _print_networks(plan: Plan) -> None:
     print(f"  {plan.validation.why.get('scheme', '')}; {plan.validation.why.get('members', '')}")
 
 
-def print_findings(counts: Mapping[str, int], output: Path) -> None:
-    """Print how many findings of each status were written."""
-    print(f"{', '.join(f'{count} {status}' for status, count in counts.items()) or 'no case'}: {output}")
+def print_findings(counts: Mapping[str, int], output: Path, tally: Tally | None = None) -> None:
+    """Print how many findings of each status were written, and of those without a call the most frequent reasons."""
+    from semeion.model.codes import CODES, effect_of, meaning_of
+
+    said = ", ".join(f"{count} {STATUSES.get(status, status)}" for status, count in counts.items())
+    print(f"{said or 'no case'}: {output}")
+    reasons = [] if tally is None else sorted(tally.reasons.items(), key=lambda one: (-one[1], one[0]))
+    for (status, code), count in reasons:
+        # What made the status, and not what else was remarked.
+        if code in CODES and effect_of(code) == status:
+            print(f"  {count} {STATUSES.get(status, status)}: {meaning_of(code)} ({code})")
 
 
 def _first(cases: list[Any], most: int = 8) -> str:

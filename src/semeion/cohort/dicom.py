@@ -47,6 +47,8 @@ def read_dicom(data: bytes, where: str, limits: ReadLimits) -> Image:
         photometric = str(dataset.get("PhotometricInterpretation", "")).strip()
         modality = str(dataset.get("Modality", "")).strip() or None
         spacing, spacing_notes = pixel_spacing(dataset)
+        body_part = str(dataset.get("BodyPartExamined", "")).strip() or None
+        laterality = str(dataset.get("ImageLaterality") or dataset.get("Laterality") or "").strip() or None
         if photometric == "PALETTE COLOR":
             image = _palette(pixels, dataset, where)
         elif pixels.ndim == 3:
@@ -77,6 +79,8 @@ def read_dicom(data: bytes, where: str, limits: ReadLimits) -> Image:
         modality=modality,
         spacing=spacing,
         notes=(*image.notes, *spacing_notes),
+        body_part=body_part,
+        laterality=laterality,
     )
 
 

@@ -35,6 +35,8 @@ class Image:
         DICOM modality, for example ``US``; None when the file does not say.
     spacing
         Row and column spacing in millimetres; None when the file does not say.
+    body_part, laterality
+        What the file says of the part of the body and its side, as DICOM writes them; None when it does not.
     notes
         Coded remarks on what reading did, for example ``exif-rotated``, ``alpha-composited``, ``monochrome1-inverted``.
     """
@@ -49,3 +51,5 @@ class Image:
     modality: str | None = None
     spacing: tuple[float, float] | None = None
     notes: tuple[str, ...] = ()
+    body_part: str | None = None
+    laterality: str | None = None

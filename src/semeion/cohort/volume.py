@@ -148,8 +148,8 @@ class Volume:
         Milliseconds of each frame from the first, when `axis` is ``time`` and the file says; else empty.
     unit
         ``HU``, ``SUVbw``, ... when the values are physical; else None.
-    modality
-        DICOM modality when known.
+    modality, body_part, laterality
+        As DICOM writes them, when known.
     source_format
         Lower-case name by content: dicom, nifti, nrrd, metaimage, npy, npz.
     notes
@@ -170,6 +170,8 @@ class Volume:
     modality: str | None = None
     source_format: str = ""
     notes: tuple[str, ...] = field(default=())
+    body_part: str | None = None
+    laterality: str | None = None
 
     def __post_init__(self) -> None:
         if self.voxels.ndim != 4 or self.voxels.shape[1:] != self.grid.shape:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from semeion.errors import InputError
 from semeion.evidence.measuring import Answer, Drawing, distinct, left_out, measured
@@ -18,9 +19,10 @@ from semeion.evidence.use.account import KEYS, account_of
 from semeion.evidence.use.curves import confusion, one_class_curves, scatter, threshold_table
 from semeion.evidence.use.operating import OperatingPoints
 from semeion.evidence.use.sets import SetsAsked, weigh_all_sets
+from semeion.evidence.use.shipped_sets import shipped_sets, weigh_statuses
 from semeion.evidence.use.value_intervals import shipped_interval, weigh_intervals
 
-_SHOWN = ("confusion", "curves", *KEYS, "sets")
+_SHOWN = ("confusion", "curves", *KEYS, "sets", "statuses")
 
 
 def weigh(
@@ -68,8 +70,9 @@ def weigh(
     labels, and ``targets.<label>`` holds all that follows and ``operating_point``. ``confusion.<split>``,
     ``curves.<split>`` and ``splits.<split>`` are as their functions say; ``reliability.<split>``, ``utility.<split>``
     and ``abstaining.<split>`` as :func:`semeion.evidence.account.account_of` does; ``sets.<split>`` as
-    :func:`semeion.evidence.use.sets.weigh_all_sets` does, and of a measured value ``intervals.<split>`` as
-    :func:`semeion.evidence.use.value_intervals.weigh_intervals`, with ``interval``, what ships;
+    :func:`semeion.evidence.use.sets.weigh_all_sets` does, ``set_rule`` and ``statuses.<split>`` as
+    :func:`semeion.evidence.use.shipped_sets.shipped_sets` and ``weigh_statuses`` do, and of a measured value
+    ``intervals.<split>`` as :func:`semeion.evidence.use.value_intervals.weigh_intervals`, and ``interval``, its rule;
     ``strata.<column>.<level>.metrics.<split>``; ``notes`` are sentences for the reader; ``bootstrap`` is ``{resamples,
     seed}``, with which all is had again. A class name that is a key stands as it is; within a figure's name it is
     percent-encoded.
@@ -94,12 +97,14 @@ def weigh(
             label: {"metrics": {}, **{key: {} for key in _SHOWN}, "operating_point": _point(given.of(label))}
             for label in question.classes
         }
+    calls: dict[tuple[str, str], NDArray[np.int64]] = {}
     for cases in split_cases(table, question):
         split = cases[0].split
         result["splits"][split] = _split_counts(cases, question)
         if split in UNWEIGHED:
             continue
         answers = [answer_of(each, question, points) for each in cases]
+        calls |= {(split, answer.cases.target): answer.call for answer in answers}
         each, macro = measured(answers, question, drawing)
         if macro is None:
             result["metrics"][split] = each[0]
@@ -121,8 +126,15 @@ def weigh(
         result["interval"] = shipped_interval(predictions, question, sets)
         result["intervals"] = weigh_intervals(predictions, question, sets, drawing, strata)
     elif sets is not None:
-        for target, found in weigh_all_sets(predictions, question, sets, drawing, strata).items():
-            (result["targets"][target] if question.task == "multilabel" else result)["sets"] = found
+        rules = shipped_sets(predictions, question, sets)
+        found = {
+            "sets": weigh_all_sets(predictions, question, sets, drawing, strata),
+            "set_rule": rules,
+            "statuses": weigh_statuses(predictions, question, sets, calls, rules, drawing),
+        }
+        for key, by_target in found.items():
+            for target, one in by_target.items():
+                (result["targets"][target] if question.task == "multilabel" else result)[key] = one
     if not result["metrics"]:
         result["notes"].append("No labelled case outside the training split: there are no figures.")
     return result

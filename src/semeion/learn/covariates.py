@@ -235,5 +235,5 @@ def _staged(model: Any, x: Floats, task: str, k: int) -> list[Floats]:
 def _constant(only: int, k: int) -> dict[str, Any]:
     """Return a tree of one leaf that says the one class that was there."""
     base = np.where(np.arange(k) == only, 0.0, -7.0).tolist()
-    leaf = {"feature": [-1], "threshold": [0.0], "left": [0], "right": [0], "value": [[0.0] * k]}
+    leaf = {"feature": [-1], "threshold": [0.0], "left": [0], "right": [0], "value": [[0.0] * k], "share": [0.0]}
     return {"link": "softmax", "base": base, "roots": [0], **leaf}

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - its usual name
 from torch import Tensor, nn
 
+from semeion.learn.places import Encoded, Told, contributions, last_layer, strided
 from semeion.plan.recipes import NetworkPlan
 
 
@@ -63,6 +65,11 @@ def residual_body(plan: NetworkPlan, channels: int) -> tuple[nn.Sequential, int]
     return nn.Sequential(*layers), width
 
 
+def body_stride(plan: NetworkPlan) -> int:
+    """Return how many pixels lie between the places of the last map of :func:`residual_body`."""
+    return plan.stem_stride * int(2 ** (len(plan.widths) - 1))
+
+
 class OrderedHead(nn.Module):
     """Cumulative-link head for ordinal grades: one score, and thresholds that cannot cross.
 
@@ -113,6 +120,7 @@ class Network(nn.Module):
     def __init__(self, plan: NetworkPlan, channels: int, task: str, outputs: int) -> None:
         super().__init__()
         self.body, width = residual_body(plan, channels)
+        self.stride = body_stride(plan)
         self.dropout = nn.Dropout(plan.dropout)
         self.head = make_head(width, task, outputs)
 
@@ -120,6 +128,17 @@ class Network(nn.Module):
         """Return logits ``(batch, outputs)`` of standardised float images ``(batch, channels, height, width)``."""
         logits: Tensor = self.head(self.dropout(self.body(x).mean((2, 3))))
         return logits
+
+    def told(self, x: Tensor) -> Told:
+        """Return what :meth:`forward` says of images in use, and where it comes from."""
+        seen: Tensor = self.body(x)
+        features = seen.mean((2, 3))
+        rows, columns = (
+            strided(int(places), self.stride, int(side))
+            for places, side in zip(seen.shape[2:], x.shape[2:], strict=True)
+        )
+        maps = contributions(Encoded(features, seen[:, None]), last_layer(self.head), (rows, columns))
+        return Told(self.head(features), features, None if maps is None else maps[:, :, 0])
 
 
 class ShippedNetwork(nn.Module):
@@ -133,6 +152,7 @@ class ShippedNetwork(nn.Module):
     std: Tensor
     correction: Tensor
     target: Tensor
+    network: Any
 
     def __init__(self, network: nn.Module, scales: Scales, class_weights: list[float], task: str) -> None:
         super().__init__()
@@ -147,6 +167,21 @@ class ShippedNetwork(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Return ``(batch, outputs)`` for a uint8 ``(batch, planes, (slices,) height, width)``."""
         logits: Tensor = self.network((image.to(torch.float32) - self.mean) / self.std)
+        return self.answer(logits)
+
+    @property
+    def tells(self) -> bool:
+        """Whether the network says where its scores come from; a user's own does not."""
+        return hasattr(self.network, "told")
+
+    def told(self, image: Tensor) -> Told:
+        """Return the answers of :meth:`forward`, and where they come from; maps of a value are in its unit."""
+        told: Told = self.network.told((image.to(torch.float32) - self.mean) / self.std)
+        maps = told.maps * self.target[1] if told.maps is not None and self.task == "regression" else told.maps
+        return replace(told, logits=self.answer(told.logits), maps=maps)
+
+    def answer(self, logits: Tensor) -> Tensor:
+        """Return what ships of the network's logits: those of unweighted probabilities, or the measured value."""
         if self.task == "regression":
             return logits * self.target[1] + self.target[0]
         return logits - self.correction

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+import math
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - its usual name
@@ -10,8 +11,9 @@ from torch import Tensor, nn
 
 from semeion.learn.network import Network, make_head
 from semeion.learn.own import own_network
+from semeion.learn.places import Centres, Encoded, Told, by_groups, contributions, last_layer, strided
 from semeion.learn.shrink import shrunk
-from semeion.learn.slices import PictureEncoder, SliceEncoder, make_pool
+from semeion.learn.slices import PictureEncoder, RecurrentPool, SliceEncoder, make_pool
 from semeion.learn.stages import stages_of
 from semeion.plan.networks import seen_size
 from semeion.plan.recipes import AnyNetwork, NetworkPlan, PretrainedPlan
@@ -73,11 +75,20 @@ class VolumeEncoder(nn.Module):
                 layers.append(ResidualBlock3d(width, wanted, (1, 1, 1) if block else strides[stage + 1]))
                 width = wanted
         self.body, self.width = nn.Sequential(*layers), width
+        self.strides = tuple(math.prod(along) for along in zip(*strides, strict=True))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``(batch, width)`` of ``(batch, channels, depth, height, width)``."""
-        features: Tensor = self.body(x).mean((2, 3, 4))
-        return features
+        return self.encoded(x).features
+
+    def encoded(self, x: Tensor) -> Encoded:
+        """Return what :meth:`forward` does, and the map that it is the mean of."""
+        seen: Tensor = self.body(x)
+        return Encoded(seen.mean((2, 3, 4)), seen[:, None])
+
+    def centres(self, size: tuple[int, ...], places: tuple[int, ...]) -> Centres:
+        """Return where the places of a map of volumes of `size` are centred."""
+        return tuple(strided(*one) for one in zip(places, self.strides, size, strict=True))
 
     def stages(self) -> list[list[nn.Parameter]]:
         """Return the parameters that learn at one rate: all of them."""
@@ -117,9 +128,15 @@ class PartsNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits ``(batch, outputs)`` of standardised cases ``(batch, planes, (slices,) height, width)``."""
-        features = self._features(x)
-        logits: Tensor = self.head(self.dropout(features))
+        logits: Tensor = self.head(self.dropout(self._features(x)[0]))
         return logits
+
+    def told(self, x: Tensor) -> Told:
+        """Return what :meth:`forward` says of cases in use, and where it comes from."""
+        features, encoded, pooled = self._features(x)
+        logits: Tensor = self.head(features)
+        maps = self._maps(encoded, pooled, tuple(int(side) for side in x.shape[2:]))
+        return Told(logits, features, maps, self._weights(encoded, pooled))
 
     def stages(self) -> list[list[nn.Parameter]]:
         """Return the parameters that learn at one rate, from the input to the output."""
@@ -128,18 +145,59 @@ class PartsNetwork(nn.Module):
         taken = {id(p) for stage in inner for p in stage}
         return [*inner, [p for p in self.parameters() if id(p) not in taken]]
 
-    def _features(self, x: Tensor) -> Tensor:
+    @property
+    def _encoders(self) -> list[Encoder]:
+        return cast("list[Encoder]", list(self.encoders))
+
+    def _features(self, x: Tensor) -> tuple[Tensor, list[Encoded], Tensor | None]:
+        """Return the features of cases, what each group was encoded to, and the groups' shares (as `Encoded`)."""
         if self.pool is None:
-            alone: Tensor = self.encoders[0](x)
-            return alone
-        if self.shared:
+            alone: Encoded = self._encoders[0].encoded(x)
+            return alone.features, [alone], None
+        if self.place is not None:
             flat = x.reshape(-1, self.channels, *x.shape[2:])
-            parts = self.encoders[0](flat).reshape(-1, self.groups, self.encoders[0].width) + self.place
+            encoded = [self._encoders[0].encoded(flat)]
+            parts = encoded[0].features.reshape(-1, self.groups, self._encoders[0].width) + self.place
         else:
             each = x.chunk(self.groups, 1)
-            parts = torch.stack([encoder(part) for encoder, part in zip(self.encoders, each, strict=True)], 1)
-        pooled: Tensor = self.pool(parts)
-        return pooled
+            encoded = [encoder.encoded(part) for encoder, part in zip(self._encoders, each, strict=True)]
+            parts = torch.stack([one.features for one in encoded], 1)
+        if isinstance(self.pool, RecurrentPool):
+            return self.pool(parts), encoded, None
+        features, shares = self.pool.shared(parts)
+        return features, encoded, shares
+
+    def _maps(self, encoded: list[Encoded], pooled: Tensor | None, size: tuple[int, ...]) -> Tensor | None:
+        """Return the maps of :class:`semeion.learn.places.Told`."""
+        if isinstance(self.pool, RecurrentPool) or encoded[0].maps is None:
+            return None
+        layer = last_layer(self.head)
+        centres = self._encoders[0].centres(size, tuple(int(side) for side in encoded[0].maps.shape[3:]))
+        each = [contributions(one, layer, centres) for one in encoded]
+        found = [one for one in each if one is not None]
+        if self.pool is None:
+            whole = found[0]
+        else:
+            if self.shared:
+                found = list(found[0].reshape(-1, self.groups, *found[0].shape[1:]).unbind(1))
+            extra = None if self.place is None else self.place @ layer.weight.T
+            whole = by_groups(found, pooled, extra)
+        if isinstance(self._encoders[0], SliceEncoder):
+            return whole
+        # Of pictures and of whole volumes a group has one part, which is no axis of the map.
+        return whole.flatten(2, 3) if self.pool is None else whole.flatten(3, 4)
+
+    def _weights(self, encoded: list[Encoded], pooled: Tensor | None) -> Tensor | None:
+        """Return the shares of the parts that attention gave: slices of each group, or groups."""
+        slices = [one.shares for one in encoded if one.shares is not None]
+        if isinstance(self.pool, RecurrentPool) or (not slices and pooled is None):
+            return None
+        if not slices or self.pool is None:
+            return slices[0] if slices else pooled
+        inside = slices[0] if self.shared else torch.stack(slices, 1)
+        inside = inside.reshape(-1, self.groups, slices[0].shape[-1])
+        outside = inside.new_full((), 1 / self.groups) if pooled is None else pooled[..., None]
+        return (inside * outside).flatten(1)
 
 
 Encoder: TypeAlias = "PictureEncoder | SliceEncoder | VolumeEncoder | PretrainedBody"

@@ -32,9 +32,16 @@ def penultimate_graph(graph: bytes) -> bytes | None:
     for node in nodes:
         if seen & set(node.input):
             seen |= set(node.output)
+    # Further outputs may end in products of their own.
+    wanted = {model.graph.output[0].name}
+    for node in reversed(nodes):
+        if wanted & set(node.output):
+            wanted |= set(node.input)
     widths = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
     for place in range(len(nodes) - 1, -1, -1):
         node = nodes[place]
+        if not wanted & set(node.output):
+            continue
         if node.op_type in _LINEAR and node.input[0] in seen and len(widths.get(node.input[1], ())) == 2:
             features, width = node.input[0], _width(node, widths[node.input[1]])
             break

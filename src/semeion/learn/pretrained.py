@@ -13,7 +13,10 @@ from torch import Tensor, nn
 
 from semeion.errors import InputError
 from semeion.learn.efficientnet_lite import HEAD, LAYERS, MEAN, STD, EfficientNetLite, pretrained
+from semeion.learn.places import Centres, Encoded
 from semeion.plan.recipes import FrozenRecipe
+from semeion.prepare.looked import middles, pools
+from semeion.prepare.spread import even
 
 GRID = 16
 SMALLEST, LARGEST = 32, 512
@@ -62,6 +65,11 @@ def colours_of(channels: int) -> npt.NDArray[np.float32]:
     weights = np.maximum(0.0, 1 - np.abs(np.arange(channels) - middles) / max(1.0, (channels - 1) / 2))
     weights /= weights.sum(1, keepdims=True)
     return weights.astype(np.float32)
+
+
+def pooled_maps(maps: Sequence[Tensor]) -> Tensor:
+    """Return the mean and the maximum over the places of each map, one layer after the other."""
+    return torch.cat([pooled for one in maps for pooled in (one.mean((2, 3)), one.amax((2, 3)))], 1)
 
 
 class PretrainedBody(nn.Module):
@@ -121,12 +129,28 @@ class PretrainedBody(nn.Module):
         x
             Float ``(batch, channels, rows, columns)``: pixels from 0 to 255 less 127.5, over 127.5.
         """
-        return self.network.maps(self._seen(x), ("head",))[0].mean((2, 3))
+        return self.encoded(x).features
+
+    def encoded(self, x: Tensor) -> Encoded:
+        """Return what :meth:`forward` does, and the map that it is the mean of."""
+        seen = self.network.maps(self._seen(x), ("head",))[0]
+        return Encoded(seen.mean((2, 3)), seen[:, None])
+
+    def centres(self, size: tuple[int, ...], places: tuple[int, ...]) -> Centres:
+        """Return where the places of the head's map are centred: they divide a picture evenly.
+
+        The padding would have them half a place further on, and yet that is where the pictures they answer to have
+        their middle: the network learned from pictures and their mirror images.
+        """
+        return tuple(even(count) for count in places[-len(size) :])
 
     def pooled_layers(self, x: Tensor, layers: tuple[str, ...] = ALL_LAYERS) -> Tensor:
         """Return the mean and the maximum over the map of each named layer, ``(batch, features)``."""
-        maps = self.network.maps(self._seen(x), layers)
-        return torch.cat([pooled for one in maps for pooled in (one.mean((2, 3)), one.amax((2, 3)))], 1)
+        return pooled_maps(self.layer_maps(x, layers))
+
+    def layer_maps(self, x: Tensor, layers: tuple[str, ...] = ALL_LAYERS) -> list[Tensor]:
+        """Return the map of each named layer, ``(batch, width, rows, columns)``."""
+        return self.network.maps(self._seen(x), layers)
 
     def features(self, layers: tuple[str, ...] = ALL_LAYERS) -> int:
         """Return how many features :meth:`pooled_layers` gives."""
@@ -218,7 +242,7 @@ class FrozenFeatures(nn.Module):
         counts = [len(places) for places in self.taken]
         self.parts = groups * kinds * sum(counts)
         # What is pooled: each list holds the pictures of one pool, by their places in the order of reading.
-        self.pools = _pools(groups, kinds, counts, "images" in apart, "axes" in apart)
+        self.pools = pools(groups, kinds, counts, images="images" in apart, axes="axes" in apart)
         self.body = PretrainedBody(backbone, side, self.seen).requires_grad_(False)
         self.each = self.body.features(self.layers)
         self.doubled = max(len(places) for places in self.pools) > 1
@@ -227,10 +251,32 @@ class FrozenFeatures(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Return float32 ``(batch, width)`` of a uint8 ``(batch, planes, (slices,) rows, columns)``."""
+        return self.told(image)[0]
+
+    def told(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return what :meth:`forward` does, and the maps that it is pooled of, by their names in the graph.
+
+        ``map_<layer>`` in the order of the layers, ``(batch, width, rows, columns)`` where a case is one picture. Of
+        several pictures ``(batch, groups x kinds, places, width, rows, columns)``: of each group each channel, where
+        channels are seen each for itself, and the places along the axis; the axes behind the slices have theirs in the
+        name, as ``map_headrows``.
+        """
         # Batch, groups, channels, slices, rows, columns.
         whole = image.reshape(-1, self.groups, self.channels, *self.solid)
-        found = [self._seen(whole, axis, places) for axis, places in zip(self.along, self.taken, strict=True)]
+        found, maps = [], {}
+        for axis, places in zip(self.along, self.taken, strict=True):
+            seen = self._seen(whole, axis, places)
+            kinds = self.groups * (1 if self.colours == "channels" else self.channels)
+            found.append(pooled_maps(seen).reshape(-1, kinds * len(places), self.each))
+            for layer, one in zip(self.layers, seen, strict=True):
+                own = tuple(int(side) for side in one.shape[1:])
+                shape = own if self.parts == 1 else (kinds, len(places), *own)
+                maps[f"map_{layer}{AXES[axis] if axis else ''}"] = one.reshape(-1, *shape)
         features = torch.cat(found, 1) if len(found) > 1 else found[0]
+        return self._pooled(features), maps
+
+    def _pooled(self, features: Tensor) -> Tensor:
+        """Return the features of cases of those of their pictures, ``(batch, pictures, features)``."""
         if self.parts == 1:
             return features[:, 0]
         if len(self.pools) == 1:
@@ -241,8 +287,8 @@ class FrozenFeatures(nn.Module):
             pooled += [own.mean(1), own.amax(1)] if self.doubled else [own[:, 0]]
         return torch.cat(pooled, 1)
 
-    def _seen(self, whole: Tensor, axis: int, places: list[int]) -> Tensor:
-        """Return the features of the pictures along an axis, ``(batch, groups x channels x places, features)``."""
+    def _seen(self, whole: Tensor, axis: int, places: list[int]) -> list[Tensor]:
+        """Return the maps of the pictures along an axis: batch x groups x channels x places in the first."""
         moved = whole.movedim(3 + axis, 3)
         size = moved.shape[4:]
         if self.colours == "neighbours":
@@ -252,9 +298,7 @@ class FrozenFeatures(nn.Module):
         else:
             own = moved[:, :, :, places] if len(places) < moved.shape[3] else moved
             pictures = (own.transpose(2, 3) if self.colours == "channels" else own).reshape(-1, self.seen, *size)
-        said = self.body.pooled_layers((pictures.to(torch.float32) - MEAN) / STD, self.layers)
-        kinds = 1 if self.colours == "channels" else self.channels
-        return said.reshape(-1, self.groups * kinds * len(places), self.each)
+        return self.body.layer_maps((pictures.to(torch.float32) - MEAN) / STD, self.layers)
 
     def columns(self) -> list[npt.NDArray[np.int64]]:
         """Return the columns of each layer's features."""
@@ -265,23 +309,6 @@ class FrozenFeatures(nn.Module):
             (np.arange(start, start + width) + repeats[:, None]).reshape(-1)
             for start, width in zip(starts, widths, strict=False)
         ]
-
-
-def _pools(groups: int, kinds: int, counts: list[int], images: bool, axes: bool) -> list[list[int]]:
-    """Return the places of the pictures that are pooled with one another, one list a pool.
-
-    Pictures are read axis by axis, along each group by group, of each kind by kind, of each slice by slice. Groups are
-    apart where `images`, axes where `axes`; kinds always are.
-    """
-    found: dict[tuple[int, int, int], list[int]] = {}
-    place = 0
-    for axis, count in enumerate(counts):
-        for group in range(groups):
-            for kind in range(kinds):
-                key = (group if images else 0, kind, axis if axes else 0)
-                found.setdefault(key, []).extend(range(place, place + count))
-                place += count
-    return [found[key] for key in sorted(found)]
 
 
 def frozen_of(recipe: FrozenRecipe, shape: tuple[int, ...], groups: int) -> FrozenFeatures:
@@ -297,9 +324,3 @@ def frozen_of(recipe: FrozenRecipe, shape: tuple[int, ...], groups: int) -> Froz
         colours=recipe.colours,
         apart=recipe.apart,
     )
-
-
-def middles(depth: int, most: int) -> list[int]:
-    """Return the slices in the middle of at most `most` equal parts of a volume's depth; all when they are few."""
-    count = min(depth, most)
-    return [int((number + 0.5) * depth / count) for number in range(count)]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from semeion.learn.places import Told
 from semeion.learn.pretrained import resizing
 from semeion.learn.stages import stages_of
 
@@ -37,6 +38,17 @@ class Shrunk(nn.Module):
         """Return what the network says of ``(batch, planes, rows, columns)``."""
         said: Tensor = self.network(self.smaller(x))
         return said
+
+    @property
+    def head(self) -> nn.Module:
+        """The last layers of the network."""
+        head: nn.Module = self.network.head  # type: ignore[assignment]
+        return head
+
+    def told(self, x: Tensor) -> Told:
+        """Return what the network says, and where it comes from."""
+        told: Told = self.network.told(self.smaller(x))  # type: ignore[operator]
+        return told
 
     def smaller(self, x: Tensor) -> Tensor:
         """Return pictures ``(batch, planes, rows, columns)`` as the network sees them."""
@@ -85,6 +97,17 @@ class ShrunkVolume(nn.Module):
         seen = x if tuple(int(one) for one in x.shape[2:]) == self.wanted else self.smaller(x)
         said: Tensor = self.network(seen)
         return said
+
+    @property
+    def head(self) -> nn.Module:
+        """The last layers of the network."""
+        head: nn.Module = self.network.head  # type: ignore[assignment]
+        return head
+
+    def told(self, x: Tensor) -> Told:
+        """Return what the network says of volumes as they are stored, and where it comes from."""
+        told: Told = self.network.told(self.smaller(x))  # type: ignore[operator]
+        return told
 
     def stages(self) -> list[list[nn.Parameter]]:
         """Return the parameters that learn at one rate, from the input to the output."""

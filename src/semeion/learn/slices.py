@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from semeion.learn.network import residual_body
+from semeion.learn.network import body_stride, residual_body
+from semeion.learn.places import Centres, Encoded, strided
 from semeion.learn.stages import stages_of
 from semeion.plan.recipes import NetworkPlan
 
@@ -25,6 +26,10 @@ class MeanPool(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return ``(batch, width)`` of ``(batch, parts, width)``."""
         return x.mean(1)
+
+    def shared(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return what :meth:`forward` does, and the weight of each part; None: all have the same."""
+        return self(x), None
 
 
 class AttentionPool(nn.Module):
@@ -46,7 +51,12 @@ class AttentionPool(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``(batch, width)`` of ``(batch, parts, width)``."""
-        return (x * self.weights(x)[..., None]).sum(1)
+        return self.shared(x)[0]
+
+    def shared(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what :meth:`forward` does, and the weight of each part ``(batch, parts)``."""
+        weights = self.weights(x)
+        return (x * weights[..., None]).sum(1), weights
 
 
 class RecurrentPool(nn.Module):
@@ -107,11 +117,20 @@ class PictureEncoder(nn.Module):
     def __init__(self, plan: NetworkPlan, channels: int) -> None:
         super().__init__()
         self.body, self.width = residual_body(plan, channels)
+        self.stride = body_stride(plan)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``(batch, width)`` of ``(batch, channels, height, width)``."""
-        features: Tensor = self.body(x).mean((2, 3))
-        return features
+        return self.encoded(x).features
+
+    def encoded(self, x: Tensor) -> Encoded:
+        """Return what :meth:`forward` does, and the map that it is the mean of."""
+        seen: Tensor = self.body(x)
+        return Encoded(seen.mean((2, 3)), seen[:, None])
+
+    def centres(self, size: tuple[int, ...], places: tuple[int, ...]) -> Centres:
+        """Return where the places of a map of pictures of `size` rows and columns are centred."""
+        return tuple(strided(count, self.stride, side) for count, side in zip(places, size, strict=True))
 
     def stages(self) -> list[list[nn.Parameter]]:
         """Return the parameters that learn at one rate: all of them."""
@@ -129,10 +148,22 @@ class SliceEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``(batch, width)`` of ``(batch, channels, slices, height, width)``."""
+        return self.encoded(x).features
+
+    def encoded(self, x: Tensor) -> Encoded:
+        """Return what :meth:`forward` does, and the maps of the slices where pooling is a mean of them."""
         channels, slices, height, width = x.shape[1:]
         flat = x.transpose(1, 2).reshape(-1, channels, height, width)
-        features: Tensor = self.pool(self.picture(flat).reshape(-1, slices, self.picture.width))
-        return features
+        each = self.picture.encoded(flat)
+        parts = each.features.reshape(-1, slices, self.picture.width)
+        if isinstance(self.pool, RecurrentPool) or each.maps is None:
+            return Encoded(self.pool(parts))
+        features, shares = self.pool.shared(parts)
+        return Encoded(features, each.maps.reshape(-1, slices, *each.maps.shape[2:]), shares)
+
+    def centres(self, size: tuple[int, ...], places: tuple[int, ...]) -> Centres:
+        """Return where the places of a slice's map are centred, of volumes of `size`."""
+        return self.picture.centres(size[-2:], places)
 
     def stages(self) -> list[list[nn.Parameter]]:
         """Return the parameters that learn at one rate, from the input to the output."""

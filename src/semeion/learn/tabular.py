@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from semeion.errors import InputError
+from semeion.prepare.covariate_fit import shared_quantile
+from semeion.prepare.covariates import LEAST_PATIENTS
 
 Floats = npt.NDArray[np.float64]
 Kind = Literal["forest", "extra-trees", "boosting"]
@@ -74,7 +76,7 @@ def fit_measurements(
     table, truth, patient = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.int64), np.asarray(groups)
     if table.shape != (len(truth), len(features)):
         raise ValueError(f"measurements {table.shape} do not fit {len(truth)} cases and {len(features)} names")
-    fill = _fill(table)
+    fill = _fill(table, patient)
     folds = _folds(truth, patient, classes, seed)
     losses: dict[str, float] = {}
     inner: dict[str, Floats] = {}
@@ -83,7 +85,7 @@ def fit_measurements(
         for fold in range(int(folds.max()) + 1):
             held = folds == fold
             # The median that stands for a missing value comes from the learning side of the fold.
-            own = _fill(table[~held])
+            own = _fill(table[~held], patient[~held])
             model = _make(kind, seed).fit(_filled(table[~held], own), truth[~held])
             out[np.ix_(np.flatnonzero(held), model.classes_)] = model.predict_proba(_filled(table[held], own))
         inner[kind] = out
@@ -94,9 +96,19 @@ def fit_measurements(
     return Fitted(arrays, chosen, inner[chosen], losses)
 
 
-def _fill(table: Floats) -> Floats:
-    known = np.isfinite(table)
-    return np.array([np.median(column[ok]) if ok.any() else 0.0 for column, ok in zip(table.T, known.T, strict=True)])
+def _fill(table: Floats, patient: npt.NDArray[Any]) -> Floats:
+    """Return about the median of each measurement, ``(F,)``; 0 where fewer than five patients have it.
+
+    It ships, and a median itself may be one patient's value.
+    """
+    who = np.unique(patient, return_inverse=True)[1].reshape(-1)
+    fill = np.zeros(table.shape[1])
+    for at, column in enumerate(table.T):
+        ok = np.isfinite(column)
+        counts = np.bincount(who[ok])
+        each = np.sort(np.bincount(who[ok], column[ok])[counts > 0] / counts[counts > 0])
+        fill[at] = shared_quantile(each, 0.5) if len(each) >= LEAST_PATIENTS else 0.0
+    return fill
 
 
 def _filled(table: Floats, fill: Floats) -> Floats:
@@ -133,7 +145,7 @@ def _make(kind: Kind, seed: int) -> Any:
 
 def _arrays(model: Any, kind: Kind, classes: int) -> dict[str, Any]:
     """Return the nodes of a fitted model as :class:`semeion.model.trees.Trees` names them."""
-    nodes: dict[str, list[Any]] = {name: [] for name in ("feature", "threshold", "left", "right", "value")}
+    nodes: dict[str, list[Any]] = {name: [] for name in ("feature", "threshold", "left", "right", "value", "share")}
     roots: list[int] = []
     boosted = kind == "boosting"
     trees = [(tree, k) for row in np.atleast_2d(model.estimators_) for k, tree in enumerate(row)]
@@ -145,10 +157,19 @@ def _arrays(model: Any, kind: Kind, classes: int) -> dict[str, Any]:
         nodes["threshold"] += np.where(leaf, 0.0, tree.threshold).tolist()
         nodes["left"] += np.where(leaf, 0, tree.children_left + start).tolist()
         nodes["right"] += np.where(leaf, 0, tree.children_right + start).tolist()
+        nodes["share"] += _shares(tree, leaf)
         nodes["value"] += _values(tree.value, model, output if boosted else None, classes).tolist()
     base = _base(model, classes) if boosted else []
     link = ("softmax" if hasattr(model, "classes_") else "identity") if boosted else "mean"
     return {"link": link, "base": base, "roots": roots, **nodes}
+
+
+def _shares(tree: Any, leaf: npt.NDArray[np.bool_]) -> list[float]:
+    """Return the share of the (weighted) learning cases of each node that went left, 0 in a leaf."""
+    weight = np.asarray(tree.weighted_n_node_samples, dtype=np.float64)
+    left = weight[np.where(leaf, 0, tree.children_left)]
+    share = np.clip(left / np.maximum(weight, 1e-300), 1e-6, 1 - 1e-6)
+    return [round(float(one), 9) for one in np.where(leaf, 0.0, share)]
 
 
 def boosted_arrays(model: Any, classes: int, *, regression: bool) -> dict[str, Any]:

@@ -26,6 +26,8 @@ def image_manifest(manifest: Manifest) -> Manifest | None:
             "members": images.members,
             "calibration": images.calibration,
             "operating_point": OperatingPoint(rule="argmax"),
+            "reference": None,
+            "sets": None,
         }
     )
 

@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from semeion.model.card_explained import explained_lines
+from semeion.model.card_gate import gate_lines
+from semeion.model.card_sets import abstaining_lines
 from semeion.model.manifest import Figure
 from semeion.naming import decode_class
 
@@ -131,6 +134,8 @@ def render_card(parts: Mapping[str, Any], evidence: Mapping[str, Any]) -> str:
         _training(parts, evidence),
         _figures(evidence),
         _decision(parts, evidence),
+        gate_lines(evidence),
+        explained_lines(evidence),
         _limits(evidence),
         _how(parts),
     ]
@@ -142,6 +147,8 @@ def _opening(parts: Mapping[str, Any], evidence: Mapping[str, Any]) -> list[str]
     lines = [f"# {plain(parts['target'])}: a {kind} model", ""]
     if parts.get("synthetic") or evidence.get("synthetic"):
         lines += ["**Trained on synthetic images. It says nothing about any patient.**", ""]
+    if evidence.get("neighbours"):
+        lines += [f"**{evidence['neighbours']['sentence']}**", ""]
     if adopted := _plain_dict(parts.get("adopted")):
         lines += [f"**{plain(adopted['sentence'])}**", ""]
     lines += ["**Research use only. Not a medical device; not for decisions about patients.**"]
@@ -173,7 +180,7 @@ def _use(parts: Mapping[str, Any]) -> list[str]:
         asked,
         f"{image}{', modality ' + modality if modality else ''}.",
         *([f"The table must also say: {known}. A value may be missing."] if known else []),
-        "A finding warns when an image is unlike the training images.",
+        "A finding says when an image is unlike the training images, and is not called where it is far from them.",
     ]
 
 
@@ -298,7 +305,7 @@ def _decision(parts: Mapping[str, Any], evidence: Mapping[str, Any]) -> list[str
         fitted = (evidence.get("calibration") or {}).get("fitted_on")
         on = f" fitted on {_CHOSE.get(fitted, plain(fitted))}" if fitted else ""
         lines.append(f"Probabilities are {_calibrated_how(calibration, on)}.")
-    return lines
+    return [*lines, *abstaining_lines(parts, evidence)]
 
 
 def _interval_of_value(evidence: Mapping[str, Any]) -> list[str]:

@@ -42,6 +42,10 @@ class Case:
         The case's further images in the order of their names; None where the table names none.
     covariates
         What the table says of the patient, by column.
+    named
+        Whether a table gave the id.
+    site, scanner
+        What columns of these names say of where the images come from; empty where there is no such column.
     """
 
     case_id: str
@@ -49,6 +53,9 @@ class Case:
     source: str | npt.NDArray[np.uint8] | None
     others: tuple[str | None, ...] = ()
     covariates: Mapping[str, Any] = field(default_factory=dict)
+    named: bool = False
+    site: str = ""
+    scanner: str = ""
 
 
 @dataclass(frozen=True)
@@ -278,6 +285,7 @@ def _frame_cases(table: pd.DataFrame, where: str, folder: Path, before: int, sou
             where=where,
             fix="give every case an id, or drop the column",
         )
+    sites, scanners = (_texts(table, name) if name in names else [""] * len(images) for name in ("site", "scanner"))
     return [
         Case(
             _utf8(case_id) or str(before + number),
@@ -285,9 +293,12 @@ def _frame_cases(table: pd.DataFrame, where: str, folder: Path, before: int, sou
             _beside(folder, image),
             tuple(_beside(folder, other) for other in others),
             known,
+            case_id != "",
+            site,
+            scanner,
         )
-        for number, (case_id, image, others, known) in enumerate(
-            zip(ids, images, rest, _covariates(table, sought.covariates), strict=True), 1
+        for number, (case_id, image, others, known, site, scanner) in enumerate(
+            zip(ids, images, rest, _covariates(table, sought.covariates), sites, scanners, strict=True), 1
         )
     ]
 

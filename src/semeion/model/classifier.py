@@ -21,13 +21,16 @@ from semeion.errors import ImageError, InputError
 from semeion.model.cases import Case
 from semeion.model.combine import Floats, calibrate, called, combine_members, shipped_maps
 from semeion.model.covariates import CovariateMember, judge_covariates
+from semeion.model.deciding import Facts, decide
 from semeion.model.engine import OUTPUT, Engine
 from semeion.model.findings import Finding, reason
 from semeion.model.gate import remarks, volume_remarks, why_unread
+from semeion.model.guard import Guard
 from semeion.model.heads import judged
 from semeion.model.linear import LinearMember
 from semeion.model.manifest import Manifest
-from semeion.model.observing import Look, Observer, Seen
+from semeion.model.observing import Look, Observer, Seen, show
+from semeion.model.sets import facts_of
 from semeion.parallel import ordered_map
 from semeion.prepare.case import case_shape, prepare_case
 from semeion.prepare.case import read_case as read_images
@@ -83,6 +86,10 @@ class Classifier:
         The members that judge covariates, by their name.
     observers
         Who looks on.
+    abstain
+        Whether the model may keep from calling; see :mod:`semeion.model.deciding`.
+    guard
+        What says which cases lie far from the training cases, or divide the members; None: nothing does.
     """
 
     def __init__(
@@ -93,9 +100,13 @@ class Classifier:
         heads: Sequence[LinearMember | None] | None = None,
         covariates: Mapping[str, CovariateMember] | None = None,
         observers: Sequence[Observer] = (),
+        abstain: bool = True,
+        guard: Guard | None = None,
     ) -> None:
+        self.abstain, self.guard = abstain, guard
         self.observers = tuple(observers)
         self.wants = frozenset().union(*(observer.wants for observer in self.observers))
+        self.wants |= guard.wants if guard is not None else frozenset()
         self.manifest, self.hash, self.engines = manifest, digest, engines
         self.heads = heads if heads is not None else [None] * len(engines)
         self.covariates = dict(covariates or {})
@@ -192,7 +203,7 @@ class Classifier:
             raise ValueError("a case without an image")
         if isinstance(steps, Preparation) and inputs.images == 1:
             image, array = read_picture(case.source, steps)
-            return array, remarks(image, array, inputs), (image,)
+            return array, remarks(image, array, inputs, steps), (image,)
         references = [source for source in (case.source, *case.others) if isinstance(source, str)]
         read = read_images(references, steps, inputs.groups, names=inputs.names)
         array = prepare_case(read, steps, inputs.groups)
@@ -208,10 +219,11 @@ class Classifier:
 
             unstated = unstated_units(volumes, steps) if isinstance(steps, VolumePreparation) else []
             notes = [note for volume in volumes for note in volume.notes]
-            return array, volume_remarks(volumes, [*notes, *unstated], inputs), tuple(read)
+            return array, volume_remarks(volumes, [*notes, *unstated], inputs, array), tuple(read)
         pictures = [image for image in read if isinstance(image, Image)]
         each = np.split(array, len(pictures))
-        found = [text for one, own in zip(pictures, each, strict=True) for text in remarks(one, own, inputs)]
+        pixels = steps if isinstance(steps, Preparation) else None
+        found = [text for one, own in zip(pictures, each, strict=True) for text in remarks(one, own, inputs, pixels)]
         return array, tuple(dict.fromkeys(found)), tuple(read)
 
     def judge(self, group: Sequence[Prepared]) -> list[Finding]:
@@ -228,6 +240,7 @@ class Classifier:
         sound: npt.NDArray[np.bool_] = np.asarray(np.isfinite(combined).all(axis=1))
         p = np.full_like(combined, np.nan)
         p[sound] = self.calibrated(combined[sound])
+        apart = [()] * len(arrays) if look is None or self.guard is None else self.guard.reasons(look, arrays)
         found: list[Finding] = []
         at = 0
         for item in group:
@@ -235,7 +248,7 @@ class Classifier:
                 found.extend(self._shown(item, self._failed(item, item.reasons), None, at))
                 continue
             if sound[at]:
-                own = self._called(item, combined[at], p[at])
+                own = self._called(replace(item, reasons=(*item.reasons, *apart[at])), combined[at], p[at])
             else:
                 own = self._failed(item, (*item.reasons, reason(self._unsound)))
             found.extend(self._shown(item, own, look, at))
@@ -249,9 +262,7 @@ class Classifier:
         said = None if look is None else look.said[:, at]
         outputs = {} if look is None else look.extras
         extras = {path: {name: one[at] for name, one in given.items()} for path, given in outputs.items()}
-        seen = Seen(item.case, findings, item.array, item.images, said, extras)
-        paths = [path for observer in self.observers if (path := observer.see(seen))]
-        return [replace(finding, explanation=paths[0]) for finding in findings] if paths else findings
+        return show(self.observers, Seen(item.case, findings, item.array, item.images, said, extras))
 
     @property
     def _unsound(self) -> str:
@@ -268,9 +279,13 @@ class Classifier:
         case, manifest = item.case, self.manifest
 
         def finding(target: str, call: str | float, shown: Sequence[float], raw: Sequence[float]) -> Finding:
+            facts = Facts(call, item.reasons, abstain=self.abstain)
+            if isinstance(call, str):
+                facts = facts_of(manifest, target, call, shown, raw, item.reasons, abstain=self.abstain)
+            status, decided, reasons = decide(facts)
             numbers = tuple(map(float, shown)), tuple(map(float, raw))
             return Finding(
-                case.case_id, case.image, target, "called", call, numbers[0], item.reasons, self.hash, numbers[1]
+                case.case_id, case.image, target, status, decided, numbers[0], reasons, self.hash, numbers[1]
             )
 
         if manifest.task == "regression":

@@ -228,8 +228,8 @@ class CovariateMember:
         """Say what each covariate added to each score, ``(N, S)`` by the column's name; the images are one column.
 
         Scores are log odds of the second of two classes and of each label (S = K), logits of several classes, values,
-        or, of ordered grades by a linear model, the place on their scale. Of trees every split is credited to what was
-        asked (Saabas, 2014), of a linear model every term to its feature.
+        or, of ordered grades by a linear model, the place on their scale. Of trees they are Shapley values
+        (:mod:`semeion.model.tree_shap`), of a linear model every term is credited to its feature.
         """
         x = self.features(rows, said)
         if self._linear is not None:

@@ -27,6 +27,8 @@ MAX_CHANNELS = 256
 MAX_EXTRAS = 16
 MAX_EXTRA = 1 << 26
 """Most numbers a case in one further output of a graph."""
+MAX_ALONG = 4096
+"""Most places along an axis of maps and weights, which a matrix of places by cells spreads over the input."""
 EXTRA = re.compile(r"features|maps|map_[a-z0-9]{1,20}|weights")
 """Names of further outputs: pooled features, class activation maps, maps of a layer's features, weights of parts."""
 _TYPES = {"uint8": "uint8", "float32": "float"}
@@ -240,7 +242,7 @@ def open_engine(
 def _refuse_operators(facts: GraphFacts, where: str) -> None:
     """Refuse a graph of operators that are not allowed, or of too many."""
     if unknown := forbidden(facts.operators):
-        names = "".join(letter if letter.isprintable() else "?" for letter in ", ".join(unknown[:5]))[:200]
+        names = printable(", ".join(unknown[:5]))[:200]
         more = f" (and {len(unknown) - 5} more)" if len(unknown) > 5 else ""
         raise ModelRefused(
             f"the graph uses operators that no model may use: {names}{more}",
@@ -307,8 +309,7 @@ def runtime_errors() -> tuple[type[Exception], ...]:
 def first_line(error: Exception) -> str:
     """Return the first line of an error's message, cut to a length that a message can hold."""
     line = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-    # Names in a file of others could steer a terminal.
-    return "".join(letter if letter.isprintable() else "?" for letter in line)
+    return printable(line)
 
 
 def _read(path: Path) -> bytes:
@@ -390,6 +391,8 @@ def _extras(outputs: list[Any], problem: ModelRefused) -> tuple[tuple[str, tuple
             raise problem
         if math.prod(shape[1:]) > MAX_EXTRA:
             raise problem
+        if node.name != "features" and max(shape[1:]) > MAX_ALONG:
+            raise problem
         found.append((node.name, tuple(shape[1:])))
     return tuple(found)
 
@@ -400,4 +403,9 @@ def _sides(answer: list[Any], shape: list[Any]) -> list[tuple[int | None, int]]:
 
 def _describe(nodes: list[Any]) -> str:
     parts = [f"{node.name} {node.type.removeprefix('tensor(').rstrip(')')} {node.shape}" for node in nodes[:4]]
-    return ", ".join(parts)[:300] or "nothing"
+    return printable(", ".join(parts)[:300]) or "nothing"
+
+
+def printable(text: str) -> str:
+    """Return text whose letters cannot steer a terminal, as names in a file of others could."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)

@@ -6,14 +6,18 @@ import csv
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from semeion.artefacts import whole_file
 from semeion.errors import InputError
+from semeion.model.codes import code_of
 from semeion.naming import encode_class
+
+if TYPE_CHECKING:
+    from semeion.model.sentences import Value
 
 Status = Literal["called", "set", "unsure", "not_applicable", "failed"]
 SUFFIXES = (".csv", ".parquet", ".json")
@@ -35,14 +39,15 @@ class Finding:
     target
         What was looked for; of a multi-label model one label.
     status
-        ``called``, or ``failed`` with the reason. The others are for models that abstain.
+        As :func:`semeion.model.deciding.decide` found it.
     call
         The class at the operating point (multi-label: ``present`` or ``absent``), the measured value of a regression,
-        or None when there is none.
+        classes joined by ``|`` of a set, or None when there is none.
     p
-        Calibrated probabilities in the order of the findings' columns; empty when failed, and for regression.
+        Calibrated probabilities in the order of the findings' columns; empty when failed, and for regression. Those of
+        a ``not_applicable`` finding mean nothing and are written nowhere; they are kept for evaluation.
     reasons
-        ``code`` or ``code: text``, see :data:`semeion.model.gate.CODES`.
+        ``code`` or ``code: text``, see :data:`semeion.model.codes.CODES`.
     model
         The model's hash.
     raw
@@ -50,7 +55,8 @@ class Finding:
     mask, explanation
         Paths of pictures written beside the finding; empty when none.
     interval
-        Lower and upper end around a measured value, of a model that ships with an interval; None when failed.
+        Lower and upper end around a measured value, of a model that ships with an interval; None when failed. Written
+        where there is a call.
     """
 
     case_id: str
@@ -65,13 +71,28 @@ class Finding:
     mask: str = ""
     explanation: str = ""
     interval: tuple[float, float] | None = None
+    values: tuple[Value, ...] = ()
 
     def row(self, width: int, *, interval: bool = False) -> tuple[Any, ...]:
         """Return the values of :func:`columns` for `width` probabilities; what is absent is None."""
-        p = self.p if self.p else (None,) * width
-        ends = (self.interval or (None, None)) if interval else ()
+        p = self.p if self.p and self.status != "not_applicable" else (None,) * width
+        ends = ((self.interval if self.call is not None else None) or (None, None)) if interval else ()
         end = (self.mask or None, self.explanation or None, ";".join(self.reasons) or None, self.model)
         return (self.case_id, self.image, self.target, self.status, self.call, *ends, *p, *end)
+
+
+@dataclass
+class Tally:
+    """Counts why findings are what they are, while they pass."""
+
+    reasons: Counter[tuple[Status, str]] = field(default_factory=Counter)
+    """How often each code stands with each status."""
+
+    def counting(self, findings: Iterable[Finding]) -> Iterator[Finding]:
+        """Yield the findings unchanged."""
+        for finding in findings:
+            self.reasons.update({(finding.status, code_of(text)) for text in finding.reasons})
+            yield finding
 
 
 def columns(probability_names: Sequence[str], *, interval: bool = False) -> tuple[str, ...]:

@@ -1,53 +1,34 @@
-"""What makes a new image unlike the training images: coded warnings that travel with the finding.
+"""The input gate: facts of a new image against what the training images were, as coded reasons of the finding.
 
-Every code is listed in `CODES`. A warning does not change the call; it says that nobody measured how good the model is
-on such an image.
+Every code is listed in :mod:`semeion.model.codes`, with what it makes of the finding. Looks at pixels are in
+:mod:`semeion.model.gate_image`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from semeion.cohort.body_parts import SAYS_NOTHING, modality_of, regions_of, side_of
 from semeion.cohort.image import Image
 from semeion.cohort.sniff import HEAD, image_format
 from semeion.errors import ImageError
+from semeion.model.codes import meaning_of
+from semeion.model.gate_image import array_remarks, text_remarks
 from semeion.model.manifest import Inputs, Intensity, SizeSeen
+from semeion.prepare.spec import Preparation
 
 if TYPE_CHECKING:
     from semeion.cohort.volume import Volume
 
-CODES: dict[str, str] = {
-    "missing-file": "failed: the file does not exist",
-    "too-large": "failed: the declared or stored size is above the limits, or memory ran out",
-    "not-an-image": "failed: the file's content is no known image format",
-    "unreadable": "failed: the image is damaged or of an unsupported kind",
-    "not-prepared": "failed: the image was read but could not be brought to the model's input",
-    "not-finite": "failed: the model's output is not a number",
-    "not-probabilities": "failed: a network from elsewhere gave no probabilities (outside 0 to 1, or of another sum)",
-    "not-measured": "failed: the masks do not show what must be measured",
-    "measurement-missing": "warning: measurements could not be taken; the median of the training cases stands in",
-    "colour-into-grey": "warning: a colour image, but the model was trained on grey ones",
-    "grey-into-colour": "warning: a grey image, but the model was trained on colour ones",
-    "modality-differs": "warning: the file names a modality that the model was not trained on",
-    "unit-differs": "warning: pixel values are in another unit than the training images'",
-    "intensity-far": "warning: much darker or brighter than the training images",
-    "size-far": "warning: much smaller or larger than the training images",
-    "spacing-far": "warning: voxels much smaller or larger than in the training volumes",
-    "corrected": "warning: the geometry was corrected or assumed when the image was read or prepared",
-    "blank-image": "warning: the image has one value only",
-    "covariate-missing": "warning: a covariate is missing; the training cases' median, or 'missing', stands in",
-    "covariate-unseen": "warning: a covariate has a level that the model was not trained on by name",
-    "covariate-far": "warning: a covariate far outside the range of the training cases, and cut at its end",
-}
-"""Every reason code of the findings and what it means."""
-
 INTENSITY_MARGIN = 0.1
 """Least distance, as a fraction of the grey scale, between the usual image means and one that is far from them."""
+RARE_BLANK = 0.01
+"""Share of nearly empty training pictures from which on such a picture is nothing odd."""
 SIZE_FACTOR = 2.0
 """An image is far in size when a side is this many times smaller or larger than any training image's."""
 SPACING_FACTOR = 1.5
@@ -59,26 +40,33 @@ def brightness(prepared: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
     return np.asarray(prepared.mean(axis=(-3, -2, -1), dtype=np.float64) / 255)
 
 
-def training_intensity(prepared: npt.NDArray[np.uint8]) -> Intensity:
+def training_intensity(prepared: npt.NDArray[np.uint8], images: int = 1) -> Intensity:
     """Describe the brightness of prepared training images for the manifest.
 
     Parameters
     ----------
     prepared
-        Shape (N, C, H, W), uint8: the training images, or a random sample of them, as the network sees them.
+        Shape (N, C, H, W), uint8: the training images, or a random sample of them, as the network sees them; of volumes
+        (N, C, D, H, W).
+    images
+        Pictures of a case, which are looked at each for itself, as in use.
 
     Returns
     -------
     Intensity
         0.5 and 99.5 percentiles of the pixels (`low`, `high`) and of the image means (`mean_low`, `mean_high`).
     """
+    if prepared.ndim == 4:
+        prepared = prepared.reshape(-1, prepared.shape[1] // images, *prepared.shape[2:])
     low, high = np.percentile(prepared, [0.5, 99.5]) / 255
     mean_low, mean_high = np.percentile(brightness(prepared), [0.5, 99.5])
     return Intensity(low=float(low), high=float(high), mean_low=float(mean_low), mean_high=float(mean_high))
 
 
-def remarks(image: Image, prepared: npt.NDArray[np.uint8], inputs: Inputs) -> tuple[str, ...]:
-    """Return the coded warnings about one image, each ``code: text``.
+def remarks(
+    image: Image, prepared: npt.NDArray[np.uint8], inputs: Inputs, steps: Preparation | None = None
+) -> tuple[str, ...]:
+    """Return the coded reasons that one image gives, each ``code: text``.
 
     Parameters
     ----------
@@ -88,26 +76,38 @@ def remarks(image: Image, prepared: npt.NDArray[np.uint8], inputs: Inputs) -> tu
         The same as the network sees it, uint8 (C, H, W).
     inputs
         What the training images were.
+    steps
+        How images are prepared: what the unit and the depth of a value mean to the model.
     """
     found = []
     if image.photometry != inputs.photometry:
         code = "colour-into-grey" if image.photometry == "colour" else "grey-into-colour"
-        found.append(f"{code}: {CODES[code].removeprefix('warning: ')}")
-    if image.modality and inputs.modality and image.modality not in inputs.modality:
-        found.append(f"modality-differs: {image.modality}, trained on {' '.join(inputs.modality)}")
+        found.append(f"{code}: {meaning_of(code)}")
+    found += _header_remarks(image, inputs)
     if inputs.unit is not None and image.unit != inputs.unit:
-        found.append(f"unit-differs: {image.unit or 'no unit'}, trained on {inputs.unit}")
-    if image.pixels.min() == image.pixels.max():
-        found.append("blank-image: the image has one value only")
-    elif inputs.intensity is not None:
-        found.extend(_intensity_remark(float(brightness(prepared)), inputs.intensity))
+        code = "unit-unusable" if steps is not None and steps.intensity == "window" else "unit-differs"
+        found.append(f"{code}: {image.unit or 'no unit'}, trained on {inputs.unit}")
+    whole = steps is None or steps.intensity == "stored"
+    if inputs.bits is not None and whole and not inputs.bits[0] <= image.bits <= inputs.bits[1]:
+        low, high = inputs.bits
+        found.append(f"bits-differ: {image.bits} bits, trained on {low if low == high else f'{low} to {high}'}")
+    if _blank(image.pixels, strictly=(inputs.blank or 0.0) > RARE_BLANK):
+        found.append("blank-image: all of it, or all but a hundredth, has one value")
+    else:
+        found += _seen_remarks(prepared, inputs)
+        found += text_remarks(image, inputs.looks)
     if inputs.size_seen is not None:
         found.extend(_size_remark(image.pixels.shape[0], image.pixels.shape[1], inputs.size_seen))
     return tuple(found)
 
 
-def volume_remarks(volumes: Sequence[Volume], notes: Sequence[str], inputs: Inputs) -> tuple[str, ...]:
-    """Return the coded warnings about the volumes of one case, each ``code: text``.
+def volume_remarks(
+    volumes: Sequence[Volume],
+    notes: Sequence[str],
+    inputs: Inputs,
+    prepared: npt.NDArray[np.uint8] | None = None,
+) -> tuple[str, ...]:
+    """Return the coded reasons that the volumes of one case give, each ``code: text``.
 
     Parameters
     ----------
@@ -117,15 +117,27 @@ def volume_remarks(volumes: Sequence[Volume], notes: Sequence[str], inputs: Inpu
         Remarks of reading and preparation.
     inputs
         What the training images were.
+    prepared
+        The case as a classifier sees it, uint8 (C, D, H, W); None where nothing is looked at.
     """
     found = []
     first = volumes[0]
+    blank = False
     for volume in volumes:
-        if volume.modality and inputs.modality and volume.modality not in inputs.modality:
-            found.append(f"modality-differs: {volume.modality}, trained on {' '.join(inputs.modality)}")
+        found += _header_remarks(volume, inputs)
         if inputs.unit is not None and volume.unit != inputs.unit:
             found.append(f"unit-differs: {volume.unit or 'no unit'}, trained on {inputs.unit}")
-        found += ["blank-image: the image has one value only" for plane in volume.voxels if plane.min() == plane.max()]
+        blank |= any(bool(plane.min() == plane.max()) for plane in volume.voxels)
+    if blank:
+        found.append("blank-image: all of it, or all but a hundredth, has one value")
+    elif prepared is not None:
+        found += _seen_remarks(prepared, inputs)
+    if inputs.orientation:
+        from semeion.prepare.geometry import orientation_code
+
+        code = orientation_code(first.grid)
+        if code not in inputs.orientation:
+            found.append(f"orientation-differs: {code}, trained on {' '.join(inputs.orientation)}")
     seen = inputs.volumes_seen
     if seen is not None:
         spacing = zip(first.grid.spacing, seen.spacing, strict=True)
@@ -144,6 +156,55 @@ def volume_remarks(volumes: Sequence[Volume], notes: Sequence[str], inputs: Inpu
         elif inputs.unit is None:  # else said above; here some of the training volumes had no unit either
             found.append(f"unit-differs: {text}")
     return tuple(dict.fromkeys(found))
+
+
+def _header_remarks(image: Image | Volume, inputs: Inputs) -> list[str]:
+    """Return what the header says that the training images' did not: modality, part of the body, side.
+
+    What a header leaves out is no reason: pictures have none.
+    """
+    found = []
+    trained = {modality_of(name) for name in inputs.modality} - {""}
+    if image.modality and trained:  # training images that are all copies say as little as none
+        own = modality_of(image.modality)
+        if not own:
+            word = image.modality.upper() if image.modality.upper() in SAYS_NOTHING else "no modality that is known"
+            found.append(f"modality-unstated: {word}, trained on {' '.join(inputs.modality)}")
+        elif own not in trained:
+            found.append(f"modality-differs: {image.modality}, trained on {' '.join(inputs.modality)}")
+    parts = regions_of(image.body_part)
+    if parts and inputs.body_part and not parts & set(inputs.body_part):
+        found.append(f"body-part-differs: {' '.join(sorted(parts))}, trained on {' '.join(inputs.body_part)}")
+    side = side_of(image.laterality)
+    if side and inputs.laterality and side not in inputs.laterality:
+        found.append(f"laterality-differs: {side}, trained on {' '.join(inputs.laterality)}")
+    return found
+
+
+def _seen_remarks(prepared: npt.NDArray[np.uint8], inputs: Inputs) -> list[str]:
+    """Return what the prepared image looks like that the training images did not."""
+    dark = [] if inputs.intensity is None else _intensity_remark(float(brightness(prepared).mean()), inputs.intensity)
+    return [*dark, *array_remarks(prepared, inputs.looks)]
+
+
+def _blank(pixels: npt.NDArray[Any], *, strictly: bool) -> bool:
+    """Tell whether 99 % of about 16,000 regularly spaced pixels have one value, as a picture that was not exposed;
+    `strictly` all of them, where training pictures too are nearly empty.
+    """
+    if strictly:
+        return bool(pixels.min() == pixels.max())
+    step = max(1, int((pixels.shape[0] * pixels.shape[1] / 16384) ** 0.5))
+    low, high = np.quantile(pixels[::step, ::step], (0.005, 0.995), method="nearest")
+    return bool(low == high or not np.isfinite(high - low)) and _flat(pixels)
+
+
+def _flat(pixels: npt.NDArray[Any]) -> bool:
+    """The same of all pixels: a small bright thing on an even ground may lie between the regular ones."""
+    values = pixels[np.isfinite(pixels)] if pixels.dtype.kind == "f" else pixels.reshape(-1)
+    if not values.size:
+        return True
+    low, high = np.quantile(values, (0.005, 0.995), method="nearest")
+    return bool(low == high)
 
 
 def why_unread(source: object, error: ImageError) -> tuple[str, str]:

@@ -110,6 +110,16 @@ class LinearMember:
         self._coefficients = np.array(linear.coefficients, dtype=np.float64)
         self._intercepts = np.array(linear.intercepts, dtype=np.float64)
 
+    @property
+    def slopes(self) -> Floats:
+        """What one more of each feature adds to each score, float64 ``(S, F)``."""
+        return np.asarray(self._coefficients / self._scale, dtype=np.float64)
+
+    @property
+    def usual(self) -> Floats:
+        """The mean of each feature that is subtracted, float64 ``(F,)``."""
+        return self._mean.copy()
+
     def scores(self, x: npt.ArrayLike) -> Floats:
         """Return the scores ``(N, S)`` of features ``(N, F)``, in float64: logits, values, or the place of a case on
         the scale of ordered grades.

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
+from semeion.model.manifest_inputs import Inputs, Intensity, Looks, SizeSeen, VolumesSeen
 from semeion.model.manifest_parts import (
     MAX_CLASSES,
     MAX_FILE,
@@ -13,10 +14,9 @@ from semeion.model.manifest_parts import (
     MAX_SIDE,
     Adopted,
     Calibration,
+    Explained,
     Figure,
     Figures,
-    Inputs,
-    Intensity,
     Interval,
     ListedFile,
     Measured,
@@ -26,11 +26,10 @@ from semeion.model.manifest_parts import (
     Part,
     Provenance,
     Segmentation,
-    SizeSeen,
     Task,
-    VolumesSeen,
     check_path,
 )
+from semeion.model.manifest_sets import ClassSets
 from semeion.naming import encode_class
 from semeion.prepare.spec import Preparation
 from semeion.prepare.volume_spec import VolumePreparation
@@ -44,11 +43,13 @@ __all__ = [
     "SCHEMA",
     "SIGNATURE",
     "Calibration",
+    "Explained",
     "Figure",
     "Inputs",
     "Intensity",
     "Interval",
     "ListedFile",
+    "Looks",
     "Manifest",
     "Measured",
     "Member",
@@ -112,14 +113,29 @@ class Manifest(Part):
         Applied after the combination, in this order. None where there is nothing to apply.
     interval
         Of a measured value: what is added and taken away for the ends that findings give.
+    sets
+        Which classes a finding names, where more than one cannot be ruled out; None: the class at the operating point.
     evidence
         Headline figures: split -> name -> figure.
     provenance
         Hashes of what it came from; None where nobody stated them.
+    explained
+        Of each way to explain that was tried, how it came out; None: none was.
     card
         Path of the model card.
     golden
         Path of the golden cases (:class:`semeion.model.golden.Golden`); None: the model has none.
+    reference
+        Path of what the training cases look like (:class:`semeion.model.reference.Reference`); None: it
+        is not known.
+    monitor
+        Path of what it is watched by in service (:class:`semeion.monitor.baseline.Baseline`); None: it cannot be.
+    values
+        Path of what values the training cases have (:class:`semeion.model.values.ValueReference`); None: it is not
+        known, or the model takes none.
+    neighbours
+        Path of the training cases' features and ids (:class:`semeion.model.neighbours.Neighbours`), which only ships
+        where it was asked for; None: it holds none.
     files
         Every other file of the folder.
     """
@@ -144,18 +160,28 @@ class Manifest(Part):
     calibration: Calibration | None = None
     operating_point: OperatingPoint | None = None
     interval: Interval | None = None
+    sets: ClassSets | None = None
     evidence: Annotated[dict[Name, Figures], Field(max_length=10)] = Field(default_factory=dict)
     provenance: Provenance | None = None
+    explained: dict[Literal["activation", "occlusion"], Explained] | None = None
     card: str = "CARD.md"
     golden: str | None = None
+    reference: str | None = None
+    monitor: str | None = None
+    values: str | None = None
+    neighbours: str | None = None
     files: Annotated[dict[str, ListedFile], Field(max_length=MAX_FILES)]
 
     _inside = field_validator("card")(check_path)
 
-    @field_validator("golden")
+    @field_validator("golden", "reference", "monitor", "values", "neighbours")
     @classmethod
     def _also_inside(cls, path: str | None) -> str | None:
         return None if path is None else check_path(path)
+
+    @property
+    def _optional(self) -> tuple[str | None, ...]:
+        return (self.golden, self.reference, self.monitor, self.values, self.neighbours)
 
     @property
     def n_outputs(self) -> int:
@@ -274,6 +300,8 @@ class Manifest(Part):
         point, calibration = self.operating_point, self.calibration
         if self.interval is not None and self.task != "regression":
             problems.append("an interval belongs to a measured value, and to no other")
+        if self.sets is not None:
+            problems += self.sets.problems(self.task, self.classes)
         if self.task in ("regression", "segmentation"):
             if point or calibration:
                 what = "a measured value" if self.task == "regression" else "a mask"
@@ -297,7 +325,8 @@ class Manifest(Part):
 
     def _file_problems(self) -> list[str]:
         fast = [member.fast for member in self.members if member.fast is not None]
-        named = [*(member.file for member in self.members), *fast, self.card, *([self.golden] if self.golden else [])]
+        named = [*(member.file for member in self.members), *fast, self.card]
+        named += [path for path in self._optional if path is not None]
         if self.measured is not None:
             named += self.measured.used_files
         named += [member.head for member in self.members if member.head is not None]

@@ -40,7 +40,7 @@ def manifest_json(manifest: Manifest) -> str:
         unused["calibration"] = {"map", "maps"}
     if manifest.adopted is None:
         unused["adopted"] = True
-    for name in ("interval", "golden", "provenance"):
+    for name in ("interval", "sets", "golden", "provenance"):
         if getattr(manifest, name) is None:
             unused[name] = True
     if manifest.segmentation is None:

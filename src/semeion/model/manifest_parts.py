@@ -1,9 +1,9 @@
-"""The parts of a manifest, each read as hostile input: files, members, inputs, decisions, figures."""
+"""The parts of a manifest, each read as hostile input: files, members, decisions, figures."""
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
@@ -11,9 +11,11 @@ from semeion.calibration.maps import LARGEST, MOST_POINTS, Map, map_from_json
 from semeion.calibration.maps import Temperature as TemperatureMap
 from semeion.errors import InputError
 from semeion.measure.spec import Measurements
-from semeion.prepare.covariates import MAX_COLUMNS, Column
 from semeion.prepare.postprocess import check_rule
 from semeion.prepare.volume_spec import VolumePreparation
+
+if TYPE_CHECKING:
+    from semeion.model.manifest_inputs import Inputs
 
 MAX_FILE = 2 << 30
 """Largest listed file in bytes; an ONNX file cannot be larger (a limit of protobuf)."""
@@ -91,75 +93,6 @@ class Member(Part):
         if covariates != (self.output == "probabilities") or (covariates and (self.fast or self.mirror)):
             return [f"member {self.name}: probabilities come from a member of covariates, which has no graph"]
         return []
-
-
-class Intensity(Part):
-    """Brightness of the training images after preparation, as a fraction (0 black, 1 white).
-
-    `low` and `high` are the darkest and brightest usual pixel; `mean_low` and `mean_high` span the usual image means.
-    """
-
-    low: float
-    high: float
-    mean_low: float
-    mean_high: float
-
-
-class SizeSeen(Part):
-    """Smallest and largest number of rows and columns among the training images, in pixels, before preparation."""
-
-    rows: tuple[Count, Count]
-    cols: tuple[Count, Count]
-
-
-Span = tuple[float, float]
-
-
-class VolumesSeen(Part):
-    """Smallest and largest spacing in mm and number of voxels of the training volumes, along i, j and k as stored."""
-
-    spacing: tuple[Span, Span, Span]
-    size: tuple[tuple[Count, Count], tuple[Count, Count], tuple[Count, Count]]
-
-
-class Inputs(Part):
-    """What the training images were: the facts that the warnings about a new image stand on.
-
-    `images` counts the images of a case and `names` names them when there are several; `role` says whether they are
-    channels of one grid, frames of one anatomy or views. `photometry` and `size_seen` are of pictures, `volumes_seen`
-    of volumes.
-    """
-
-    images: Annotated[int, Field(ge=1, le=MAX_IMAGES)] = 1
-    names: Annotated[list[Name], Field(max_length=MAX_IMAGES)] = []
-    role: Literal["single", "channels", "frames", "views"] = "single"
-    photometry: Literal["grey", "colour"] | None = None
-    modality: Annotated[list[Name], Field(max_length=50)] = []
-    unit: Name | None = None
-    intensity: Intensity | None = None
-    size_seen: SizeSeen | None = None
-    volumes_seen: VolumesSeen | None = None
-    covariates: Annotated[list[Column], Field(max_length=MAX_COLUMNS)] = []
-    """What the table must have besides images: of numbers the 5th and 95th percentile of the training cases, of levels
-    those of five training patients or more."""
-
-    @property
-    def groups(self) -> int:
-        """Images that are prepared each for itself: frames and views; channels share one grid."""
-        return self.images if self.role in ("frames", "views") else 1
-
-    def problems(self) -> list[str]:
-        """Return what contradicts itself."""
-        found = []
-        if self.role != "single" and len(self.names) != self.images:
-            found.append(f"{self.images} images a case have {len(self.names)} names")
-        if self.role == "single" and (self.images != 1 or self.names):
-            found.append("a single image a case has no other images and no names")
-        if len(set(self.names)) != len(self.names):
-            found.append("two images of a case have the same name")
-        if len({column.name for column in self.covariates}) != len(self.covariates):
-            found.append("two covariates have the same name")
-        return found
 
 
 class Segmentation(Part):
@@ -409,3 +342,24 @@ class Figure(Part):
 
 
 Figures = Annotated[dict[Name, Figure], Field(max_length=5000)]
+
+
+class Explained(Part):
+    """How a way to explain came out of its trials, before the model was written.
+
+    Attributes
+    ----------
+    verdict
+        A method that ``failed`` is not shown; of one that was ``not_run`` it is said that it was not tried.
+    reason
+        Why it failed or was not tried.
+    cases
+        On which cases it was tried, in words.
+    figures
+        What was measured (:mod:`semeion.explain.trial`).
+    """
+
+    verdict: Literal["passed", "failed", "not_run"]
+    reason: Text | None = None
+    cases: Text | None = None
+    figures: Annotated[dict[Name, Figure], Field(max_length=100)] = Field(default_factory=dict)

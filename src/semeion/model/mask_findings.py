@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, cast
 from semeion.cohort.volume import knows_spacing
 from semeion.errors import ImageError, InputError, MachineError, SemeionError
 from semeion.model.cases import Case
+from semeion.model.deciding import Facts, decide
 from semeion.model.findings import Finding, reason
 from semeion.model.gate import volume_remarks, why_unread
 from semeion.model.manifest import Manifest
 from semeion.model.masks import Format, mask_paths, write_mask
+from semeion.model.observing import Observer, Seen, show
 from semeion.model.segment import Segmenter, as_values, volumes_ml
 from semeion.prepare.case import read_case
 from semeion.progress import Progress
@@ -35,6 +37,8 @@ class _Read:
     case: Case
     prepared: PreparedVolume | None
     reasons: tuple[str, ...]
+    volumes: tuple[Volume, ...] = ()
+    """As they were read; kept only for observers who ask for them."""
 
 
 def read_volumes(images: Sequence[str | os.PathLike[str] | Volume], manifest: Manifest) -> list[Volume]:
@@ -65,6 +69,9 @@ def mask_findings(
     progress: Progress,
     folder: Path | None = None,
     suffix: Format = "nii.gz",
+    *,
+    abstain: bool = True,
+    observers: Sequence[Observer] = (),
 ) -> Iterator[Finding]:
     """Segment cases one after another; the next is read while the networks run.
 
@@ -78,6 +85,10 @@ def mask_findings(
         Told of every case.
     folder, suffix
         Where masks are written and in which format; None: nowhere.
+    abstain
+        Whether volumes of another kind keep from being measured; their masks are drawn all the same.
+    observers
+        Who is shown every case: its findings, and its volumes as they were read.
 
     Yields
     ------
@@ -94,18 +105,20 @@ def mask_findings(
     """
     paths = [None] * len(cases) if folder is None else [own[0] for own in mask_paths(folder, cases, suffix=suffix)]
     progress.start("Outlining", len(cases))
+    keeps = any(observer.keeps_images for observer in observers)
     with ThreadPoolExecutor(1) as reader:
         ahead: Future[_Read] | None = None
         for number, path in enumerate(paths):
-            read = ahead.result() if ahead is not None else _read(cases[number], segmenter, manifest)
+            read = ahead.result() if ahead is not None else _read(cases[number], segmenter, manifest, keeps)
             follows = number + 1 < len(cases)
-            ahead = reader.submit(_read, cases[number + 1], segmenter, manifest) if follows else None
-            yield from _findings(read, segmenter, manifest, digest, path)
+            ahead = reader.submit(_read, cases[number + 1], segmenter, manifest, keeps) if follows else None
+            found = list(_findings(read, segmenter, manifest, digest, path, abstain))
+            yield from show(observers, Seen(read.case, found, None, read.volumes, None, {}))
             progress.advance(1)
     progress.finish()
 
 
-def _read(case: Case, segmenter: Segmenter, manifest: Manifest) -> _Read:
+def _read(case: Case, segmenter: Segmenter, manifest: Manifest, keeps: bool) -> _Read:
     from semeion.prepare.volume import prepare_volume
 
     names = manifest.inputs.names or [""]
@@ -129,7 +142,8 @@ def _read(case: Case, segmenter: Segmenter, manifest: Manifest) -> _Read:
     except (MemoryError, ValueError, RuntimeError) as error:
         return _Read(case, None, (_other(error),))
     said = volume_remarks(volumes, prepared.notes, manifest.inputs)
-    return _Read(case, prepared, tuple(reason(*text.split(": ", 1)) for text in said))
+    remarks = tuple(reason(*text.split(": ", 1)) for text in said)
+    return _Read(case, prepared, remarks, tuple(volumes) if keeps else ())
 
 
 def _named(text: str, given: Sequence[str], error: ImageError, manifest: Manifest) -> str:
@@ -147,7 +161,7 @@ def _other(error: Exception) -> str:
 
 
 def _findings(
-    read: _Read, segmenter: Segmenter, manifest: Manifest, digest: str, path: Path | None
+    read: _Read, segmenter: Segmenter, manifest: Manifest, digest: str, path: Path | None, abstain: bool
 ) -> Iterator[Finding]:
     case, reasons = read.case, read.reasons
     labels: Volume | None = None
@@ -174,8 +188,8 @@ def _findings(
     written = str(path) if path is not None else ""
     known = knows_spacing(labels.notes)  # else a reason says so, and there is no volume to tell
     for name, volume in zip(manifest.classes, volumes_ml(labels, len(manifest.classes)), strict=True):
-        told = _shown(volume) if known else None
-        yield Finding(case.case_id, case.image, name, "called", told, (), reasons, digest, (), written)
+        status, told, said = decide(Facts(_shown(volume) if known else None, reasons, abstain=abstain))
+        yield Finding(case.case_id, case.image, name, status, told, (), said, digest, (), written)
 
 
 def _shown(millilitres: float) -> float:

@@ -42,9 +42,14 @@ def mask_name(case_id: str, suffix: str = "nii.gz") -> str:
 
 
 def mask_paths(
-    folder: Path, cases: Sequence[Case], images: Sequence[str] = ("",), suffix: Format = "nii.gz"
+    folder: Path,
+    cases: Sequence[Case],
+    images: Sequence[str] = ("",),
+    suffix: str = "nii.gz",
+    *,
+    what: str = "mask",
 ) -> list[tuple[Path, ...]]:
-    """Return where the masks of every case go; call it before any work is done.
+    """Return where the masks, or other files, of every case go; call it before any work is done.
 
     Parameters
     ----------
@@ -57,6 +62,8 @@ def mask_paths(
         for a case's only mask, ``<case>``.
     suffix
         The format.
+    what
+        What the files hold, for messages.
 
     Returns
     -------
@@ -82,15 +89,15 @@ def mask_paths(
             other = taken.setdefault(name.casefold(), who)
             if other is not who:
                 raise InputError(
-                    f"the masks of {other} and of {who} would be one file, {name}",
+                    f"the {what}s of {other} and of {who} would be one file, {name}",
                     where="case_id",
                     fix="rename one of the cases",
                 )
             if _real(folder / name).casefold() in given:
                 raise InputError(
-                    f"the mask of {who} would replace an image that is given",
+                    f"the {what} of {who} would replace an image that is given",
                     where=str(folder / name),
-                    fix="write the masks to another folder",
+                    fix=f"write the {what}s to another folder",
                 )
         paths.append(tuple(folder / name for name in names))
     return paths
@@ -132,8 +139,8 @@ def write_mask(path: Path, mask: Volume) -> None:
     path
         Ends in ``.nii.gz`` or ``.nrrd``; an existing file is replaced.
     mask
-        One plane of unsigned 8-bit numbers. Its grid is written in the format's own conventions: NIfTI counts to right,
-        anterior and superior, NRRD and ITK to left, posterior and superior.
+        One plane of unsigned 8-bit numbers, or the float32 of a map. Its grid is written in the format's own
+        conventions: NIfTI counts to right, anterior and superior, NRRD and ITK to left, posterior and superior.
 
     Raises
     ------

@@ -14,26 +14,30 @@ from semeion.errors import ImageError, InputError, MachineError, ModelRefused, S
 from semeion.model.averaged import average
 from semeion.model.cases import Case
 from semeion.model.combine import calibrate, called, shipped_maps
+from semeion.model.deciding import decide
 from semeion.model.findings import Finding, reason
 from semeion.model.gate import volume_remarks, why_unread
 from semeion.model.manifest import Manifest
 from semeion.model.manifest_file import explain
 from semeion.model.mask_findings import read_volumes
 from semeion.model.masks import Format, mask_paths, write_mask
+from semeion.model.measured_words import images_say, measured_text, measured_values
+from semeion.model.observing import Observer, Seen, show
+from semeion.model.reference import Reference, measured_reasons
 from semeion.model.segment import Segmenter, as_values
+from semeion.model.sets import facts_of
 from semeion.model.strict_json import read_strict
 from semeion.model.trees import TreeMember, Trees
+from semeion.model.values import ValueReference
 from semeion.prepare.case import planes_of
-from semeion.prepare.volume_spec import VolumePreparation
 from semeion.progress import Progress
 
 if TYPE_CHECKING:
     from semeion.cohort.volume import Volume
+    from semeion.model.sentences import Value
 
 MAX_TREES = 256 << 20
 """Largest file of trees that is read, in bytes."""
-DRIVERS = 3
-"""Measurements that an explanation names."""
 FAILURES = (InputError, MachineError, MemoryError, OSError, ValueError, RuntimeError)
 """What may go wrong with one case; the others go on."""
 
@@ -74,6 +78,11 @@ def measured_findings(
     folder: Path | None = None,
     suffix: Format = "nii.gz",
     images: Callable[[Case], Finding] | None = None,
+    *,
+    abstain: bool = True,
+    known: Reference | None = None,
+    reference: ValueReference | None = None,
+    observers: Sequence[Observer] = (),
 ) -> Iterator[Finding]:
     """Judge cases one after another; only one is in memory.
 
@@ -91,6 +100,14 @@ def measured_findings(
     images
         What says of a case what networks that see its images themselves say; its probabilities are averaged with those
         of the measurements. None: measurements alone.
+    abstain
+        Whether the model may keep from calling; see :mod:`semeion.model.deciding`.
+    known
+        What the training cases measured; None: it is not known.
+    reference
+        What a person reads a measurement against; None: the model does not hold it.
+    observers
+        Who is shown every case: its finding, and its volumes as they were read.
 
     Yields
     ------
@@ -105,33 +122,54 @@ def measured_findings(
         paths = mask_paths(folder, cases, manifest.measured.measurements.images, suffix)
     progress.start("Outlining and measuring", len(cases))
     for case, own in zip(cases, paths, strict=True):
-        yield _judge(segmenter, trees, manifest, digest, case, own, images)
+        volumes, why = _read(case, manifest)
+        finding = Finding(case.case_id, case.image, manifest.target, "failed", None, (), (why,) if why else (), digest)
+        if not why:
+            finding = _judge(finding, case, volumes, segmenter, trees, manifest, own, images, abstain, known, reference)
+        yield from show(observers, Seen(case, [finding], None, volumes, None, {}))
         progress.advance(1)
     progress.finish()
 
 
-def _judge(
-    segmenter: Segmenter,
-    trees: TreeMember,
-    manifest: Manifest,
-    digest: str,
-    case: Case,
-    paths: tuple[Path, ...],
-    images: Callable[[Case], Finding] | None,
-) -> Finding:
-    from semeion.measure.features import measure_case
-
-    failed = Finding(case.case_id, case.image, manifest.target, "failed", None, (), (), digest)
-    if manifest.measured is None:
-        raise ValueError("the model measures nothing")
+def _read(case: Case, manifest: Manifest) -> tuple[list[Volume], str]:
+    """Return the volumes of a case, or the reason why there are none."""
     names = manifest.inputs.names or [""]
     sources = (case.source, *case.others)
     if None in sources:
         which = f"image {names[sources.index(None)]!r}" if len(names) > 1 else "image"
-        return replace(failed, reasons=(reason("missing-file", f"the table names no {which} for this case"),))
-    given = [source for source in sources if isinstance(source, str)]
+        return [], reason("missing-file", f"the table names no {which} for this case")
+    given = _given(case)
     try:
-        drawn, planes, said = _outlined(segmenter, manifest, given)
+        return read_volumes(given, manifest), ""
+    except FAILURES as error:
+        return [], _why(error, given)
+
+
+def _given(case: Case) -> list[str]:
+    return [source for source in (case.source, *case.others) if isinstance(source, str)]
+
+
+def _judge(
+    failed: Finding,
+    case: Case,
+    volumes: list[Volume],
+    segmenter: Segmenter,
+    trees: TreeMember,
+    manifest: Manifest,
+    paths: tuple[Path, ...],
+    images: Callable[[Case], Finding] | None,
+    abstain: bool,
+    known: Reference | None,
+    reference: ValueReference | None,
+) -> Finding:
+    """Return the finding of a case that was read; `failed` is what it is when something goes wrong."""
+    from semeion.measure.features import measure_case
+
+    if manifest.measured is None:
+        raise ValueError("the model measures nothing")
+    given = _given(case)
+    try:
+        drawn, planes, said = _outlined(segmenter, manifest, volumes)
     except FAILURES as error:
         return replace(failed, reasons=(_why(error, given),))
     try:
@@ -154,7 +192,7 @@ def _judge(
     reasons = tuple(reason(*text.split(": ", 1)) for text in dict.fromkeys(said))
     if images is not None:
         seen = images(case)
-        if seen.status != "called":
+        if seen.status == "failed":
             return replace(failed, reasons=seen.reasons)
         raw, p = average(raw, [seen.raw]), average(p, [seen.p])
         reasons = tuple(dict.fromkeys((*reasons, *seen.reasons)))
@@ -162,15 +200,29 @@ def _judge(
     missing = [name for name, value in zip(trees.trees.features, x[0], strict=True) if not np.isfinite(value)]
     if missing:
         reasons = (*reasons, reason("measurement-missing", ", ".join(missing[:5])))
+    if known is not None and known.measurements is not None:
+        beyond = measured_reasons(known.measurements, values)
+        reasons = (*reasons, *(reason(*text.split(": ", 1)) for text in beyond))
+    facts = facts_of(
+        manifest, manifest.target, manifest.classes[int(call)], p[0].tolist(), raw[0].tolist(), reasons, abstain=abstain
+    )
+    status, decided, reasons = decide(facts)
+    told: list[Value] = []
+    if status != "not_applicable":
+        # What was called, else what is most probable: the class that an explanation names.
+        index = int(call) if status == "called" else int(np.argmax(p[0]))
+        told = measured_values(trees, values, index, manifest, reference)
+        told += [] if images is None or not told else [images_say(told[0].scale)]
     return replace(
         failed,
-        status="called",
-        call=manifest.classes[int(call)],
+        status=status,
+        call=decided,
         p=tuple(map(float, p[0])),
         raw=tuple(map(float, raw[0])),
         reasons=reasons,
         mask=str(paths[0]) if paths else "",
-        explanation=explanation(trees, x, int(call), manifest),
+        explanation=measured_text(told),
+        values=tuple(told),
     )
 
 
@@ -185,7 +237,7 @@ def _why(error: Exception, given: Sequence[str]) -> str:
 
 
 def _outlined(
-    segmenter: Segmenter, manifest: Manifest, given: list[str]
+    segmenter: Segmenter, manifest: Manifest, volumes: list[Volume]
 ) -> tuple[list[Volume], list[list[Volume]], list[str]]:
     """Return the mask of every image of a case, its channels where intensity is measured, and the warnings."""
     from semeion.prepare.volume import measured_planes
@@ -193,7 +245,6 @@ def _outlined(
     measured, how = manifest.measured, manifest.segmentation
     if measured is None or how is None:
         raise ValueError("the model measures nothing")
-    volumes = read_volumes(given, manifest)
     groups = volumes
     if manifest.inputs.groups > 1 and len(volumes) == 1:
         groups = planes_of(volumes[0], manifest.inputs.groups)
@@ -209,28 +260,3 @@ def _outlined(
         if measured.measurements.intensity:
             planes.append(measured_planes(own, segmenter.preparation))
     return drawn, planes, said
-
-
-def explanation(trees: TreeMember, x: np.ndarray, call: int, manifest: Manifest) -> str:
-    """Return what pushed a case most towards its call: ``Left ventricular ejection fraction 22 % (+0.31); ...``.
-
-    It speaks of the measurements alone, also where image networks have a say in the call. The numbers in brackets are
-    what each measurement added to the class's probability (boosted trees: to its logit).
-    """
-    from semeion.measure.features import feature_definitions
-
-    if manifest.measured is None:
-        return ""
-    steps = manifest.preparation
-    units = steps.units if isinstance(steps, VolumePreparation) else None
-    known = feature_definitions(manifest.measured.measurements, units)
-    towards = trees.contributions(x)[1][0, :, call]
-    parts: list[str] = []
-    for column in np.argsort(-towards, kind="stable")[:DRIVERS]:
-        if parts and towards[column] <= 0:
-            break  # the rest spoke against the call, or did not speak
-        definition = known[trees.trees.features[column]]
-        value = float(trees.filled(x)[0, column])
-        unit = f" {definition.unit}" if definition.unit else ""
-        parts.append(f"{definition.title} {value:.3g}{unit} ({towards[column]:+.2f})")
-    return "; ".join(parts)

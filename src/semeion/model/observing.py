@@ -7,7 +7,7 @@ run through the networks once.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -53,11 +53,13 @@ class Seen:
     findings
         What is said of it, one a label of a multi-label model.
     array
-        The networks' input, uint8 ``(C, H, W)`` or ``(C, D, H, W)``; None where the case failed before them.
+        The networks' input, uint8 ``(C, H, W)`` or ``(C, D, H, W)``; None where the case failed before them, and of a
+        model that outlines.
     images
         The images as they were read, where the observer keeps them.
     said
-        Each member's probabilities (values), float64 ``(M, K)``; None where the case failed.
+        Each member's probabilities (values), float64 ``(M, K)``; None where the case failed, and of a model that
+        outlines.
     extras
         As of :class:`Look`, of this case alone.
     """
@@ -83,3 +85,9 @@ class Observer(Protocol):
 
     def see(self, seen: Seen) -> str:
         """Look at a case; the path of an explanation that was written of it, or nothing."""
+
+
+def show(observers: Sequence[Observer], seen: Seen) -> list[Finding]:
+    """Show a case to observers, and return its findings with the path of the explanation that was written, if any."""
+    paths = [path for observer in observers if (path := observer.see(seen))]
+    return [replace(finding, explanation=paths[0]) for finding in seen.findings] if paths else list(seen.findings)

@@ -29,6 +29,7 @@ from semeion.model.manifest import (
     Task,
 )
 from semeion.model.manifest_file import explain, manifest_json, semeion_version
+from semeion.model.reference import open_reference
 from semeion.prepare.case import case_shape
 from semeion.prepare.volume_spec import VolumePreparation
 
@@ -95,7 +96,7 @@ def write_model(
     """
     fast = dict(fast or {})
     heads = dict(heads or {})
-    paths = _graph_paths(graphs, heads)
+    paths = graph_paths(graphs, heads)
     contents = {path: graphs[name] for name, path in paths.items()}
     contents |= {f"members/{name}.json": data for name, data in {**heads, **(covariates or {})}.items()}
     contents |= {f"members/{name}.fast.onnx": data for name, data in fast.items()}
@@ -138,6 +139,8 @@ def write_model(
         raise InputError(
             f"these are not the parts of a model ({explain(error)})", where=str(folder), fix="correct them"
         ) from error
+    if manifest.reference is not None:
+        open_reference(contents[manifest.reference], manifest, where=manifest.reference)
     for name, data in (covariates or {}).items():
         open_covariates(data, manifest, name, where=f"member {name}")
     answers: dict[str, Floats] = {}
@@ -180,8 +183,8 @@ def takes(manifest: Manifest) -> Literal["uint8", "float32"]:
     return "float32" if manifest.outlines else "uint8"
 
 
-def _graph_paths(graphs: Mapping[str, bytes], heads: Mapping[str, bytes]) -> dict[str, str]:
-    """Return the path of each member's graph; graphs of features that are the same are kept once."""
+def graph_paths(graphs: Mapping[str, bytes], heads: Mapping[str, bytes]) -> dict[str, str]:
+    """Return the path in the folder of each member's graph; graphs of features that are the same are kept once."""
     paths: dict[str, str] = {}
     shared: dict[bytes, str] = {}
     for name, data in graphs.items():

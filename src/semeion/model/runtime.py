@@ -14,23 +14,21 @@ import numpy.typing as npt
 from semeion.cohort.image import Image
 from semeion.errors import InputError
 from semeion.model.averaged import image_manifest
-from semeion.model.bounds import bounded_memory
 from semeion.model.cases import Case, Wanted, list_cases
 from semeion.model.classifier import Classifier, read_picture
 from semeion.model.combine import Floats
-from semeion.model.covariates import CovariateMember, open_covariates
-from semeion.model.engine import Engine, Kind, open_engine
+from semeion.model.covariates import CovariateMember
+from semeion.model.engine import Engine, Kind
 from semeion.model.findings import Finding, columns, frame
-from semeion.model.golden import Golden, answer, difference, read_golden
-from semeion.model.heads import open_head
+from semeion.model.guard import Guard
 from semeion.model.linear import LinearMember
-from semeion.model.manifest import Manifest, Member, Task
+from semeion.model.manifest import Manifest, Task
 from semeion.model.mask_findings import mask_findings, read_volumes
 from semeion.model.masks import Format, prepare_folder
 from semeion.model.measured import measured_findings, open_trees
 from semeion.model.observing import Observer
+from semeion.model.opened_members import open_members, read_reference, read_values
 from semeion.model.opening import open_files, place, read_listed
-from semeion.model.package import check_engine_fits, takes
 from semeion.model.segment import Segmenter, as_values, segmenter_of
 from semeion.model.trees import TreeMember
 from semeion.parallel import usable_cores
@@ -113,6 +111,7 @@ class Model:
         self._engines: list[Engine] | None = None
         self._heads: list[LinearMember | None] | None = None
         self._covariates: dict[str, CovariateMember] = {}
+        self._guard: Guard | None = None
         self._opening = threading.Lock()
         self._tried: list[float] = []
 
@@ -188,6 +187,7 @@ class Model:
         masks: str | os.PathLike[str] | None = None,
         mask_format: Format = "nii.gz",
         observers: Sequence[Observer] = (),
+        abstain: bool = True,
     ) -> Iterator[Finding]:
         """Read, prepare and judge images; yield one finding a case (and label), in order, as they come.
 
@@ -208,6 +208,9 @@ class Model:
             is the volume in ml; cases are read on one thread, since each takes much memory.
         observers
             Who looks on: explanations, the log.
+        abstain
+            Whether the model may keep from calling. False, for studies: every case that can be read is called at the
+            operating point, and what spoke against that stays among its reasons.
 
         Raises
         ------
@@ -240,19 +243,35 @@ class Model:
                     folder,
                     mask_format,
                     self._images(),
+                    abstain=abstain,
+                    known=read_reference(self.path, self.manifest),
+                    reference=read_values(self.path, self.manifest),
+                    observers=observers,
                 )
             return mask_findings(
-                self.segmenter(), self.manifest, self.hash, cases, progress or Silent(), folder, mask_format
+                self.segmenter(),
+                self.manifest,
+                self.hash,
+                cases,
+                progress or Silent(),
+                folder,
+                mask_format,
+                abstain=abstain,
+                observers=observers,
             )
-        return self._classifier(observers).findings(cases, jobs or usable_cores(), progress or Silent())
+        return self._classifier(observers, abstain=abstain).findings(
+            cases, jobs or usable_cores(), progress or Silent()
+        )
 
-    def predict(self, images: Images, *, jobs: int | None = None, progress: Progress | None = None) -> pd.DataFrame:
+    def predict(
+        self, images: Images, *, jobs: int | None = None, progress: Progress | None = None, abstain: bool = True
+    ) -> pd.DataFrame:
         """Return the findings of `images` as a data frame with the columns of :attr:`columns`.
 
         Parameters and errors are those of :meth:`findings`. ``call`` holds class names, or numbers for a measured
         value; probabilities of a failed case are missing. Look at ``status`` and ``reasons`` before using a call.
         """
-        findings = self.findings(images, jobs=jobs, progress=progress)
+        findings = self.findings(images, jobs=jobs, progress=progress, abstain=abstain)
         table: pd.DataFrame = frame(findings, self.probability_names, interval=self.has_interval)
         return table
 
@@ -307,6 +326,30 @@ class Model:
         how = self.manifest.segmentation
         return as_values(labels, how.values if how is not None else ())
 
+    def extras(self) -> dict[str, tuple[str, ...]]:
+        """Return the names of further outputs that the graph of each member gives, by the member's name.
+
+        Raises
+        ------
+        ModelRefused
+            When a graph cannot be opened.
+        """
+        seeing = [member.name for member in self.manifest.members if member.kind != "covariates"]
+        return {name: engine.extras for name, engine in zip(seeing, self._open(), strict=True)}
+
+    def heads(self) -> dict[str, LinearMember]:
+        """Return the linear heads of the members whose graphs give features, by the member's name.
+
+        Raises
+        ------
+        ModelRefused
+            When a file of the model cannot be opened.
+        """
+        self._open()
+        seeing = [member.name for member in self.manifest.members if member.kind != "covariates"]
+        found = zip(seeing, self._heads or (), strict=True)
+        return {name: head for name, head in found if head is not None}
+
     def _trees(self) -> TreeMember:
         """Return what classifies measurements."""
         measured = self.manifest.measured
@@ -321,46 +364,23 @@ class Model:
         if own is None:
             return None
         model = Model(self.path, own, self.hash, threads=self._threads, engine=self._kind)
-        classifier = model._classifier()
+        # What is said of the case as a whole is decided where both verdicts are known.
+        classifier = model._classifier(abstain=False)
         return lambda case: classifier.judge([classifier.prepare(case)])[0]
 
-    def _classifier(self, observers: Sequence[Observer] = ()) -> Classifier:
+    def _classifier(self, observers: Sequence[Observer] = (), *, abstain: bool = True) -> Classifier:
         engines = self._open()
-        return Classifier(self.manifest, self.hash, engines, self._heads, self._covariates, observers)
+        return Classifier(
+            self.manifest, self.hash, engines, self._heads, self._covariates, observers, abstain, self._guard
+        )
 
     def _open(self) -> list[Engine]:
         with self._opening:
             if self._engines is None:
-                members = [member for member in self.manifest.members if member.kind != "covariates"]
-                heads = [self._open_head(member) for member in members]
-                opened: dict[str, Engine] = {}
-                golden = self._golden()
-                for member, head in zip(members, heads, strict=True):
-                    # A graph of others must not take the machine along when it asks for more memory than there is.
-                    with bounded_memory():
-                        if member.file not in opened:
-                            opened[member.file] = self._open_member(member)
-                        check_engine_fits(self.manifest, member.name, opened[member.file], head)
-                        self._try_golden(golden, member, opened[member.file], head)
-                self._covariates = {
-                    member.name: open_covariates(
-                        read_listed(self.path, member.file, self.manifest.files[member.file]),
-                        self.manifest,
-                        member.name,
-                        where=place(self.path, member.file),
-                    )
-                    for member in self.manifest.members
-                    if member.kind == "covariates"
-                }
-                self._engines = [opened[member.file] for member in members]
-                self._heads = heads
+                opened = open_members(self.path, self.manifest, self._threads, self._kind)
+                self._heads, self._covariates, self._guard = opened.heads, opened.covariates, opened.guard
+                self._tried, self._engines = opened.tried, opened.engines
             return self._engines
-
-    def _open_head(self, member: Member) -> LinearMember | None:
-        if member.head is None:
-            return None
-        data = read_listed(self.path, member.head, self.manifest.files[member.head])
-        return open_head(data, self.manifest, where=place(self.path, member.head))
 
     def try_out(self) -> str:
         """Open everything that the model holds, answer its golden cases, and say in a sentence how that went.
@@ -382,32 +402,4 @@ class Model:
         untried = f" {networks - len(found)} of the networks have none." if len(found) < networks else ""
         return (
             f"Golden cases: {len(found)} answered as where the model was made, at most {max(found):.1g} apart.{untried}"
-        )
-
-    def _golden(self) -> Golden | None:
-        file = self.manifest.golden
-        if file is None:
-            return None
-        return read_golden(read_listed(self.path, file, self.manifest.files[file]), where=place(self.path, file))
-
-    def _try_golden(self, golden: Golden | None, member: Member, engine: Engine, head: LinearMember | None) -> None:
-        if golden is None:
-            return
-        path = member.head if member.head is not None else self._graph_of(member)
-        if path not in golden.answers:
-            return
-        said = answer(engine, head, self.manifest.task, takes(self.manifest), golden.seed)
-        far = difference(golden, path, said, where=f"{self.path}: member {member.name}", kind=self._kind)
-        self._tried += [] if far is None else [far]
-
-    def _graph_of(self, member: Member) -> str:
-        return member.fast if member.fast is not None and self._kind == "onnxruntime" else member.file
-
-    def _open_member(self, member: Member) -> Engine:
-        file = self._graph_of(member)
-        data = read_listed(self.path, file, self.manifest.files[file])
-        where = place(self.path, file)
-        bounded = self.manifest.adopted is not None
-        return open_engine(
-            data, self._threads, where=where, kind=self._kind, takes=takes(self.manifest), bounded=bounded
         )

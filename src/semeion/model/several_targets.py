@@ -21,6 +21,7 @@ from semeion.model.manifest import HASH, MANIFEST, MAX_FILES, ListedFile, Manife
 from semeion.model.manifest_file import MAX_MANIFEST, explain, semeion_version
 from semeion.model.manifest_parts import Name, Part, Sha256, Text, check_path
 from semeion.model.masks import Format
+from semeion.model.observing import Observer
 from semeion.model.opening import Opened, manifest_text, open_as, open_files, open_folder
 from semeion.model.runtime import Model
 from semeion.model.runtime import load_model as load_one
@@ -270,10 +271,13 @@ class SeveralModel:
         progress: Progress | None = None,
         masks: str | os.PathLike[str] | None = None,
         mask_format: Format = "nii.gz",
+        observers: Mapping[str, Sequence[Observer]] | None = None,
+        abstain: bool = True,
     ) -> Iterator[Finding]:
         """Read, prepare and judge images; yield one finding a case and target, the targets of a case together.
 
-        Parameters and errors are those of :meth:`semeion.model.runtime.Model.findings`; there are no masks.
+        Parameters and errors are those of :meth:`semeion.model.runtime.Model.findings`; there are no masks, and
+        `observers` are those of each target's model by the target's name.
         """
         if masks is not None:
             what = f"a model of several targets has no masks, and none can be written as {mask_format}"
@@ -281,8 +285,14 @@ class SeveralModel:
         if isinstance(images, Iterator):
             images = list(images)
         streams = [
-            model.findings(images, jobs=jobs, progress=progress if number == 0 else None)
-            for number, model in enumerate(self.models.values())
+            model.findings(
+                images,
+                jobs=jobs,
+                progress=progress if number == 0 else None,
+                observers=(observers or {}).get(target, ()),
+                abstain=abstain,
+            )
+            for number, (target, model) in enumerate(self.models.items())
         ]
         return self._together(streams)
 
@@ -296,12 +306,14 @@ class SeveralModel:
                 call = finding.call if numbers or finding.call is None else str(finding.call)
                 yield replace(finding, p=placed, call=call, model=self.hash)
 
-    def predict(self, images: Images, *, jobs: int | None = None, progress: Progress | None = None) -> pd.DataFrame:
+    def predict(
+        self, images: Images, *, jobs: int | None = None, progress: Progress | None = None, abstain: bool = True
+    ) -> pd.DataFrame:
         """Return the findings of `images` as a data frame with the columns of :attr:`columns`.
 
         ``call`` is text where some target has classes, and a number where all are measured values.
         """
-        findings = self.findings(images, jobs=jobs, progress=progress)
+        findings = self.findings(images, jobs=jobs, progress=progress, abstain=abstain)
         table: pd.DataFrame = frame(findings, self.probability_names, interval=self.has_interval)
         return table
 

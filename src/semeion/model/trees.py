@@ -6,11 +6,14 @@ so that a shipped model needs no training package and a person can read every th
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from semeion.model.tree_shap import Paths, paths_of, shapley_values
 
 Floats = npt.NDArray[np.float64]
 
@@ -18,6 +21,8 @@ MAX_NODES = 2_000_000
 MAX_FEATURES = 5_000
 LEAF = -1
 """Feature number of a leaf."""
+LEAST_SHARE = 1e-9
+"""Smallest share of the learning cases that goes left at a split."""
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 
@@ -44,7 +49,10 @@ class Trees(BaseModel):
         Of every node: a case goes left when its value, as float32, is at most `threshold`; `feature` is -1 in a leaf.
         Children stand after their parent.
     value
-        Of every node, K numbers: what a tree would say if it ended here (needed for the contributions).
+        Of every node, K numbers: what a tree would say if it ended here.
+    share
+        Of every node, the share of the learning cases in it that went left, 0 in a leaf (needed for the contributions);
+        empty in models of before it was kept.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -61,6 +69,7 @@ class Trees(BaseModel):
     left: list[int]
     right: list[int]
     value: list[list[float]]
+    share: list[Annotated[float, Field(ge=0, lt=1)]] = []
 
     @model_validator(mode="after")
     def _sound(self) -> Trees:
@@ -79,7 +88,24 @@ class Trees(BaseModel):
             # Children after their parent: a walk always ends, whatever a damaged file says.
             if not (0 <= feature < len(self.features) and node < left < n and node < right < n):
                 raise ValueError(f"node {node} leads nowhere")
+        if self.share:
+            self._refuse_no_trees()
         return self
+
+    def _refuse_no_trees(self) -> None:
+        """Refuse shares that do not fit, and nodes that are reached by two ways or by none."""
+        if len(self.share) != len(self.feature):
+            raise ValueError("the lists of nodes differ in length")
+        children = [
+            child
+            for at, sides in zip(self.feature, zip(self.left, self.right, strict=True), strict=True)
+            if at != LEAF
+            for child in sides
+        ]
+        if sorted([*children, *self.roots]) != list(range(len(self.feature))):
+            raise ValueError("a node has two parents, or none and is no root")
+        if any(at != LEAF and share < LEAST_SHARE for at, share in zip(self.feature, self.share, strict=True)):
+            raise ValueError("no learning case went left at a split")
 
 
 class TreeMember:
@@ -112,12 +138,27 @@ class TreeMember:
             node = np.where(inner, self._next(table, node), node)
         return self._linked(self._value[node].sum(axis=1))
 
-    def contributions(self, x: npt.ArrayLike) -> tuple[Floats, Floats]:
-        """Say what each measurement added.
+    @cached_property
+    def _paths(self) -> Paths | None:
+        """The ways to the leaves; None of a model that does not hold the shares, or of trees that are too large."""
+        if not self.trees.share:
+            return None
+        right, left = self._children
+        share = np.minimum(np.array(self.trees.share), 1 - LEAST_SHARE)
+        return paths_of(self._feature, self._threshold, left, right, share, self._value, LEAF)
 
-        Every split on a case's way moves a tree's value from the node's to the child's; the step is credited to the
-        measurement that was asked (Saabas, 2014; Palczewska et al., 2014, "Interpreting random forest classification
-        models using a feature contribution method").
+    @property
+    def credits(self) -> Literal["shapley", "path"]:
+        """How :meth:`contributions` credits measurements."""
+        return "path" if self._paths is None else "shapley"
+
+    def contributions(self, x: npt.ArrayLike) -> tuple[Floats, Floats]:
+        """Say what each measurement added: its Shapley value, see :mod:`semeion.model.tree_shap`.
+
+        Models of before shares were kept, and trees too large for that, are credited by the path: every split on a
+        case's way moves a tree's value from the node's to the child's, and the step is credited to the measurement that
+        was asked (Saabas, 2014; Palczewska et al., 2014, "Interpreting random forest classification models using a
+        feature contribution method"). :attr:`credits` says which.
 
         Returns
         -------
@@ -127,21 +168,26 @@ class TreeMember:
             ``(N, F, K)``: with `start` they sum exactly to probabilities (``mean``), logits (``softmax``) or values.
         """
         table = self.filled(x)
-        rows = np.arange(len(table))
         scale = 1.0 / len(self._roots) if self.trees.link == "mean" else 1.0
-        start = scale * self._value[self._roots].sum(axis=0)
-        if self.trees.link != "mean":
-            start = start + np.array(self.trees.base)
+        if self._paths is None:
+            start, added = self._value[self._roots].sum(axis=0), self._by_path(table)
+        else:
+            start, added = self._paths.start, shapley_values(self._paths, table, self.trees.outputs)
+        base = 0.0 if self.trees.link == "mean" else np.array(self.trees.base)
+        return np.asarray(scale * start + base), scale * added
+
+    def _by_path(self, table: Floats) -> Floats:
+        rows = np.arange(len(table))
         added = np.zeros((len(table), table.shape[1], self.trees.outputs))
         node = np.repeat(self._roots[None], len(table), axis=0)
         while (inner := self._feature[node] != LEAF).any():
             following = np.where(inner, self._next(table, node), node)
-            step = scale * (self._value[following] - self._value[node])
+            step = self._value[following] - self._value[node]
             for tree in np.flatnonzero(inner.any(axis=0)):
                 moved = inner[:, tree]
                 np.add.at(added, (rows[moved], self._feature[node[moved, tree]]), step[moved, tree])
             node = following
-        return start, added
+        return added
 
     def _next(self, table: Floats, node: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         asked = np.maximum(self._feature[node], 0)

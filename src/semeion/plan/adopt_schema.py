@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from semeion.plan.inputs import PreparationPlan
 from semeion.plan.recipes import Section
-from semeion.plan.schema import OperatingPointPlan, PreparationPlan, SetsPlan, TargetPlan
+from semeion.plan.schema import OperatingPointPlan, SetsPlan, TargetPlan
 
 SCHEMA = 1
 FOLDS = 5

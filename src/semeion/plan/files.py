@@ -10,8 +10,9 @@ from pydantic import BaseModel, ValidationError
 
 from semeion.artefacts import write_text
 from semeion.errors import InputError, nearest
+from semeion.plan.inputs import PreparationPlan, VolumePreparationPlan
 from semeion.plan.recipes import NetworkPlan, OwnNetworkPlan
-from semeion.plan.schema import SCHEMA, Plan, PreparationPlan, VolumePreparationPlan
+from semeion.plan.schema import SCHEMA, Plan
 
 MAX_BYTES = 4 << 20
 

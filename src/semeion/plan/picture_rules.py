@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from semeion.plan.inputs import PreparationPlan, VolumePreparationPlan
 from semeion.plan.networks import Candidate
-from semeion.plan.schema import PreparationPlan, VolumePreparationPlan
 from semeion.plan.volume_rules import plan_volume_preparation
 from semeion.prepare.spec import Cleaning
 

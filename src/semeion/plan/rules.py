@@ -37,6 +37,8 @@ SETTLED = 512
 """Learning cases that batch statistics are taken from, at most, at every validation."""
 WORSE = 0.05
 """Share of a budget for reading test images made worse, where there are test cases."""
+TRIED = 0.04
+"""Share of a budget for the trials that explanations must stand before the model shows them."""
 LOOK = 0.001
 """Seconds that weighing a case takes, looking at it by small networks included."""
 SAFE_SHARE = 0.8
@@ -263,9 +265,9 @@ def make_plan(
 
 
 def plan_reserve(facts: dict[str, Any], budget: float) -> float:
-    """Return seconds kept for export, prediction, evidence and report, and for test images made worse."""
+    """Return seconds kept for export, prediction, evidence, report, trials of explanations, and images made worse."""
     worse = WORSE * budget if facts["has_split"] and facts["cases"].get("test", 0) else 0.0
-    return float(8.0 + 0.02 * budget + plan_reading(facts) + worse)
+    return float(8.0 + (0.02 + TRIED) * budget + plan_reading(facts) + worse)
 
 
 def plan_reading(facts: dict[str, Any]) -> float:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from semeion.plan.fitting import refuse_starts, refuse_students
+from semeion.plan.inputs import ImagesPlan, PreparationPlan, VolumePreparationPlan, of_volumes
 from semeion.plan.recipes import (
     AugmentationPlan,
     CovariateKind,
@@ -20,10 +21,7 @@ from semeion.plan.recipes import (
     Section,
     TaughtPlan,
     TrainingPlan,
-    Why,
 )
-from semeion.prepare.spec import Preparation
-from semeion.prepare.volume_spec import VolumePreparation
 
 SCHEMA = 1
 MOST_PLANNED = 64
@@ -39,65 +37,10 @@ class TargetPlan(Section):
     positive: str | None = None
 
 
-class PreparationPlan(Preparation):
-    """The preparation steps with their reasons."""
-
-    why: Why = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _possible(self) -> PreparationPlan:
-        if not all(8 <= side <= 1024 for side in self.size):
-            raise ValueError("each side of size must be from 8 to 1024 pixels")
-        if self.intensity == "window" and self.window is None:
-            raise ValueError("intensity 'window' needs window: [low, high]")
-        if self.window is not None and not self.window[0] < self.window[1]:
-            raise ValueError("the first value of window must be below the second")
-        return self
-
-    def spec(self) -> Preparation:
-        """Return the steps without the reasons, as the shipped model holds them."""
-        return Preparation.model_validate(self.model_dump(exclude={"why"}))
-
-
-class VolumePreparationPlan(VolumePreparation):
-    """The preparation steps of volumes with their reasons; every case becomes an array of `size`."""
-
-    why: Why = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _possible(self) -> VolumePreparationPlan:
-        if self.size is None or not all(1 <= side <= 512 for side in self.size) or min(self.size[1:]) < 8:
-            raise ValueError("size must be [slices, rows, columns], rows and columns from 8 and none above 512")
-        return self
-
-    def spec(self) -> VolumePreparation:
-        """Return the steps without the reasons, as the shipped model holds them."""
-        return VolumePreparation.model_validate(self.model_dump(exclude={"why"}))
-
-
-def _of_volumes(value: Any) -> str:
-    """Tell the two preparations apart: volumes name their channels, pictures count them."""
-    channels = value.get("channels") if isinstance(value, dict) else getattr(value, "channels", None)
-    return "volume" if isinstance(channels, list | tuple) else "picture"
-
-
 def _whose(value: Any) -> str:
     """Tell the user's network from those of Semeion, which need not say their kind."""
     kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
     return "own" if kind == "own" else "semeion"
-
-
-class ImagesPlan(Section):
-    """What the images of a case are, as in :class:`semeion.cohort.roles.ImageRole`."""
-
-    kind: Literal["picture", "volume"] = "picture"
-    role: Literal["single", "channels", "frames", "views"] = "single"
-    names: list[str] = Field(default_factory=list, max_length=64)
-
-    @property
-    def groups(self) -> int:
-        """Images that are encoded each for itself and then pooled: frames and views; channels are stacked."""
-        return len(self.names) if self.role in ("frames", "views") else 1
 
 
 class ValidationPlan(Section):
@@ -157,6 +100,8 @@ class CombinationPlan(Section):
     ship: Literal["ensemble", "single", "distilled"] = "ensemble"
     """``single``: one small member is shipped and weighed instead of all. ``distilled``: one network that learned from
     all of them, by the plan's `distillation`."""
+    neighbours: bool = False
+    """Whether features, ids and reference standard of training cases ship: the model then holds patient data."""
 
 
 class PretrainingPlan(Section):
@@ -286,6 +231,15 @@ class ParallelPlan(Section):
     processes: int = Field(default=1, ge=1, le=256)
 
 
+class TrialsPlan(Section):
+    """How explanations are tried in a run that no clock shortens; of an executed plan: how they were."""
+
+    cases: int = Field(ge=0, le=1000)
+    """Held-out cases that time allowed; fewer where there are no more, and 0 tries nothing."""
+    labels: bool = True
+    """Whether a head on frozen features learns again from labels exchanged at random."""
+
+
 class BudgetPlan(Section):
     """What the run may take; `seconds` None is a plan with fixed steps, which repeats exactly."""
 
@@ -313,7 +267,7 @@ class Plan(BaseModel):
     images: ImagesPlan = Field(default_factory=ImagesPlan)
     preparation: Annotated[
         Annotated[PreparationPlan, Tag("picture")] | Annotated[VolumePreparationPlan, Tag("volume")],
-        Discriminator(_of_volumes),
+        Discriminator(of_volumes),
     ]
     network: Annotated[
         Annotated[NetworkPlan, Tag("semeion")] | Annotated[OwnNetworkPlan, Tag("own")], Discriminator(_whose)
@@ -336,6 +290,8 @@ class Plan(BaseModel):
     """Weights of cases and votes of raters; None: every case counts once, and its class is taught."""
     operating_point: OperatingPointPlan = Field(default_factory=OperatingPointPlan)
     sets: SetsPlan = Field(default_factory=SetsPlan)
+    explanations: TrialsPlan | None = None
+    """Trials of explanations in a run without a budget; None tries nothing there. With a budget time decides."""
     parallel: ParallelPlan = Field(default_factory=ParallelPlan)
     budget: BudgetPlan = Field(default_factory=BudgetPlan)
 

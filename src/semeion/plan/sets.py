@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+from semeion.errors import InputError
 from semeion.plan.schema import SetsPlan, ValidationPlan
 
 SHARE = 0.333
@@ -33,6 +35,11 @@ def plan_sets(facts: dict[str, Any], validation: ValidationPlan, coverage: float
         Who chooses.
     coverage
         What was asked for; 0 makes no sets, None takes the usual one.
+
+    Raises
+    ------
+    InputError
+        When so few patients calibrate that no finite threshold keeps the coverage that was asked for.
     """
     what = "intervals" if facts["task"] == "regression" else "sets"
     if coverage == 0:
@@ -40,6 +47,7 @@ def plan_sets(facts: dict[str, Any], validation: ValidationPlan, coverage: float
     stated = 0.9 if coverage is None else coverage
     why = {"coverage": "the usual one" if coverage is None else "asked for with --sets"}
     if validation.scheme == "folds":
+        _refuse_too_few(facts["training"]["patients"], coverage, what)
         return SetsPlan(
             coverage=stated, why={**why, "share": "out-of-fold predictions calibrate: no network saw its own cases"}
         )
@@ -54,5 +62,19 @@ def plan_sets(facts: dict[str, Any], validation: ValidationPlan, coverage: float
     if few:
         reason = f"{few}; all of them choose, and who chose cannot calibrate: no {what} are made"
         return SetsPlan(coverage=stated, why={**why, "share": reason})
+    _refuse_too_few(int(SHARE * patients), coverage, what)
     reason = f"of {patients} val patients; they calibrate the {what} {ASIDE}, the others choose"
     return SetsPlan(coverage=stated, share=SHARE, why={**why, "share": reason})
+
+
+def _refuse_too_few(patients: int, coverage: float | None, what: str) -> None:
+    """Refuse a coverage that was asked for and that so many patients cannot calibrate: ``ceil((n + 1) c) > n``."""
+    if coverage is None or math.ceil((patients + 1) * coverage - 1e-9) <= patients:
+        return
+    need = math.ceil(coverage / (1 - coverage) - 1e-9)
+    most = math.floor(1000 * patients / (patients + 1)) / 1000
+    raise InputError(
+        f"{patients} patients calibrate {what}, and a coverage of {coverage:g} takes {need}",
+        where="--sets",
+        fix=f"bring more patients, ask for {most:g} or less, or leave --sets out",
+    )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from semeion.plan.inputs import ImagesPlan, VolumePreparationPlan
 from semeion.plan.networks import VOLUME_SIDES, Candidate, volume_axes, volume_size, volume_spacing
 from semeion.plan.recipes import AugmentationPlan, NetworkPlan
-from semeion.plan.schema import ImagesPlan, VolumePreparationPlan
 from semeion.prepare.volume_spec import Intensity
 
 MISALIGNED = 0.05

@@ -137,9 +137,17 @@ def crop_to(volume: Volume, chosen: npt.NDArray[np.bool_], margin_mm: float = 0.
 
 def centred(volume: Volume, size: tuple[int, int, int], fill: npt.ArrayLike = 0) -> Volume:
     """Cut and pad about the centre to `size` voxels (i, j, k); an odd voxel is cut or added at the end."""
-    pairs = zip(volume.grid.size, size, strict=True)
-    start = tuple((whole - n) // 2 if whole >= n else -((n - whole) // 2) for whole, n in pairs)
-    return cut(volume, start, size, fill)
+    return cut(volume, _centred_start(volume.grid, size), size, fill)
+
+
+def centred_grid(grid: Grid, size: tuple[int, int, int]) -> Grid:
+    """Return the grid that :func:`centred` gives a volume on `grid`."""
+    return window(grid, _centred_start(grid, size), size)
+
+
+def _centred_start(grid: Grid, size: tuple[int, int, int]) -> tuple[int, ...]:
+    pairs = zip(grid.size, size, strict=True)
+    return tuple((whole - n) // 2 if whole >= n else -((n - whole) // 2) for whole, n in pairs)
 
 
 def spaced_grid(grid: Grid, spacing: tuple[float | None, ...]) -> Grid:

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from semeion.cohort.body_parts import regions_of, side_of
 from semeion.cohort.image import Image
 from semeion.errors import InputError, SemeionError
 from semeion.parallel import ordered_map
@@ -31,9 +32,20 @@ NUMBERS = (
     *("border_fraction", "text_fraction", "salt_fraction"),
 )
 FLAGS = ("blank", "low_contrast")
-TEXTS = ("photometry", "source_format", "modality", "unit", "pixel_hash", "thumb_hash", "notes")
+TEXTS = (
+    "photometry",
+    "source_format",
+    "modality",
+    "body_part",
+    "laterality",
+    "unit",
+    "pixel_hash",
+    "thumb_hash",
+    "notes",
+)
 COLUMNS = (
     *("case_id", "status", "problem", "rows", "cols", "channels", "photometry", "bits", "source_format", "modality"),
+    *("body_part", "laterality"),
     *("unit", "spacing_row", "spacing_col", "minimum", "maximum", "mean", "std", "p005", "p995", "pixel_hash"),
     *("thumb_hash", "blank", "border_fraction", "text_fraction", "salt_fraction", "low_contrast", "notes"),
     *("file_bytes", "thumb"),
@@ -117,6 +129,8 @@ def describe(image: Image) -> dict[str, Any]:
         "bits": image.bits,
         "source_format": image.source_format,
         "modality": image.modality,
+        "body_part": " ".join(sorted(regions_of(image.body_part))),
+        "laterality": side_of(image.laterality),
         "unit": image.unit,
         "spacing_row": image.spacing[0] if image.spacing else None,
         "spacing_col": image.spacing[1] if image.spacing else None,

@@ -10,11 +10,14 @@ how many images are prepared at once, which the caller knows (``cv2.setNumThread
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
 from semeion.cohort.image import Image
 from semeion.errors import InputError
+from semeion.prepare.borders import Box, find_borders
 from semeion.prepare.clean import clean_pixels, equalise
 from semeion.prepare.levels import Bytes, Pixels, finite_pixels, quantiles, to_bytes
 from semeion.prepare.spec import Preparation
@@ -46,12 +49,7 @@ def prepare_image(image: Image, spec: Preparation) -> Bytes:
     """
     mapped, _ = cleaned_bytes(image, spec)
     height, width = spec.size
-    rows, cols = mapped.shape[:2]
-    if spec.fit == "pad":
-        scale = min(height / rows, width / cols)
-        inner = (min(height, max(1, round(rows * scale))), min(width, max(1, round(cols * scale))))
-    else:
-        inner = (height, width)
+    inner = fitted_size(mapped.shape[:2], spec)
     fitted = resize(np.ascontiguousarray(mapped), *inner)
     if inner != (height, width):
         top, left = (height - inner[0]) // 2, (width - inner[1]) // 2
@@ -63,14 +61,28 @@ def prepare_image(image: Image, spec: Preparation) -> Bytes:
     return np.ascontiguousarray(fitted.transpose(2, 0, 1))
 
 
+def fitted_size(size: Sequence[int], spec: Preparation) -> tuple[int, int]:
+    """Return the rows and columns of the input that a picture of `size` fills, which stands in its middle."""
+    height, width = spec.size
+    if spec.fit == "stretch":
+        return height, width
+    scale = min(height / size[0], width / size[1])
+    return min(height, max(1, round(size[0] * scale))), min(width, max(1, round(size[1] * scale)))
+
+
+def seen_box(image: Image, spec: Preparation) -> Box:
+    """Return the rows and columns of a picture that :func:`prepare_image` keeps: all of them unless borders are cut."""
+    pixels = _pixels(image)
+    if not spec.clean.borders:
+        return Box(0, pixels.shape[0], 0, pixels.shape[1])
+    # The order of cleaning: without salt and text, which would hide a border.
+    kept, _ = clean_pixels(finite_pixels(pixels), spec.clean.model_copy(update={"borders": False}))
+    return find_borders(kept)
+
+
 def cleaned_bytes(image: Image, spec: Preparation) -> tuple[Bytes, list[str]]:
     """Return the image before resizing: uint8 ``(rows, columns, channels)``, and what was done to it so far."""
-    pixels = image.pixels
-    if pixels.ndim != 3 or pixels.shape[2] not in (1, 3) or pixels.size == 0:
-        raise InputError(
-            f"an image of shape {pixels.shape} cannot be prepared",
-            fix="give (rows, columns, channels) with 1 or 3 channels",
-        )
+    pixels = _pixels(image)
     pixels, done = clean_pixels(finite_pixels(pixels), spec.clean)
     if pixels.shape[2] > spec.channels:
         pixels = _luma(pixels)
@@ -84,6 +96,16 @@ def cleaned_bytes(image: Image, spec: Preparation) -> tuple[Bytes, list[str]]:
         mapped = equalise(np.ascontiguousarray(mapped))
         done.append("contrast equalised")
     return mapped, done
+
+
+def _pixels(image: Image) -> Pixels:
+    pixels = image.pixels
+    if pixels.ndim != 3 or pixels.shape[2] not in (1, 3) or pixels.size == 0:
+        raise InputError(
+            f"an image of shape {pixels.shape} cannot be prepared",
+            fix="give (rows, columns, channels) with 1 or 3 channels",
+        )
+    return pixels
 
 
 def resize(image: Bytes, height: int, width: int) -> Bytes:

@@ -18,6 +18,7 @@ from semeion.errors import ImageError
 from semeion.prepare.geometry import (
     box_of,
     centred,
+    centred_grid,
     crop_to,
     exchange,
     exchanged_grid,
@@ -82,21 +83,11 @@ def prepare_volume(
         A missing channel, another unit than the plan's, channels that do not lie on one another, no region where one
         is asked for.
     """
-    planes = _planes(volumes, spec)
     notes = [note for volume in volumes for note in volume.notes] + unstated_units(volumes, spec)
-    source = planes[0].grid
-    if spec.orientation == "LPS":
-        planes = [to_lps(plane) for plane in planes]
-    planes, aligned = align(planes, spec.channels, spec.registration)
+    planes, aligned, source = _cropped(volumes, spec, region)
     notes += aligned
-    chosen = _region(planes, spec, region)
-    if chosen is not None:
-        planes = [crop_to(plane, chosen, spec.margin_mm) for plane in planes]
-    grid = planes[0].grid
-    target = grid if spec.spacing is None else spaced_grid(grid, spec.spacing)
-    size_ijk = (spec.size[2], spec.size[1], spec.size[0]) if spec.size is not None else None
-    if size_ijk is not None and spec.size_mode == "stretch":
-        target = sized_grid(target, size_ijk)
+    target = _target(planes[0].grid, spec)
+    size_ijk = _size_ijk(spec)
     made = []
     for number, plane in enumerate(planes):
         values, said = normalise(plane.plane, plane.grid, spec.of_channel(number))
@@ -107,6 +98,51 @@ def prepare_volume(
         made.append(one)
     array = np.ascontiguousarray(np.concatenate([one.voxels for one in made]), dtype=np.float32)
     return PreparedVolume(array, made[0].grid, source, tuple(dict.fromkeys(notes)))
+
+
+def model_grid(
+    volumes: Sequence[Volume], spec: VolumePreparation, *, region: Volume | None = None
+) -> tuple[Grid, Grid]:
+    """Return the grid of the model's input, and that of the first volume as it was read; nothing is interpolated.
+
+    Parameters and errors are those of :func:`prepare_volume`.
+    """
+    # Where nothing is cut by what the channels show, only the first one's grid counts, and none is registered again.
+    if spec.crop in ("none", "body", "mask"):
+        first = _planes(volumes, spec)[:1]
+        volumes, spec = first, spec.model_copy(update={"channels": spec.channels[:1], "units": None})
+    planes, _, source = _cropped(volumes, spec, region)
+    target = _target(planes[0].grid, spec)
+    size_ijk = _size_ijk(spec)
+    if size_ijk is not None and spec.size_mode == "centre":
+        target = centred_grid(target, size_ijk)
+    return target, source
+
+
+def _cropped(
+    volumes: Sequence[Volume], spec: VolumePreparation, region: Volume | None
+) -> tuple[list[Volume], list[str], Grid]:
+    """Return the channels turned, aligned and cropped, notes on the alignment, and the first one's grid as read."""
+    planes = _planes(volumes, spec)
+    source = planes[0].grid
+    if spec.orientation == "LPS":
+        planes = [to_lps(plane) for plane in planes]
+    planes, aligned = align(planes, spec.channels, spec.registration)
+    chosen = _region(planes, spec, region)
+    if chosen is not None:
+        planes = [crop_to(plane, chosen, spec.margin_mm) for plane in planes]
+    return planes, aligned, source
+
+
+def _target(grid: Grid, spec: VolumePreparation) -> Grid:
+    """Return the grid that channels on `grid` are resampled to, before a size is cut about its centre."""
+    target = grid if spec.spacing is None else spaced_grid(grid, spec.spacing)
+    size_ijk = _size_ijk(spec)
+    return sized_grid(target, size_ijk) if size_ijk is not None and spec.size_mode == "stretch" else target
+
+
+def _size_ijk(spec: VolumePreparation) -> tuple[int, int, int] | None:
+    return None if spec.size is None else (spec.size[2], spec.size[1], spec.size[0])
 
 
 def measured_planes(volumes: Sequence[Volume], spec: VolumePreparation) -> list[Volume]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from semeion.cohort.body_parts import regions_of, side_of
 from semeion.cohort.roles import image_references, mask_references
 from semeion.cohort.volume import Volume
 from semeion.cohort.volumes.read import read_volume
@@ -33,10 +34,32 @@ _LEVELS = ("minimum", "p005", "mean", "std", "p995", "maximum")
 _FOREGROUND = ("fg_p005", "fg_p995", "fg_mean", "fg_std")
 _SPACINGS = ("spacing_i", "spacing_j", "spacing_k")
 _PICTURES = ("thumb", "mask_thumb")
-_TEXTS = ("orientation", "unit", "modality", "source_format", "pixel_hash", "mask_labels", "mask_voxels", "channels")
+_TEXTS = (
+    "orientation",
+    "unit",
+    "modality",
+    "body_part",
+    "laterality",
+    "source_format",
+    "pixel_hash",
+    "mask_labels",
+    "mask_voxels",
+    "channels",
+)
 COLUMNS = (
     *("case_id", "status", "problem", "size_i", "size_j", "size_k", *_SPACINGS, "orientation", "planes", "unit"),
-    *("modality", "source_format", *_LEVELS, *_FOREGROUND, "pixel_hash", "mask_labels", "mask_voxels", "aligned"),
+    *(
+        "modality",
+        "body_part",
+        "laterality",
+        "source_format",
+        *_LEVELS,
+        *_FOREGROUND,
+        "pixel_hash",
+        "mask_labels",
+        "mask_voxels",
+        "aligned",
+    ),
     *("channels", "notes", *_PICTURES),
 )
 """Columns of the table, in order."""
@@ -223,6 +246,8 @@ def describe(
         "planes": sum(len(volume.voxels) for volume in volumes),
         "unit": first.unit,
         "modality": first.modality,
+        "body_part": " ".join(sorted(regions_of(first.body_part))),
+        "laterality": side_of(first.laterality),
         "source_format": first.source_format,
         "pixel_hash": digest.hexdigest(),
         "mask_labels": ";".join(str(label) for label in sorted(counts)),

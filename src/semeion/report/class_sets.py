@@ -49,7 +49,8 @@ def class_sets(found: Mapping[str, Any], classes: Sequence[str]) -> dict[str, An
     coverage = _coverage(rules, classes)
     return {
         "stated": stated,
-        "lead": _lead(stated, rules["marginal"], rules.get("per_class", {})),
+        # A model that is weighed elsewhere brings one rule alone.
+        "lead": _lead(stated, next(iter(rules.values())), rules.get("per_class", {})),
         "reason": reason,
         "columns": [RULES[key] for key in rules],
         "sizes": sizes,
@@ -104,9 +105,10 @@ def _lead(stated: float, marginal: Mapping[str, Any], per_class: Mapping[str, An
         if one["coverage"]["high"] is not None and one["coverage"]["high"] < stated
     ]
     if hidden:
-        more = "; sets made for each class by itself are larger, and hold each alike" if "coverage" in per_class else ""
+        both = "coverage" in per_class and per_class is not marginal
+        more = "; sets made for each class by itself are larger, and hold each alike" if both else ""
         sentences.append(f"That is an average: they hold the truth of {' and '.join(hidden[:3])}{more}.")
-    short = _short_classes(per_class)
+    short = _short_classes(per_class) if per_class is not marginal else ""
     if short:
         sentences.append(f"Even made for each class by itself, they hold {short} less often than chance explains.")
     if one["value"] is not None:

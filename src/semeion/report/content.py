@@ -11,6 +11,8 @@ from semeion.report.calibrated import calibrated
 from semeion.report.covariates import covariates
 from semeion.report.distillation import distillation
 from semeion.report.elsewhere import elsewhere
+from semeion.report.explained import explained_content
+from semeion.report.gate import gate_content
 from semeion.report.measured import measured_content
 from semeion.report.members import combination, pretraining, taught
 from semeion.report.outside import CASES as OUTSIDE_CASES
@@ -67,8 +69,10 @@ def report_content(found: Artefacts) -> dict[str, Any]:
         "performance": performance(evidence, split),
         "covariates": covariates(evidence, split),
         "practice": practice(evidence, split),
+        "gate": gate_content(evidence),
         "calibrated": calibrated(evidence),
         "robustness": robustness_content(found),
+        "explained": explained_content(evidence),
         "elsewhere": elsewhere(evidence),
         "adjusted": adjusted(evidence),
         "measured": measured_content(evidence.measured, list(found.drivers)),
@@ -330,6 +334,14 @@ def gallery(found: Artefacts) -> list[dict[str, Any]]:
             "unsure": ("Unsure", "Cases of which the model was least sure."),
             "right": ("Right", "Calls that agreed with the reference standard."),
         }
+    )
+    titles["where"] = (
+        "Where the members looked",
+        (
+            "Maps of some of these cases, by members that did not learn from them: vermilion speaks for the class that "
+            "is named, blue against it. An activation map's strength is what a hundredth of the image would add. A map "
+            "is no outline of disease, and it does not show that a call is right."
+        ),
     )
     return [
         {"kind": kind, "title": title, "words": words, "cases": cases}

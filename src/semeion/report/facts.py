@@ -228,10 +228,16 @@ FACTS: dict[str, Tell] = {
     "ensemble": _ensemble,
     "events": _events,
     "flow": _flow,
-    "gate": said("A finding carries a coded warning where an image is unlike the training images", "docs, The model"),
+    "gate": said(
+        "A finding carries a coded reason where an image is unlike the training images, and is not called where it is "
+        "far from them",
+        "docs, When the model does not call",
+    ),
     "imbalance": _imbalance,
     "indeterminate": said(
-        "Every weighed case has a call; cases without one are left out in the flow", "evidence.json: flow"
+        "Every weighed case is weighed as called, also where the model would not call it; cases that cannot be read "
+        "are left out in the flow",
+        "evidence.json: flow",
     ),
     "initialisation": _initialisation,
     "inputs": _inputs,

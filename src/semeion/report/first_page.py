@@ -54,6 +54,7 @@ def first_page(
             "rows": [{"key": key, "title": title, "value": stated.get(key)} for key, title in FIRST.items()],
         },
         "adopted": (found.evidence.adopted or {}).get("sentence"),
+        "neighbours": (found.evidence.neighbours or {}).get("sentence"),
         "people": people_content(found, people, split),
         "disjoint": disjoint(found.evidence, people),
         "operating_point": operating_point(found.evidence),

@@ -13,6 +13,7 @@ from semeion.report.audit_pictures import audit_images, named_cases, run_cases
 from semeion.report.chai import write_card
 from semeion.report.content import budget_sentence, report_content
 from semeion.report.crosswalk import write_crosswalk
+from semeion.report.explained import explained_pictures
 from semeion.report.flow_picture import flow_picture
 from semeion.report.further import further_pictures, further_targets
 from semeion.report.measured import measured_pictures, read_drivers
@@ -84,6 +85,7 @@ def write_report(run: Path, *, pictures: bool = True, name: str = "report") -> P
 def _page(found: Artefacts, content: dict[str, Any]) -> bytes:
     drawn = {"flow": flow_picture(content["flow_diagram"])} | draw(content) | practice_pictures(content)
     drawn |= measured_pictures(content["measured"]) | robustness_pictures(content["robustness"])
+    drawn |= explained_pictures(content["explained"])
     drawn |= search_pictures(content["search"])
     drawn |= further_pictures(content["further"])
     shown = {str(case["file"]) for part in content["gallery"] for case in part["cases"][:_PER_KIND]}

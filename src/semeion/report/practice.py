@@ -8,6 +8,7 @@ from typing import Any
 from semeion.report import practice_figures
 from semeion.report.class_sets import class_sets
 from semeion.report.reading import Evidence, Part
+from semeion.report.statuses import class_statuses
 
 MOST_PARTS = 12
 """Labels of a multi-label target that get pictures of their own."""
@@ -26,9 +27,13 @@ def practice(evidence: Evidence, split: str | None) -> list[dict[str, Any]]:
     """Return what each question's figures mean in use, empty where the evidence has nothing."""
     split = split or ""
     if evidence.task in ("binary", "multiclass", "ordinal"):
-        found = _part(evidence, split, None, evidence.positive, evidence.classes)
-        return [found] if found else []
-    parts = [_part(part, split, target, target, ("absent", "present")) for target, part in evidence.targets.items()]
+        parts = [_part(evidence, split, None, evidence.positive, evidence.classes)]
+    else:
+        parts = [_part(part, split, target, target, ("absent", "present")) for target, part in evidence.targets.items()]
+    for part in parts:
+        # Of a table of predictions there is no model that could ship without thresholds.
+        if part and evidence.weighed is not None and part["statuses"] and not part["statuses"]["rows"]:
+            part["statuses"] = None
     return [part for part in parts if part]
 
 
@@ -57,6 +62,8 @@ def _part(part: Part, split: str, target: str | None, positive: str | None, clas
         "predictive_values": utility.get("predictive_values", []),
         "abstaining": abstaining.get("curve"),
         "at_coverage": abstaining.get("at", []),
+        "area": abstaining.get("area"),
+        "statuses": class_statuses(part.statuses.get(split, {}), part.set_rule, classes),
         "sets": class_sets(part.sets.get(split, {}), classes),
     }
 

@@ -61,6 +61,8 @@ class Part(BaseModel):
     utility: dict[str, dict[str, Any]] = Field(default_factory=dict)
     abstaining: dict[str, dict[str, Any]] = Field(default_factory=dict)
     sets: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    set_rule: dict[str, Any] | None = None
+    statuses: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
 class SplitFacts(BaseModel):
@@ -228,6 +230,11 @@ class Evidence(Part):
     """Of predictions that were weighed without their run."""
     adopted: dict[str, Any] | None = None
     """Of a network that was trained elsewhere: its file's hash, what wrote it, and what is known of its learning."""
+    neighbours: dict[str, Any] | None = None
+    gate: dict[str, Any] | None = None
+    """What keeps the model from calling: the limits that ship, or of an evaluation what they did."""
+    explanations: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Of each way to explain: whether it passed its trials, their figures, and why it is not shown or was not tried."""
     robustness: dict[str, Any] | None = None
     """Figures on test images made worse, or why there are none."""
     validation: dict[str, Any] | None = None

@@ -16,7 +16,8 @@ from semeion.audit.checks import duplicate_groups
 from semeion.cohort.cohort import Cohort
 from semeion.errors import InputError
 from semeion.plan.adopt_schema import FOLDS, AdoptedPlan, ChoosingPlan
-from semeion.plan.schema import PreparationPlan, TargetPlan
+from semeion.plan.inputs import PreparationPlan
+from semeion.plan.schema import TargetPlan
 from semeion.study.inspect import labels
 from semeion.study.teaching import refuse_unused
 

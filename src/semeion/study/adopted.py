@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from semeion.adopt.answer import ROUGH
+from semeion.audit.groups import duplicate_groups
 from semeion.cohort.cohort import Cohort
 from semeion.errors import ModelRefused
 from semeion.model.card import headline, render_card
@@ -22,10 +23,12 @@ from semeion.plan.splits import Sides
 from semeion.prepare.store import Store
 from semeion.study.calibrating import manifest_calibration
 from semeion.study.folder import RunFolder
+from semeion.study.inputs_seen import header_inputs
 from semeion.study.lineage import lineage
 from semeion.study.predicting import Decision, Predicted, decide
+from semeion.study.reference import adopted_reference, looks_part
 from semeion.study.rows import prediction_rows
-from semeion.study.shipping import interval_part, point_part
+from semeion.study.shipping import interval_part, point_part, sets_part
 
 Values = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
@@ -161,6 +164,8 @@ def ship_adopted(
     sample = rows[np.linspace(0, len(rows) - 1, min(len(rows), SAMPLE)).astype(np.int64)]
     units = seen["unit"].dropna().unique()
 
+    looks = looks_part(cohort, facts, store, sample)
+
     def span(name: str) -> tuple[int, int]:
         return int(seen[name].min()), int(seen[name].max())
 
@@ -176,14 +181,21 @@ def ship_adopted(
             "intensity": training_intensity(store.take(sample)),
             "photometry": "colour" if plan.preparation.channels == 3 else "grey",
             "size_seen": {"rows": span("rows"), "cols": span("cols")},
+            "looks": looks,
+            **header_inputs(seen, cohort.table["patient_id"].iloc[rows]),
         },
         "preparation": plan.preparation.spec(),
         "adopted": evidence["adopted"],
         "calibration": manifest_calibration(evidence["calibration"]),
         "operating_point": point_part(evidence["operating_point"]),
         "interval": interval_part(evidence.get("interval")),
+        "sets": sets_part(evidence),
         "evidence": headline(evidence["metrics"]),
         "provenance": lineage(run, seen, evidence),
     }
+    patient = duplicate_groups(cohort, facts).to_numpy(dtype=np.int64)
+    made = adopted_reference(cohort, plan.target.task, store, rows, looks, patient, seed=plan.seed)
+    parts_of["reference"], evidence["gate"] = made.path, made.facts
     graphs = {member: (run / "members" / member / "graph.onnx").read_bytes()}
-    return write_model(run / "model", parts_of, graphs, render_card(parts_of, evidence))
+    card = render_card(parts_of, evidence)
+    return write_model(run / "model", parts_of, graphs, card, files=made.reference.files())

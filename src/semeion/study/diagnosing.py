@@ -19,6 +19,7 @@ from semeion.measure.features import feature_definitions
 from semeion.measure.pattern import Definition
 from semeion.model.combine import calibrate, called
 from semeion.model.manifest_parts import OperatingPoint
+from semeion.model.measured_words import towards_class
 from semeion.model.trees import TreeMember, Trees
 from semeion.plan.crossfit import CrossFit
 from semeion.plan.measure_schema import MeasuredPlan
@@ -270,11 +271,10 @@ def drivers_of(
 
     ``value`` is NaN where the measurement could not be taken, and ``added`` is then what its stand-in added.
     """
-    _, added = member.contributions(x)
+    pushed = towards_class(member, x, calls.tolist())
     known = definitions_of(plan)
     rows = []
-    for case, values, one, call in zip(cases, x, added, calls, strict=True):
-        towards = one[:, call]
+    for case, values, towards, call in zip(cases, x, pushed, calls, strict=True):
         for rank, column in enumerate(np.argsort(-towards, kind="stable")[:DRIVERS], start=1):
             name = member.trees.features[column]
             rows.append(

@@ -17,7 +17,7 @@ from semeion.cohort.several import with_known
 from semeion.errors import InputError
 from semeion.evidence.question import Question
 from semeion.evidence.use.operating import OperatingPoints
-from semeion.evidence.use.sets import SetsAsked
+from semeion.evidence.use.sets import SetsAsked, ShippedRule
 from semeion.evidence.weigh import weigh
 from semeion.model.findings import Finding
 from semeion.model.manifest import Manifest
@@ -26,6 +26,7 @@ from semeion.model.several_targets import is_several, open_whole
 from semeion.model.signature import check_signature
 from semeion.progress import Progress
 from semeion.report.page import write_report
+from semeion.study.abstained import gate_json
 from semeion.study.auditing import columns_of, prediction_audits
 from semeion.study.elsewhere import elsewhere_json, prevalence_audit
 from semeion.study.evaluating_masks import evaluate_masks, refuse_other_labels
@@ -38,7 +39,7 @@ from semeion.study.rows import prediction_rows
 from semeion.study.statements import EFFECT, strata_of
 
 _NO_INTERVAL = "The model ships with no interval around its values."
-_NO_SETS = "A shipped model holds no thresholds of sets of classes; what they held of its own cohort stands in its run."
+_NO_SETS = "The model ships with no thresholds of sets of classes."
 
 
 def evaluate_model(
@@ -199,7 +200,7 @@ def _predictions(cohort: Cohort, manifest: Manifest, findings: dict[str, list[Fi
         raw = np.array([[label.raw[1] for label in case] for case in found])
         p = np.array([[label.p[1] for label in case] for case in found])
     elif task == "regression":
-        raw = p = np.array([[float(str(case[0].call))] for case in found])
+        raw = p = np.array([[case[0].raw[0]] for case in found])
     else:
         raw, p = np.array([case[0].raw for case in found]), np.array([case[0].p for case in found])
     name = cohort.target.name
@@ -225,7 +226,9 @@ def _evidence(
         points = OperatingPoints(
             point.rule, by_target={name: OperatingPoints(point.rule, value) for name, value in point.by_target.items()}
         )
-    weighed = weigh(predictions, question, points=points, strata=strata_of(cohort), sets=_sets(manifest))
+    weighed = weigh(
+        predictions, question, points=points, strata=strata_of(cohort), sets=_sets(manifest, question.target)
+    )
     audits = prediction_audits(predictions, question, points, weighed, columns_of(cohort))
     audits |= prevalence_audit(predictions, question, points, origin)
     found = elsewhere_json(cohort, facts, predictions, question, points, weighed, manifest, origin, jobs=jobs)
@@ -240,13 +243,24 @@ def _evidence(
         last="every case has a finding",
         not_validated=[EFFECT],
         operating_point=shown,
+        gate=gate_json(cohort.table, findings, predictions, question, points),
         audits={**dict.fromkeys(AUDITS, NOT_RUN), **audits},
         **found,
     )
 
 
-def _sets(manifest: Manifest) -> SetsAsked:
-    """Return what is measured of the interval that a model ships with, or why there are none, and no sets."""
+def _sets(manifest: Manifest, target: str) -> SetsAsked:
+    """Return what is measured of the sets, or of the interval, that a model ships with, or why there are none."""
     if manifest.interval is not None:
         return SetsAsked(manifest.interval.coverage, half_width=manifest.interval.half_width)
-    return SetsAsked(reason=_NO_INTERVAL if manifest.task == "regression" else _NO_SETS)
+    if manifest.task == "regression":
+        return SetsAsked(reason=_NO_INTERVAL)
+    sets = manifest.sets
+    if sets is None:
+        return SetsAsked(reason=_NO_SETS, shipped={})
+    targets = manifest.classes if manifest.task == "multilabel" else [target]
+    rules = {name: rule for name in targets if (rule := sets.rule(name)) is not None}
+    shipped = {
+        name: ShippedRule(sets.coverage, rule.kind, sets.scored, tuple(rule.thresholds)) for name, rule in rules.items()
+    }
+    return SetsAsked(sets.coverage, reason=_NO_SETS, shipped=shipped)

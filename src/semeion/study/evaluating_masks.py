@@ -122,7 +122,7 @@ def _outlined(model: Model, cohort: Cohort, run: RunFolder, progress: Progress) 
     cases = cohort.table["case_id"].tolist()
     table = cohort.table[list(image_columns(cohort))].assign(case_id=[f"{row:06d}" for row in range(len(cases))])
     findings: dict[str, list[Finding]] = {}
-    for finding in model.findings(table, progress=progress, masks=run / "masks"):
+    for finding in model.findings(table, progress=progress, masks=run / "masks", abstain=False):
         findings.setdefault(str(cases[int(finding.case_id)]), []).append(finding)
     return findings
 

@@ -9,11 +9,13 @@ from semeion import __version__
 from semeion.audit.checks import NAMES as AUDITS
 from semeion.cohort.cohort import Cohort, Flow
 from semeion.errors import InputError
+from semeion.model.codes import effect_of
 from semeion.model.findings import Finding
 from semeion.model.runtime import Model
 from semeion.provenance import code_hash
 from semeion.study.statements import NO_PATIENTS, SCHEMA
 
+_WORDS = {"not_applicable": "reason not to apply the model", "unsure": "reason to be unsure"}
 NOT_RUN = {
     "verdict": "not_run",
     "tier": "check",
@@ -118,9 +120,12 @@ def external_evidence(
 
 
 def _warned(cohort: Cohort, findings: dict[str, list[Finding]]) -> list[str]:
-    """Return a sentence for each warning of the input gate: how many cases of this table it concerns."""
+    """Return a sentence for each reason of the input gate: how many cases of this table it concerns."""
     counts: dict[str, int] = {}
     for case in cohort.table["case_id"]:
         for text in {reason.split(":")[0] for reason in findings[case][0].reasons}:
             counts[text] = counts.get(text, 0) + 1
-    return [f"{count} of {len(cohort.table)} cases carry the warning {code}." for code, count in sorted(counts.items())]
+    return [
+        f"{count} of {len(cohort.table)} cases carry the {_WORDS.get(effect_of(code), effect_of(code))} {code}."
+        for code, count in sorted(counts.items())
+    ]

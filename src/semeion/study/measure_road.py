@@ -371,7 +371,7 @@ def _finish(
     progress.advance(1, "model")
     shipped = shipped_pairs(fit)
     evidence["measured"]["networks"] = {"trained": len(fit.pairs), "shipped": len(shipped)}
-    evidence["model"] = ship_measured(run, plan, cohort, seen, evidence, found.shipped, shipped, looked)
+    evidence["model"] = ship_measured(run, plan, cohort, seen, evidence, found.shipped, shipped, looked, found.judged)
     used = round(clock.used(), 1)
     evidence["budget"] = {"asked_seconds": clock.budget, "used_seconds": used, "ended": ended}
     evidence["cost"] = {"seconds": used, "peak_mib": round(peak_gib() * 1024, 1)}

@@ -52,11 +52,14 @@ class RunOptions:
     """``package.module:Factory`` of a network of the user's, in the place of the plan's own."""
     cluster: str | None = None
     """Address of a running Ray cluster whose nodes learn members, or ``auto``; None: this machine."""
+    ship_neighbours: bool = False
+    """Whether features, ids and reference standard of training cases ship, so that the nearest can be shown."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values; what is new only where it is asked, so that earlier versions read the rest."""
         values = asdict(self)
-        for name in ("with_images", "measure", "intended_use", "by", "network", "unlabelled", "cluster"):
+        rest = ("with_images", "measure", "intended_use", "by", "network", "unlabelled", "cluster", "ship_neighbours")
+        for name in rest:
             if not values[name]:
                 del values[name]
         for name in ("weight", "raters", "tasks", "beside"):

@@ -49,6 +49,7 @@ from semeion.study.clusters import refuse_cluster, slots_of
 from semeion.study.covariates import kinds_of, refuse_covariates, refuse_other_covariates
 from semeion.study.distilled import refuse_distilling
 from semeion.study.inspect import inspect, refuse_bad_images, refuse_void
+from semeion.study.neighbours import refuse_neighbours, with_neighbours
 from semeion.study.options import RunOptions, refuse_without_structures
 from semeion.study.own_network import check_factory, refuse_own, with_own_network
 from semeion.study.set_words import refuse_coverage, refuse_sets
@@ -386,6 +387,7 @@ def plan_source(source: Path, options: RunOptions, progress: Progress) -> tuple[
     refuse_cluster(seen.cohort, options.cluster)
     refuse_unlabelled(seen.cohort, options)
     refuse_distilling(seen.cohort, options)
+    refuse_neighbours(seen.cohort, options)
     if seen.cohort.target.task == "segmentation":
         from semeion.study.segment_road import plan_segmentation
 
@@ -402,4 +404,4 @@ def plan_source(source: Path, options: RunOptions, progress: Progress) -> tuple[
             folder, seen.cohort, seen.facts, seed=options.seed, jobs=options.jobs, progress=progress
         ).images
     planned = plan_run(seen.cohort, seen.facts, options, progress, unlabelled=images)
-    return planned.fingerprint, with_own_network(planned.plan(), options.network)
+    return planned.fingerprint, with_neighbours(with_own_network(planned.plan(), options.network), options)

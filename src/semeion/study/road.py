@@ -42,13 +42,16 @@ from semeion.study.distilled import (
     with_teacher,
 )
 from semeion.study.distilling import Distilled, distil
+from semeion.study.explaining import explain_within_budget, tried_again
 from semeion.study.feature_audit import look_in_features
 from semeion.study.folder import RunFolder, code_notes, read_run_state
 from semeion.study.gallery import write_gallery
+from semeion.study.gallery_maps import add_maps
 from semeion.study.inspect import inspect, keep_inspected, labels, refuse_bad_images, refuse_void
 from semeion.study.learning import Trained, question_of, train_members
 from semeion.study.members.searched import search_json
 from semeion.study.members.told import combination_json
+from semeion.study.neighbours import refuse_long_ids, refuse_neighbours, refuse_unplanned, with_neighbours
 from semeion.study.options import RunOptions, refuse_beside_plan, refuse_without_structures
 from semeion.study.own_network import check_factory, refuse_other_code, refuse_own, with_own_network
 from semeion.study.planning import check_plan_fits, plan_run, refuse_no_training
@@ -248,6 +251,7 @@ def _gather(
         refuse_cluster(seen.cohort, options.cluster)
         refuse_unlabelled(seen.cohort, options)
         refuse_distilling(seen.cohort, options)
+        refuse_neighbours(seen.cohort, options)
         keep_inspected(run.path, seen, accepted)
         for name, audit in seen.audits.items():
             if audit.verdict in ("void", "warn"):
@@ -277,13 +281,16 @@ def _plan(
             refuse_other_code(plan, options.network, Path(options.plan))
             refuse_plan_without(plan, options.unlabelled, options.plan)
             refuse_planned_otherwise(options, plan.combination.ship)
+            refuse_unplanned(options, plan)
+            if plan.combination.neighbours:
+                refuse_long_ids(cohort)
             if options.budget is not None:
                 plan.budget.seconds = options.budget
                 plan.budget.reserve = plan_reserve(planned.fingerprint, options.budget)
                 # What its networks will read is kept beside that, as they are seen to read.
                 plan.budget.reading = plan_reading(planned.fingerprint)
         else:
-            plan = with_own_network(planned.plan(), options.network)
+            plan = with_neighbours(with_own_network(planned.plan(), options.network), options)
         write_plan(plan, run / "plan.yaml")
     return read_plan(run / "plan.yaml")
 
@@ -382,6 +389,13 @@ def _finish(
     progress.advance(1, "model")
     from semeion.learn.throughput import peak_gib
 
+    # Before the model is written, which shows no explanation that failed; test cases have no part in it.
+    evidence["explanations"] = explain_within_budget(
+        run, cohort, groups_of(cohort, facts), shipped, store, y, parts, clock
+    )
+    if clock.budget is not None:
+        write_plan(tried_again(trained.plan, evidence["explanations"]), run / "plan.executed.yaml")
+    add_maps(run, cohort, shipped, store, parts, evidence["explanations"])
     model = ship(run, plan, shipped, evidence, cohort, facts, store, parts)
     asked = plan.budget.seconds
     evidence["model"] = model

@@ -13,6 +13,7 @@ from semeion.model.manifest import Figure
 from semeion.model.package import write_model
 from semeion.plan.segment_schema import SegmentationPlan
 from semeion.study.folder import RunFolder
+from semeion.study.inputs_seen import header_inputs
 from semeion.study.lineage import lineage
 
 
@@ -83,7 +84,18 @@ def volume_inputs(cohort: Cohort, seen: pd.DataFrame) -> dict[str, Any]:
             "spacing": tuple(span(f"spacing_{axis}", float) for axis in "ijk"),
             "size": tuple(span(f"size_{axis}", int) for axis in "ijk"),
         },
+        **header_inputs(seen, patients_of(cohort, seen)),
     }
+
+
+def patients_of(cohort: Cohort, seen: pd.DataFrame) -> pd.Series:
+    """Return whose each case of a scan is, in its order; of frames and views a scan has a row for each."""
+    cases = cohort.table["case_id"].astype(str)
+    names = cohort.images.names if cohort.images.role in ("frames", "views") else ()
+    whose: dict[str, Any] = {}
+    for ids in (cases, *(cases + f" {name}" for name in names)):
+        whose |= dict(zip(ids, cohort.table["patient_id"], strict=True))
+    return pd.Series([whose[case] for case in seen["case_id"].astype(str)], dtype=object)
 
 
 def dice_figures(metrics: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, dict[str, dict[str, Any]]]:

@@ -79,6 +79,7 @@ def refuse_unable(options: RunOptions, asked: Mapping[str, CohortOptions]) -> No
         ("--with-images", options.with_images),
         ("--measure", options.measure),
         ("--ship distilled", options.ship == "distilled"),
+        ("--ship-neighbours", options.ship_neighbours),
     ):
         if given:
             raise InputError(

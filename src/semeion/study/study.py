@@ -145,6 +145,9 @@ class Study:
     ship
         ``single``: the smallest member that is about as good as the best ships and is weighed, instead of all.
         ``distilled``: one network that learned from all of them does.
+    ship_neighbours
+        Whether features, ids and reference standard of training cases ship, so that the nearest can be shown; the model
+        then holds patient data.
     unlabelled
         Folder of images without labels, of the same kind, that networks first learn from; copies of cases are left out.
     seed
@@ -194,6 +197,7 @@ class Study:
         by: str | None = None,
         sets: float | None = None,
         ship: Literal["ensemble", "single", "distilled"] = "ensemble",
+        ship_neighbours: bool = False,
         unlabelled: str | Path | None = None,
         seed: int = 0,
         jobs: int | None = None,
@@ -242,6 +246,7 @@ class Study:
             by=by,
             sets=sets,
             ship=ship,
+            ship_neighbours=ship_neighbours,
             unlabelled=None if unlabelled is None else str(Path(unlabelled).expanduser().absolute()),
         )
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from semeion.errors import InputError
 from semeion.evidence.intervals.drawing import checked_cases, draw_together
-from semeion.evidence.use.abstain import GRID, abstaining_piece, confidence_of
+from semeion.evidence.use.abstain import COVERAGES, GRID, abstaining_piece, confidence_of
 
 
 def drawn(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -43,7 +43,7 @@ def test_risk_is_the_error_among_the_surest(seed: int, n: int, grid: int) -> Non
         least = max(level for level in np.unique(sure) if (sure >= level).mean() >= c - 1e-12)
         assert risk == pytest.approx(wrong[sure >= least].mean(), abs=1e-12)
     area = np.mean([wrong[sure >= level].mean() for level in sure])
-    assert found[-1] == pytest.approx(area, abs=1e-12)
+    assert found[100 + len(COVERAGES)] == pytest.approx(area, abs=1e-12)
 
 
 def test_sure_and_right_then_unsure_and_wrong() -> None:
@@ -58,7 +58,11 @@ def test_sure_and_right_then_unsure_and_wrong() -> None:
     assert "Wilson" in half["method"]
     assert told["area"]["value"] == pytest.approx(sum(k / (80 + k) for k in range(1, 21)) / 100)
     curve = told["curve"]
-    assert curve["confidence"][79] == pytest.approx(np.log(0.8 / 0.2))
+    assert curve["confidence"][79] == pytest.approx(0.8)
+    # Of the 80 surest no call is wrong; of all a fifth is, and none of the negative cases is called so.
+    row = told["at"][1]
+    assert (row["ratio"]["value"], row["recall"]["value"], row["specificity"]["value"]) == (0, 1, None)
+    assert (told["at"][2]["ratio"]["value"], told["at"][2]["specificity"]["value"]) == (1, 0)
     assert (curve["coverage"][79], curve["risk"][79], curve["risk"][99]) == (0.8, 0, 0.2)
     assert len(curve["low"]) == len(curve["high"]) == len(curve["confidence"]) == 100
 
@@ -71,12 +75,23 @@ def test_a_constant_confidence_answers_all_or_nothing() -> None:
     assert told["at"][0]["error"]["n"] == 60
 
 
-def test_the_unsure_cases_lie_next_to_the_operating_point() -> None:
-    p = np.array([0.05, 0.2, 0.9])
-    assert np.argsort(confidence_of(p)).tolist() == np.argsort(np.maximum(p, 1 - p)).tolist()
-    assert confidence_of(p, 0.2)[1] == 0
-    assert np.argmin(confidence_of(p, np.array([0.06, 0.9, 0.5]))) == 0
-    assert confidence_of(np.array([[0.2, 0.5, 0.3]])).tolist() == [0.5]
+def test_a_call_is_as_sure_as_its_class_is_probable() -> None:
+    p = np.array([0.05, 0.3, 0.7, 0.9])
+    assert confidence_of(p, (p >= 0.5).astype(int)).tolist() == [0.95, 0.7, 0.7, 0.9]
+    # Called positive at a point of 0.25, a case of 0.3 is wrong in 7 of 10.
+    assert confidence_of(p, (p >= 0.25).astype(int))[1] == 0.3
+    assert confidence_of(np.array([[0.2, 0.5, 0.3]]), [2]).tolist() == [0.3]
+
+
+def test_leaving_out_the_least_sure_halves_the_error_of_calibrated_calls() -> None:
+    y, p = drawn(4000, 7)
+    for point in (0.2, 0.5, 0.8):
+        call = (p >= point).astype(int)
+        told = weighed(y, p, np.arange(4000), call, coverages=[0.8, 1.0])
+        chance = np.sort(1 - confidence_of(p, call))[:3200].mean() / (1 - confidence_of(p, call)).mean()
+        assert told["at"][0]["ratio"]["value"] == pytest.approx(chance, abs=0.06)
+        other = weighed(y, p, np.arange(4000), call, confidence=np.abs(p - point), coverages=[0.8, 1.0])
+        assert told["at"][0]["ratio"]["value"] <= other["at"][0]["ratio"]["value"] + 0.02
 
 
 def test_several_classes_and_the_same_draws_on_any_number_of_threads() -> None:

@@ -117,6 +117,8 @@ def read_series(
         modality=headers[0].modality or None,
         source_format="dicom",
         notes=(*layout.notes, *notes),
+        body_part=headers[0].body_part or None,
+        laterality=headers[0].laterality or None,
     )
 
 

@@ -25,8 +25,9 @@ class Header:
         (0008,0018), (0008,0016), (0002,0010).
     patient_id, issuer, study_uid, series_uid, frame_of_reference
         (0010,0020), (0010,0021), (0020,000D), (0020,000E), (0020,0052).
-    modality, description, date, image_type
-        (0008,0060), (0008,103E), the series', study's or acquisition's date, (0008,0008) as a tuple.
+    modality, body_part, laterality, description, date, image_type
+        (0008,0060), (0018,0015), (0020,0060), (0008,103E), the series', study's or acquisition's date, (0008,0008) as
+        a tuple.
     series_number, acquisition_number, instance_number, temporal_position, trigger_time, echo_time, b_value
         (0020,0011), (0020,0012), (0020,0013), (0020,0100), (0018,1060), (0018,0081), (0018,9087).
     rows, cols, frames, samples, bits_allocated
@@ -59,6 +60,8 @@ class Header:
     series_uid: str = ""
     frame_of_reference: str = ""
     modality: str = ""
+    body_part: str = ""
+    laterality: str = ""
     description: str = ""
     date: str = ""
     image_type: tuple[str, ...] = ()

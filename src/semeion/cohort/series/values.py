@@ -20,6 +20,8 @@ _TEXTS = {
     0x00080018: "sop_uid",
     0x00080060: "modality",
     0x0008103E: "description",
+    0x00180015: "body_part",
+    0x00200060: "laterality",
     0x00100020: "patient_id",
     0x00100021: "issuer",
     0x0020000D: "study_uid",

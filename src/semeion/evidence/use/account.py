@@ -9,7 +9,7 @@ import numpy as np
 from semeion.evidence.calibration.reliability import reliability_piece
 from semeion.evidence.intervals.drawing import checked_cases, draw_together
 from semeion.evidence.measuring import Answer, Drawing
-from semeion.evidence.use.abstain import abstaining_piece, confidence_of
+from semeion.evidence.use.abstain import abstaining_piece
 from semeion.evidence.use.operating import OperatingPoints, parse_rule
 from semeion.evidence.use.utility import utility_piece
 
@@ -48,12 +48,10 @@ def account_of(answer: Answer, points: OperatingPoints | None, drawing: Drawing)
     one = question.positive_index
     positive = checked_cases(y == one, cases.p[:, one], cases.patient, where="probabilities")
     called = answer.call == one
-    thresholds = (points or OperatingPoints()).thresholds(cases.split, cases.fold)
-    sure = confidence_of(positive.p, thresholds)
     pieces = {
         "reliability": reliability_piece(positive),
         "utility": utility_piece(positive, called, point=traded_at(points)),
-        "abstaining": abstaining_piece(positive, called, confidence=sure),
+        "abstaining": abstaining_piece(positive, called),
     }
     found = draw_together(list(pieces.values()), positive, **_how(drawing))
     return dict(zip(pieces, found, strict=True))

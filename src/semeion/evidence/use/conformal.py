@@ -328,10 +328,17 @@ def _new_cases(p: ArrayLike, fold: int, classes: int) -> Array:
     return values
 
 
-def _rank(n: int, coverage: float, of: str) -> int:
-    """Return which of n sorted scores is the threshold; the trace that is taken off is far above rounding."""
+def threshold_rank(n: int, coverage: float) -> int | None:
+    """Return which of n sorted scores is the threshold, from 1 on: ``ceil((n + 1) * coverage)``; None above n."""
+    # The trace that is taken off is far above rounding.
     rank = math.ceil((n + 1) * coverage - 1e-9)
-    if rank > n:
+    return rank if rank <= n else None
+
+
+def _rank(n: int, coverage: float, of: str) -> int:
+    """Return which of n sorted scores is the threshold, or refuse patients that are too few."""
+    rank = threshold_rank(n, coverage)
+    if rank is None:
         least = math.ceil(coverage / (1 - coverage) - 1e-9)
         raise InputError(
             f"{n} calibration patients{of} are too few for a coverage of {coverage:g}, which takes {least}",
@@ -339,6 +346,19 @@ def _rank(n: int, coverage: float, of: str) -> int:
             fix="set more patients aside, or ask for less coverage",
         )
     return rank
+
+
+def patient_scores(own: Array, patient: NDArray[np.int64], group: NDArray[np.bool_]) -> Array:
+    """Return the largest score of each patient with cases in `group`.
+
+    Parameters
+    ----------
+    own
+        Score of the true class of each case, ``(cases,)``.
+    patient, group
+        Whose each case is, from 0 on, and whether it counts, ``(cases,)``.
+    """
+    return _per_patient(own, patient, group, None)
 
 
 def _per_patient(

@@ -8,7 +8,7 @@ neither is there no set is made, and the reason is told.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from semeion.calibration.sets import held_classes
 from semeion.errors import InputError
 from semeion.evidence.intervals.drawing import checked_cases, draw_together
 from semeion.evidence.measuring import Drawing
@@ -49,6 +50,32 @@ _NO_PROMISE = (
 )
 
 
+OWN = "the thresholds that the model ships with"
+PROMISE_OWN = "None: these cases are of another source than those that calibrated."
+
+
+@dataclass(frozen=True)
+class ShippedRule:
+    """Thresholds of sets of classes that a model ships with.
+
+    Attributes
+    ----------
+    coverage
+        What was stated for them.
+    kind
+        ``per_class``: of each class by itself; ``marginal``: of all patients together.
+    scored
+        ``p``: probabilities after calibration; ``raw``: before it.
+    thresholds
+        One a class, in their order; a class is in the set where one less its probability is at most that.
+    """
+
+    coverage: float
+    kind: str
+    scored: str
+    thresholds: tuple[float, ...]
+
+
 @dataclass(frozen=True)
 class SetsAsked:
     """What is asked of sets of classes.
@@ -63,12 +90,15 @@ class SetsAsked:
         Why folds promise nothing for new cases, as where each is a site; empty where they were drawn at random.
     half_width
         Of a measured value: what the model that is weighed adds and takes away by itself; None: it is found here.
+    shipped
+        By target, the rules of sets of classes that the model that is weighed brings; None: they are made here.
     """
 
     coverage: float = 0.9
     reason: str = NOBODY
     folds: str = ""
     half_width: float | None = None
+    shipped: Mapping[str, ShippedRule] | None = None
 
 
 def weigh_all_sets(
@@ -113,7 +143,10 @@ def weigh_all_sets(
         return {}
     table = sorted_table(predictions, question)
     plain = by_split(table, question)
-    raw = raw_table(predictions, question) if "oof" in plain and CALIBRATION not in plain else None
+    calibrated = CALIBRATION in plain or "oof" not in plain
+    if asked.shipped is not None:
+        calibrated = all(rule.scored == "p" for rule in asked.shipped.values())
+    raw = None if calibrated else raw_table(predictions, question)
     scored = plain if raw is None else by_split(raw, question)
     patients = {str(name): set(rows["patient_id"]) for name, rows in table.groupby("split")}
     found: dict[str, dict[str, Any]] = {}
@@ -125,14 +158,16 @@ def weigh_all_sets(
             cases, out = scored[split][target], scored.get("oof", {}).get(target)
             calibrating = plain.get(CALIBRATION, {}).get(target)
             made: _Made | str
-            if calibrating is not None:
+            if asked.shipped is not None:
+                made = _brought(asked.shipped.get(target), asked.reason, cases)
+            elif calibrating is not None:
                 shared = len(patients[CALIBRATION] & patients[split])
                 made = f"{shared} patients calibrate sets and are among these." if shared else ""
                 made = made or maker.split(calibrating, cases)
             elif out is None or split == "val":
                 made = asked.reason if out is None else CHOSE
             else:
-                made = _folds_refused(out)
+                made = folds_refused(out)
                 made = made or (maker.left_out(out) if split == "oof" else asked.folds)
                 made = made or maker.cross(out, of_folds(raw, out, cases, list(probability_columns(question))))
             told: dict[str, Any] = {"stated": asked.coverage}
@@ -168,6 +203,14 @@ class _Made:
     rules: dict[str, _Rule] = field(default_factory=dict)
 
 
+def _brought(rule: ShippedRule | None, reason: str, cases: Cases) -> _Made | str:
+    """Return the sets that a model makes by the thresholds it ships with, or why it makes none."""
+    if rule is None:
+        return reason
+    told = {"promise": PROMISE_OWN, "thresholds": list(rule.thresholds)}
+    return _Made({"method": OWN}, {rule.kind: _Rule(told, held_classes(cases.p, rule.thresholds))})
+
+
 @dataclass(frozen=True)
 class _Maker:
     """Makes sets of `classes` with a stated coverage, in each of three ways."""
@@ -190,7 +233,7 @@ class _Maker:
     def left_out(self, out: Cases) -> _Made | str:
         """Return sets of out-of-fold cases, those of each fold by thresholds from the other folds."""
         folds = np.unique(out.fold).tolist()
-        rests = {number: _taken(out, out.fold != number) for number in folds}
+        rests = {number: taken(out, out.fold != number) for number in folds}
 
         def fit(per_class: bool) -> _Rule:
             sets = np.zeros(out.p.shape, dtype=np.bool_)
@@ -283,7 +326,7 @@ def levels_of(cases: Cases, strata: pd.DataFrame | None) -> dict[str, NDArray[np
     return {name: column.where(column.notna(), None).to_numpy(object) for name, column in columns.items()}
 
 
-def _folds_refused(out: Cases) -> str:
+def folds_refused(out: Cases) -> str:
     """Return why out-of-fold cases cannot calibrate, or nothing."""
     pairs = np.unique(np.column_stack([out.patient, out.fold]), axis=0)
     if len(np.unique(out.fold)) < 2:
@@ -354,7 +397,8 @@ def raw_table(predictions: pd.DataFrame, question: Question) -> pd.DataFrame | N
         return None
 
 
-def _taken(cases: Cases, kept: NDArray[np.bool_]) -> Cases:
+def taken(cases: Cases, kept: NDArray[np.bool_]) -> Cases:
+    """Return the cases that are kept, ``(cases,)`` of bool."""
     return replace(
         cases,
         case_id=cases.case_id[kept],

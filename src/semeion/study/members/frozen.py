@@ -76,7 +76,7 @@ class Banks:
 
             count = min(SAMPLE, len(rows), max(2, COMPARED // pictures_of(recipe, self.store.shape, groups)))
             sample = self.store.take(rows[np.linspace(0, len(rows) - 1, count).astype(np.int64)])
-            graph, columns = features_to_onnx(recipe, self.store.shape, groups, sample, _run)
+            graph, columns = features_to_onnx(recipe, self.store.shape, groups, sample, _look)
             refuse_many(name, sum(len(one) for one in columns))
             layers = [[int(column) for column in layer] for layer in columns]
             write_json(layers_file(self.run, name), dict(zip(recipe.layers, layers, strict=True)))
@@ -146,8 +146,9 @@ def refuse_many(name: str, features: int) -> None:
         )
 
 
-def _run(graph: bytes, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    return open_engine(graph, 1).run(pixels)
+def _look(graph: bytes, pixels: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[np.float32]]:
+    engine = open_engine(graph, 1)
+    return engine.look(pixels, engine.extras)
 
 
 def layers_file(run: RunFolder, name: str) -> Path:

@@ -1,0 +1,1 @@
+"""Trials that an explanation must stand before it is shown: functions of arrays, each with its source."""
