@@ -222,7 +222,7 @@ def _command(output: Path) -> str:
     """Return the command that trained a run, with its budget and seed as its plan has them."""
     from semeion.plan.files import read_plan
 
-    plan = read_plan(output / "plan.executed.yaml")
+    plan = read_plan(output / "plan.yaml")  # what was executed repeats without a budget
     budget = "" if plan.budget.seconds is None else f" --budget {plan.budget.seconds / 60:g}m"
     return f"semeion train CASES.csv --target {plan.target.name}{budget} --seed {plan.seed} -o RUN"
 

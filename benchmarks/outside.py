@@ -31,7 +31,7 @@ from semeion.progress import Silent
 from semeion.study.inspect import inspect
 from semeion.study.options import RunOptions
 
-ROW, SEED, BUDGET = "outside-busi", 0, "10m"
+ROW, SEED, BUDGET = "outside-busi", 0, "5m"
 HELD, VALIDATED = 0.2, 0.16
 SIDE = 256
 CAUGHT = ("not_applicable", "unsure")

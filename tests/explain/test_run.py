@@ -179,7 +179,7 @@ def test_the_map_of_a_volume_lies_on_its_grid(suffix: str, tmp_path: Path) -> No
     assert 11 <= i <= 18
     # The middle of the block is white, so that a place of the map has its whole share of the score.
     assert values[6:8, 7, 15].max() <= GAIN
-    assert values[6:8, 7, 15].mean() > 5 * values[1, 20, 3] > 0
+    assert values[6:8, 7, 15].mean() > 2 * values[1, 20, 3] > 0
     [one] = said(tmp_path / "why")["explained"]
     [about] = one["images"]
     assert about["slices"] == pytest.approx(values.sum(axis=(1, 2)), rel=1e-4)

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
@@ -88,6 +88,7 @@ def test_how_far_members_disagree():
     assert disagreeing(known, ["a", "b"], same[:2], "binary") == [()]
 
 
+@settings(deadline=None)
 @given(st.integers(2, 5), st.integers(1, 4), st.integers(0, 2**31))
 def test_disagreement_is_never_negative_and_at_most_the_entropy_of_the_classes(members, cases, seed):
     said = np.random.default_rng(seed).dirichlet(np.ones(3), (members, cases))

@@ -17,9 +17,11 @@ from semeion.cohort.image import Image
 from semeion.errors import InputError
 from semeion.explain.asking import How
 from semeion.explain.run import explained_findings
+from semeion.explain.trial.pointing import highest
 from semeion.explain.trial.rules import RULES
 from semeion.plan.schema import TrialsPlan
 from semeion.prepare.back import placement
+from semeion.prepare.borders import Box
 from semeion.prepare.spec import Preparation
 from semeion.study import explained_trials, road
 from semeion.study import explaining as module
@@ -37,7 +39,7 @@ from semeion.study.explaining import (
     tried_again,
     try_explanations,
 )
-from semeion.study.lesions import on_input
+from semeion.study.lesions import Lesion, on_input
 from semeion.study.sight import Sight
 from support.tiny import TinyRun, make_cohort, save_plan, train_tiny
 
@@ -155,7 +157,7 @@ def test_a_slow_network_is_left_before_many_readings(opened: OpenedRun, monkeypa
     monkeypatch.setattr(module, "_method", lambda *_: "occlusion")
     found = tried(opened, seconds=30.0)["occlusion"]
     assert (found["verdict"], read) == ("not_run", [1, 1])
-    assert "maps of 20 cases take about" in found["reason"]
+    assert "cases take about" in found["reason"]
 
 
 def test_masks_are_not_read_once_time_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -267,13 +269,23 @@ def test_lesions_are_measured_where_there_are_masks(opened: OpenedRun, monkeypat
     sides = opened.store.shape[1:]
     lesion = np.zeros(sides, np.bool_)
     lesion[2 : sides[0] // 2, 2 : sides[1] // 2] = True
-    monkeypatch.setattr(module, "_masks", lambda *_: dict.fromkeys(range(len(opened.cohort.table)), lesion))
+    monkeypatch.setattr(module, "_masks", lambda *_: dict.fromkeys(range(len(opened.cohort.table)), Lesion(lesion)))
     figures = tried(opened)["activation"]["figures"]
     assert {"pointing", "energy", "covered", "dice", "fixed_point", "fixed_point_of_these"} <= set(figures)
     # One and the same lesion everywhere: a fixed point cannot miss, and no map can do better.
     assert figures["fixed_point"]["value"] == figures["fixed_point_of_these"]["value"] == 1.0
     assert figures["pointing_over_fixed"]["value"] <= 0
     assert figures["covered"]["value"] == pytest.approx(lesion.mean())
+
+
+def test_the_padding_around_a_picture_is_never_the_highest_place() -> None:
+    values = np.array([[9.0, 9.0, 9.0], [-3.0, -1.0, -2.0], [9.0, 9.0, 9.0]], np.float32)
+    lesion = Lesion(np.zeros((3, 3), np.bool_), Box(1, 2, 0, 3))
+    shown = lesion.shown(values)
+    assert highest(shown) == (1, 1)
+    assert shown[[0, 2]].max() == -3.0  # nothing of it counts as evidence
+    assert lesion.shown(np.abs(values))[[0, 2]].max() == 0.0
+    assert Lesion(lesion.mask).shown(values) is values
 
 
 def test_patients_are_drawn_whole(opened: OpenedRun) -> None:

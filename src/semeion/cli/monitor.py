@@ -26,9 +26,7 @@ def monitor(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for monitor.json and monitor.html.")],
     labels: Annotated[
         Path | None,
-        typer.Option(
-            "--labels", metavar="TABLE", help="Labels that came later: case_id, target, perhaps patient_id."
-        ),
+        typer.Option("--labels", metavar="TABLE", help="Labels that came later: case_id, target, perhaps patient_id."),
     ] = None,
     by: Annotated[Period, typer.Option("--by", help="Periods that are compared.")] = Period.week,
     false_alarms: Annotated[

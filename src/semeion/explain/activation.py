@@ -8,6 +8,8 @@ are added up by their shares in the ensemble.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -48,6 +50,7 @@ def activation_map(view: ModelView, seen: Seen, target: str | None = None) -> Wh
     name = chosen(view, seen, target)
     manifest, shares = view.manifest, view.shares
     whole = np.zeros((view.groups, *view.size), np.float32)
+    coarse: dict[tuple[int, ...], Map] = {}
     pulls: dict[str, Pull] = {}
     members: list[str] = []
     attention: list[tuple[float, Map]] = []
@@ -57,18 +60,22 @@ def activation_map(view: ModelView, seen: Seen, target: str | None = None) -> Wh
             continue
         if member.kind == "network" and "maps" in given:
             counts = share * counts_of(len(given["maps"]), manifest, name, member)
-            whole += on_input(np.einsum("s,s...->...", counts, given["maps"]), view, member)
+            own_map = as_placed(np.einsum("s,s...->...", counts.astype(np.float32), given["maps"]), view, member)
+            coarse[own_map.shape] = coarse.get(own_map.shape, np.float32(0)) + own_map
             if "weights" in given:
                 attention.append((share, given["weights"]))
         elif member.kind == "frozen" and any(key.startswith("map_") for key in given):
             head = view.heads[member.name]
             own = share * counts_of(len(head.linear.coefficients), manifest, name, member)
-            pulls[member.file] = pulls.get(member.file, Pull()).and_of(own @ head.slopes, head.usual)
+            slopes = np.einsum("s,sf->f", own, head.slopes)  # no matrix library: see semeion.prepare.spread
+            pulls[member.file] = pulls.get(member.file, Pull()).and_of(slopes, head.usual)
         else:
             continue
         members.append(member.name)
     if not members:
         return None
+    for summed in coarse.values():  # of one size together, since bringing them to the grid takes the time
+        whole += on_input(summed, view.size)
     for path, pull in pulls.items():
         whole += frozen_map(pull, seen.extras[path], view.groups, view.size, where=path)
     groups = view.groups
@@ -97,14 +104,25 @@ def counts_of(scores: int, manifest: Manifest, target: str, member: Member) -> F
         ) from error
 
 
-def on_input(values: npt.ArrayLike, view: ModelView, member: Member) -> Map:
-    """Spread the map of a network, ``((groups,) (slices,) rows, columns)``, over what its places see; its sum stays."""
+def as_placed(values: npt.ArrayLike, view: ModelView, member: Member) -> Map:
+    """Return the map of a network, ``((groups,) (slices,) rows, columns)``, with its groups in the first axis."""
     given = np.asarray(values, dtype=np.float32)
     groups, size = view.groups, view.size
     if given.ndim != len(size) + (groups > 1) or (groups > 1 and len(given) != groups):
         raise ModelRefused(f"its maps are {given.shape} of {size}", where=f"member {member.name}", fix=AGAIN)
-    each = given if groups > 1 else given[np.newaxis]
-    return spread_seen(each, size)
+    return given if groups > 1 else given[np.newaxis]
+
+
+def on_input(values: Map, size: Sequence[int]) -> Map:
+    """Spread maps ``(groups, (slices,) rows, columns)`` over the input grid; sums stay what they are.
+
+    Within slices over what the places see (:func:`semeion.prepare.spread.spread_seen`); along them only between
+    places, since a network that reads slices for themselves sees in one nothing of its neighbours.
+    """
+    if len(size) == 3:
+        along = spread(np.moveaxis(values, 1, -1), [even(values.shape[1])], size[:1])
+        values = np.moveaxis(along, -1, 1)
+    return spread_seen(values, size[-2:])
 
 
 def _attention(found: list[tuple[float, Map]], view: ModelView) -> Map | None:

@@ -194,7 +194,7 @@ def _shared(slopes: Floats, start: Floats, seen: Floats, own: Sequence[Sequence[
 
 def _pictures(axis: _Axis, slopes: Map, start: Map, sides: tuple[int, ...]) -> Map:
     """Return what each place of each picture adds, ``(pictures, rows, columns)`` on the input grid."""
-    whole = np.zeros((axis.pictures, *sides), np.float32)
+    coarse: dict[tuple[int, ...], Map] = {}
     at = 0
     for layer in axis.layers:
         pictures, width, places = layer.values.shape
@@ -207,18 +207,18 @@ def _pictures(axis: _Axis, slopes: Map, start: Map, sides: tuple[int, ...]) -> M
         counts = (slopes[:, top] * layer.highest - start[:, top]) / near.sum(axis=2)
         added += np.einsum("pw,pwk->pk", counts, near)
         own = added.reshape(pictures, *layer.sides)
-        whole += spread_seen(own, sides)
-    return whole
+        coarse[layer.sides] = coarse.get(layer.sides, np.float32(0)) + own
+    return np.asarray(sum(spread_seen(own, sides) for own in coarse.values()), dtype=np.float32)
 
 
 def nearness(values: Map, highest: Map) -> Map:
     """Return how near each place comes to the maximum of its map, from 0 to 1, which is where it is.
 
     ``exp((value - maximum) / spread)``, with the standard deviation over the map's places: shares of these are the
-    derivative of the smooth maximum ``spread x log(mean(exp(value / spread)))`` by the places (log-sum-exp pooling:
-    Pinheiro and Collobert, From image-level to pixel-level labeling with convolutional networks, CVPR 2015, section
-    3.2). All of it given to the one highest place, thousands of features would mark single pixels strewn over the
-    picture, and which of two places that are nearly as high were a matter of noise.
+    derivative of the smooth maximum ``spread x log(mean(exp(value / spread)))`` by the places (log-sum-exp pooling;
+    Pinheiro and Collobert, From image-level to pixel-level labeling with convolutional networks, CVPR 2015). Were all
+    of it given to the one highest place, thousands of features would mark single pixels strewn over the picture, and
+    which of two places that are nearly as high is meant would be a matter of noise.
 
     Parameters
     ----------
@@ -229,4 +229,5 @@ def nearness(values: Map, highest: Map) -> Map:
     """
     spreads = values.std(axis=2, keepdims=True)
     spreads[spreads == 0] = 1.0  # all places are as high
-    return np.exp((values - highest[:, :, np.newaxis]) / spreads, dtype=np.float32)
+    found: Map = np.exp((values - highest[:, :, np.newaxis]) / spreads, dtype=np.float32)
+    return found

@@ -16,8 +16,8 @@ from semeion.monitor.bins import Floats
 
 COSINES = 64
 CAUTION = 3.0
-"""By which p-values are made larger: of heavy-tailed features, or of 60 training cases, the gamma tail was up to 2.8 times
-too thin at 0.0005 in simulations."""
+"""By which p-values are made larger: in simulations of heavy-tailed features the gamma tail was up to 2.8 times too
+small at 0.0005."""
 _LARGEST = 1e100
 
 

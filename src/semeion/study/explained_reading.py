@@ -14,6 +14,7 @@ from semeion.explain.trial.similarity import coarse
 from semeion.explain.view import Method
 from semeion.learn.randomised import randomised
 from semeion.prepare.store import Store
+from semeion.study.lesions import Lesion
 from semeion.study.sight import Asked, Maps, Opened, Seeing, Sight
 
 Floats = npt.NDArray[np.float64]
@@ -75,7 +76,7 @@ class Trial:
     method
         That is tried.
     masks
-        Row to its lesion on the input grid, bool ``(*sides)``, none empty; of cases without a mask nothing.
+        Row to its lesion on the input grid, none empty; of cases without a mask nothing.
     seed
         Draws noise and weights.
     fewest
@@ -87,7 +88,7 @@ class Trial:
     opened: Opened
     graphs: Callable[[str], bytes]
     method: Method
-    masks: Mapping[int, npt.NDArray[np.bool_]]
+    masks: Mapping[int, Lesion]
     seed: int
     fewest: int
 

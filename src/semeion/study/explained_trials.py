@@ -123,10 +123,10 @@ class _Part:
         lesions: dict[str, list[float]] = {name: [] for name in ("pointing", "energy", "covered", "dice")}
         for rows, case, whole in as_they_are(self.trial, self.sight, self.side.rows):
             found.append(case)
-            mask = self.trial.masks.get(rows)
+            lesion = self.trial.masks.get(rows)
             told = [math.nan] * len(lesions)
-            if mask is not None:
-                maps, masks = whole[:1], mask[np.newaxis]
+            if lesion is not None:
+                maps, masks = lesion.shown(whole[0])[np.newaxis], lesion.mask[np.newaxis]
                 told = [
                     float(hits(maps, masks)[0]),
                     float(energy_inside(maps, masks)[0]),

@@ -38,7 +38,7 @@ from semeion.study.explained_reading import Side, TooLittleTime, Trial, drawing
 from semeion.study.explained_trials import Tried, try_maps
 from semeion.study.folder import RunFolder
 from semeion.study.learning import Trained
-from semeion.study.lesions import has_lesions, lesions
+from semeion.study.lesions import Lesion, has_lesions, lesions
 from semeion.study.members.frozen import HEAD
 from semeion.study.members.outputs import graph_file, member_folder
 from semeion.study.sight import Asked, Seeing
@@ -201,7 +201,7 @@ def explained_part(explanations: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _told(
-    tried: Tried, trial: Trial, sides: Sequence[Side], masks: Mapping[int, Any], groups: Rows, cases: str, seed: int
+    tried: Tried, trial: Trial, sides: Sequence[Side], masks: Mapping[int, Lesion], groups: Rows, cases: str, seed: int
 ) -> dict[str, Any]:
     """Return figures, cascade and curves as the evidence has them."""
     patient = groups[tried.rows]
@@ -223,14 +223,14 @@ def _told(
     return {**about, "figures": {name: found[name] for name in values}, "cascade": cascade, "curves": curves}
 
 
-def _beside_lesions(tried: Tried, sides: Sequence[Side], masks: Mapping[int, Any]) -> dict[str, Floats]:
+def _beside_lesions(tried: Tried, sides: Sequence[Side], masks: Mapping[int, Lesion]) -> dict[str, Floats]:
     """Return hits of one fixed place: the best of the learning cases' lesions, and the best of these very lesions."""
     outlined = [int(row) for row in tried.rows if int(row) in masks]
-    point, _ = best_fixed_point(np.stack([masks[row] for row in outlined]))
+    point, _ = best_fixed_point(np.stack([masks[row].mask for row in outlined]))
     strict = _hits(tried.rows, masks, point)
     learned = np.full(len(tried.rows), np.nan)
     for side in sides:
-        own = [masks[int(row)] for row in side.learned_from if int(row) in masks]
+        own = [masks[int(row)].mask for row in side.learned_from if int(row) in masks]
         if own:
             there = np.isin(tried.rows, side.rows)
             learned[there] = _hits(tried.rows[there], masks, best_fixed_point(np.stack(own))[0])
@@ -241,9 +241,9 @@ def _beside_lesions(tried: Tried, sides: Sequence[Side], masks: Mapping[int, Any
     }
 
 
-def _hits(rows: Rows, masks: Mapping[int, Any], point: tuple[int, ...]) -> Floats:
+def _hits(rows: Rows, masks: Mapping[int, Lesion], point: tuple[int, ...]) -> Floats:
     """Return 1 where a place lies inside a case's lesion, 0 where beside it, NaN where there is no mask."""
-    return np.array([float(masks[int(row)][point]) if int(row) in masks else np.nan for row in rows])
+    return np.array([float(masks[int(row)].mask[point]) if int(row) in masks else np.nan for row in rows])
 
 
 def _method(run: RunFolder, trained: Trained) -> Method | None:
@@ -315,7 +315,7 @@ def _drawn(sides: Sequence[Side], groups: Rows, seed: int, most: int) -> list[Si
 
 def _masks(
     cohort: Cohort, plan: Plan, rows: Rows, parts: Sequence[Sides], seed: int, until: float | None
-) -> dict[int, Any]:
+) -> dict[int, Lesion]:
     """Return lesions on the input grid, of the tried cases and of learning cases, by row; none where there are none."""
     if not has_lesions(cohort):
         return {}
@@ -331,7 +331,7 @@ def trial_of(
     trained: Trained,
     store: Store,
     method: Method,
-    masks: Mapping[int, Any],
+    masks: Mapping[int, Lesion],
     seed: int,
 ) -> Trial:
     """Return what trials of a run's members are made of."""

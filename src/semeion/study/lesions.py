@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -17,12 +17,31 @@ from semeion.cohort.volumes.read import read_volume
 from semeion.errors import InputError
 from semeion.parallel import ordered_map
 from semeion.prepare.back import Placement, placement
+from semeion.prepare.borders import Box
 from semeion.prepare.levels import finite_pixels
 from semeion.prepare.spec import Preparation
 from semeion.prepare.volume import prepare_mask, prepare_volume
 from semeion.prepare.volume_spec import VolumePreparation
 
 Mask = npt.NDArray[np.bool_]
+
+
+class Lesion(NamedTuple):
+    """A lesion on the networks' input grid: its mask, bool ``(*sides)``, and what of the grid the picture fills.
+
+    Around `inner` is padding; None: the image fills all of it.
+    """
+
+    mask: Mask
+    inner: Box | None = None
+
+    def shown(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return a map ``(*sides)`` with the padding, which no picture of it shows, below all that is shown."""
+        if self.inner is None:
+            return values
+        found = np.full_like(values, min(float(values.min()), 0.0))
+        self.inner.of(found)[...] = self.inner.of(values)
+        return found
 
 
 def has_lesions(cohort: Cohort) -> bool:
@@ -37,28 +56,30 @@ def lesions(
     rows: Sequence[int],
     jobs: int | None,
     until: float | None = None,
-) -> dict[int, Mask]:
-    """Return the masks of `rows` on the networks' input grid, by row, bool ``(*sides)``.
+) -> dict[int, Lesion]:
+    """Return the lesions of `rows` on the networks' input grid, by row.
 
     Cases without a mask, with an empty one, or with one that cannot be read or lies on another grid are left out, and
     from the time `until` on (:func:`time.monotonic`; None: never) those that were not begun.
     """
     images, masks = image_references(cohort), mask_references(cohort)
 
-    def read(row: int) -> Mask | None:
+    def read(row: int) -> Lesion | None:
         named = masks[row][0] if masks[row] else None
         if named is None or (until is not None and monotonic() > until):
             return None
+        inner = None
         try:
             if isinstance(spec, VolumePreparation):
                 prepared = prepare_volume([read_volume(one) for one in images[row]], spec)
                 found = prepare_mask(read_volume(named), prepared, where=named) > 0
             else:
                 image = read_image(images[row][0])
-                found = on_input(read_image(named).pixels, placement(image, spec), spec.size)
+                placed = placement(image, spec)
+                found, inner = on_input(read_image(named).pixels, placed, spec.size), placed.inner
         except InputError:  # a mask that cannot be read leaves its case out, which the number of cases shows
             return None
-        return found if bool(found.any()) else None
+        return Lesion(found, inner) if bool(found.any()) else None
 
     found = ordered_map(read, (int(row) for row in rows), jobs=jobs)
     return {int(row): mask for row, mask in zip(rows, found, strict=True) if mask is not None}
