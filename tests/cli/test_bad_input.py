@@ -383,7 +383,13 @@ def test_a_broken_picture_has_a_row_that_says_why(command: Command, tiny_run: Ti
     images = [tiny_run.cohort.image(0), tmp_path / "empty.png", tmp_path / "absent.png", tmp_path / "bomb.png"]
     done = command("predict", tiny_run.model, *images, "-o", tmp_path / "f.csv", "-q")
     assert done.status == 1
-    assert done.out == f"1 called, 3 failed: {tmp_path / 'f.csv'}\n"
+    first, *reasons = done.out.splitlines()
+    assert first == f"1 called, 3 failed: {tmp_path / 'f.csv'}"
+    assert reasons == [
+        "  1 failed: the file does not exist (missing-file)",
+        "  1 failed: the declared or stored size is above the limits, or memory ran out (too-large)",
+        "  1 failed: the image is damaged or of an unsupported kind (unreadable)",
+    ]
     found = pd.read_csv(tmp_path / "f.csv")
     assert found["status"].tolist() == ["called", "failed", "failed", "failed"]
     codes = found["reasons"][1:].str.split(":").str[0].tolist()
@@ -394,7 +400,7 @@ def test_a_broken_picture_has_a_row_that_says_why(command: Command, tiny_run: Ti
     assert set(found["model"]) == {tiny_run.evidence["model"]}
 
 
-def test_another_kind_of_picture_is_warned_of_in_its_finding(
+def test_another_kind_of_picture_is_told_in_its_finding(
     command: Command, tiny_run: TinyRun, tmp_path: Path
 ) -> None:
     rng = np.random.default_rng(0)
@@ -409,7 +415,9 @@ def test_another_kind_of_picture_is_warned_of_in_its_finding(
     assert "intensity-far: mean 0.02 of the grey scale, trained on" in found[1]["reasons"]
     assert "size-far: 300 x 300 pixels, trained on 24 x 24" in found[2]["reasons"]
     assert found[3]["reasons"] is None
-    assert [row["status"] for row in found] == ["called"] * 4
+    assert [row["status"] for row in found] == ["called", "unsure", "called", "called"]
+    assert found[1]["call"] is None
+    assert found[1]["p_malignant"] is not None
 
 
 def test_no_image_at_all_is_refused(refuse: Refuse, tiny_run: TinyRun, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from semeion.model import runtime
+from semeion.model import opened_members
 from support.tiny import TinyRun
 
 Command = Callable[..., "object"]
@@ -81,5 +81,5 @@ def test_what_is_refused_leaves_everything_as_it_was(refuse: Callable[..., str],
 def test_a_broken_machine_is_told_with_status_3(
     refuse: Callable[..., str], model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runtime, "answer", lambda *given: __import__("numpy").zeros(2))
+    monkeypatch.setattr(opened_members, "answer", lambda *given: __import__("numpy").zeros(2))
     assert "a golden case is answered otherwise here" in refuse("verify", model, status=3)

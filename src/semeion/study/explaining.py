@@ -13,6 +13,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -161,7 +162,7 @@ def try_explanations(
         return {method: not_run(str(error))}
     except (InputError, ModelRefused, TrainingFailed) as error:
         return {method: not_run(error.what)}
-    except (RuntimeError, ValueError, MemoryError) as error:  # one odd case must not lose a whole run
+    except (RuntimeError, ValueError, MemoryError, OSError, cv2.error) as error:  # one odd case must not lose the run
         return {method: not_run(str(error) or "memory ran out")}
     found = _told(tried, trial, sides, masks, groups, HELD_OUT[scheme], seed)
     found["labels"] = labels.told
