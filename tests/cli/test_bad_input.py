@@ -400,9 +400,7 @@ def test_a_broken_picture_has_a_row_that_says_why(command: Command, tiny_run: Ti
     assert set(found["model"]) == {tiny_run.evidence["model"]}
 
 
-def test_another_kind_of_picture_is_told_in_its_finding(
-    command: Command, tiny_run: TinyRun, tmp_path: Path
-) -> None:
+def test_another_kind_of_picture_is_told_in_its_finding(command: Command, tiny_run: TinyRun, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     colour = write_picture(tmp_path / "colour.png", rng.integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8))
     dark = write_picture(tmp_path / "dark.png", rng.integers(0, 9, (SIDE, SIDE), dtype=np.uint8))
