@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from plan.outlined import plan_of
+from plan.test_scratch import of_ways
 from semeion.cli.app import run
 from semeion.cli.words import figure, print_findings, print_metrics, print_plan, print_run
 from semeion.model.findings import Tally
+from semeion.plan.scratch import without_scratch
 from semeion.study import Run
 from support.tiny import PATIENT, TinyRun
 
@@ -101,3 +103,14 @@ def test_a_plan_of_outlines_says_what_is_tried(capsys: Said, tmp_path: Path) -> 
     assert "arm 3d: U-Net" in shown
     assert "each arm learns for trial_share of the time" in shown
     assert "deep supervision: the arm and its twin without deep supervision learn equally long" in shown
+
+
+def test_a_plan_of_pretrained_networks_alone_names_no_network_from_scratch(capsys: Said, tmp_path: Path) -> None:
+    print_plan(without_scratch(of_ways(), 500.0), tmp_path / "plan.yaml")
+    shown = capsys.readouterr().out
+    assert "frozen, tuned" in shown
+    assert "network: left out: 500 learning cases" in shown
+    assert "residual network" not in shown
+    assert "2 members, 9 steps" in shown
+    print_plan(of_ways(), tmp_path / "plan.yaml")
+    assert "residual network" in capsys.readouterr().out

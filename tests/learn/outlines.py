@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from semeion.cohort.volume import Grid
-from semeion.learn.member import Hooks
 from semeion.learn.segment import Outlined, train_segmenter
+from semeion.learn.standing import Hooks
 from semeion.plan.segment_schema import (
     ArmPlan,
     ChoicePlan,

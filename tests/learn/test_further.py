@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from learn.tiny import pictures, plan_of, same, sides_of, store_of, weights
 from semeion.errors import Interrupted
 from semeion.learn.further import Further, passing
-from semeion.learn.member import Hooks, Learned, predict_values, train_member
-from semeion.learn.objective import validation_loss
+from semeion.learn.member import Learned, train_member
+from semeion.learn.objective import predict_values, validation_loss
+from semeion.learn.standing import Hooks
 from semeion.plan.recipes import NetworkRecipe, TaughtPlan
 from semeion.plan.schema import Plan
 from semeion.plan.splits import Sides

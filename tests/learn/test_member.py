@@ -12,26 +12,18 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from learn import tiny
-from learn.tiny import pictures, plan_of, same, sides_of, store_of, train
+from learn.tiny import Clock, pictures, plan_of, same, sides_of, store_of, train
 from semeion.errors import Interrupted, TrainingFailed
 from semeion.learn import member as module
+from semeion.learn import standing
 from semeion.learn.checkpoint import load_tensors
-from semeion.learn.member import Hooks, average, predict_values, train_member
+from semeion.learn.member import average, train_member
+from semeion.learn.objective import predict_values
 from semeion.learn.stages import learning_rate
+from semeion.learn.standing import Hooks
 from semeion.plan.splits import Sides
 
 CPU = torch.device("cpu")
-
-
-class Clock:
-    """Stands for the time: every look at it is a second later."""
-
-    def __init__(self):
-        self.now = 0.0
-
-    def __call__(self):
-        self.now += 1.0
-        return self.now
 
 
 class Recorder:
@@ -221,8 +213,8 @@ def test_killed_in_the_middle_of_a_checkpoint_it_continues_to_the_same_weights(w
 
 
 def test_a_checkpoint_is_kept_from_time_to_time(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "perf_counter", Clock())
-    monkeypatch.setattr(module, "CHECKPOINT_SECONDS", 10.0)
+    monkeypatch.setattr(standing, "perf_counter", Clock())
+    monkeypatch.setattr(standing, "CHECKPOINT_SECONDS", 10.0)
     saved = []
     real = module._Loop._save
     monkeypatch.setattr(module._Loop, "_save", lambda self: (saved.append(self.at.step), real(self))[1])
@@ -235,13 +227,13 @@ def test_a_checkpoint_is_kept_from_time_to_time(tmp_path, monkeypatch):
 
 
 def test_a_slow_machine_shortens_and_the_plan_as_executed_repeats_it(whole, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "perf_counter", Clock())
+    monkeypatch.setattr(standing, "perf_counter", Clock())
     plan = plan_of()
     began = []
 
     def allowed():
-        began.append(module.perf_counter.now)
-        return 35.0 - module.perf_counter.now
+        began.append(standing.perf_counter.now)
+        return 35.0 - standing.perf_counter.now
 
     learned = train(plan, tmp_path / "slow", Hooks(allowed=allowed))
     facts = learned.facts
@@ -294,17 +286,17 @@ def test_interrupted_after_it_was_shortened(tmp_path, monkeypatch):
 
 
 def test_with_time_enough_nothing_is_shortened(whole, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "perf_counter", Clock())
+    monkeypatch.setattr(standing, "perf_counter", Clock())
     learned = train(plan_of(), tmp_path, Hooks(allowed=lambda: 1e6))
     assert learned.facts["shortened"] == []
     assert same(learned, whole)
 
 
 def test_no_time_at_all_ends_it_after_the_first_look(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "perf_counter", Clock())
+    monkeypatch.setattr(standing, "perf_counter", Clock())
     facts = train(plan_of(), tmp_path, Hooks(allowed=lambda: 0.0)).facts
     # The clock goes a second a step, and the pace is looked at after LOOK_SECONDS.
-    assert 1 <= facts["steps"] <= module.LOOK_SECONDS + 2
+    assert 1 <= facts["steps"] <= standing.LOOK_SECONDS + 2
     assert facts["validation"]["step"] == [facts["steps"]]
 
 

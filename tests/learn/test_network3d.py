@@ -8,7 +8,7 @@ import torch
 
 from semeion.learn.export import refuse_disagreement, to_onnx
 from semeion.learn.network import Network, Scales, ShippedNetwork
-from semeion.learn.network3d import PartsNetwork, layout_of, make_network, strides_of
+from semeion.learn.network3d import PartsNetwork, make_network, strides_of
 from semeion.model.combine import from_logits
 from semeion.model.engine import open_engine
 from semeion.plan.recipes import NetworkPlan
@@ -47,8 +47,8 @@ def test_the_exported_graph_says_what_the_network_says(shape, groups, plan, pool
 
 
 def test_one_image_a_case_keeps_its_network():
-    assert isinstance(network((1, 16, 16)), Network)
-    assert isinstance(network((1, 4, 16, 16), kind="slices"), PartsNetwork)
+    assert type(network((1, 16, 16))) is Network
+    assert type(network((1, 4, 16, 16), kind="slices")) is PartsNetwork
 
 
 def test_the_order_of_slices_counts_only_for_recurrent_pooling():
@@ -82,9 +82,3 @@ def test_short_axes_are_not_halved():
     assert strides_of((32, 32, 32), 1, 3) == [(1, 1, 1), (1, 1, 1), (2, 2, 2), (2, 2, 2)]
     assert strides_of((1, 32, 32), 2, 3)[0] == (1, 2, 2)
     assert all(stride[0] == 1 for stride in strides_of((1, 64, 64), 2, 5))
-
-
-def test_layouts_suit_the_convolutions():
-    assert layout_of(NetworkPlan(widths=[4], kind="residual3d"), True) == torch.channels_last_3d
-    assert layout_of(NetworkPlan(widths=[4], kind="slices"), True) == torch.channels_last
-    assert layout_of(NetworkPlan(widths=[4]), False) == torch.contiguous_format

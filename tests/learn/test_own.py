@@ -65,7 +65,9 @@ def test_a_module_is_made_with_the_weights_of_the_seed(written: Written) -> None
 
 def test_volumes_are_given_as_they_are(written: Written) -> None:
     body = GOOD.replace("Conv2d", "Conv3d").replace("AdaptiveAvgPool2d", "AdaptiveAvgPool3d")
-    check_own(written(body), (2, 6, 8, 8), 2)
+    plan = written(body)
+    check_own(plan, (2, 6, 8, 8), 2)
+    assert own_network(plan, (2, 6, 8, 8), 2)(torch.zeros(3, 2, 6, 8, 8)).shape == (3, 2)
 
 
 def test_what_is_not_there_is_named(written: Written) -> None:

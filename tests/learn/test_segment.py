@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from learn.outlines import Balls, plan_of, same, train
+from learn.tiny import Clock
 from semeion.errors import InputError, Interrupted, TrainingFailed
-from semeion.learn import segment as module
-from semeion.learn.member import Hooks
+from semeion.learn import standing
 from semeion.learn.segment import learning_rate
 from semeion.learn.segment_look import validation_dice
+from semeion.learn.standing import Hooks
 from semeion.plan.schema import Shortened
 
 CPU = torch.device("cpu")
@@ -105,18 +106,8 @@ def test_two_rounds_stopped_anywhere_go_on_to_the_same_weights(at, tmp_path):
     assert same(train(two_rounds(), tmp_path / "stopped"), train(two_rounds(), tmp_path / "through"))
 
 
-class Clock:
-    """Stands for the time: every look at it is a second later."""
-
-    now = 0.0
-
-    def __call__(self):
-        Clock.now += 1.0
-        return Clock.now
-
-
 def test_steps_follow_the_time_left_and_the_executed_plan_repeats_them(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "perf_counter", Clock())
+    monkeypatch.setattr(standing, "perf_counter", Clock())
     plan = plan_of()
     steps = []
     hooks = Hooks(allowed=lambda: max(0.0, 18.0 - len(steps)), stepped=lambda step, *_: steps.append(step))
@@ -130,7 +121,7 @@ def test_steps_follow_the_time_left_and_the_executed_plan_repeats_them(tmp_path,
 
 
 def test_a_faster_machine_is_given_more_steps(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "perf_counter", Clock())
+    monkeypatch.setattr(standing, "perf_counter", Clock())
     steps = []
     hooks = Hooks(allowed=lambda: 60.0 - len(steps), stepped=lambda step, *_: steps.append(step))
     assert train(plan_of(), tmp_path, hooks).facts["steps"] > 40

@@ -13,12 +13,13 @@ import torch
 
 from learn.tiny import pictures, plan_of, sides_of, store_of
 from semeion.errors import InputError, Interrupted, TrainingFailed
-from semeion.learn import selfsup
+from semeion.learn import selfsup, standing
 from semeion.learn.bodies import bodies_of, body_tensors, start_from
 from semeion.learn.checkpoint import save_tensors
-from semeion.learn.member import Hooks, train_member
+from semeion.learn.member import train_member
 from semeion.learn.network3d import make_network
 from semeion.learn.selfsup import contrast, pretrain
+from semeion.learn.standing import Hooks
 from semeion.plan.recipes import NetworkPlan
 from semeion.plan.schema import Plan, PretrainingPlan
 from semeion.prepare.store import Store
@@ -87,7 +88,7 @@ def test_interrupted_and_continued_it_has_the_same_weights(whole: Any, tmp_path:
 def test_a_slow_machine_shortens_and_the_plan_as_executed_repeats_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(selfsup, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(standing, "LOOK_SECONDS", 0.0)
     plan = settings(40)
     tensors, facts = learn(tmp_path / "slow", plan, Hooks(allowed=lambda: 0.0))
     assert facts["steps"] < 40

@@ -9,7 +9,7 @@ from torch import nn
 
 from learn.tiny import pictures, plan_of, sides_of, store_of, train
 from semeion.learn import settle as module
-from semeion.learn.member import predict_values
+from semeion.learn.objective import predict_values
 from semeion.learn.settle import settle, settling_batches
 
 CPU = torch.device("cpu")
@@ -45,7 +45,9 @@ def test_a_network_without_batch_normalisation_reads_nothing():
         raise AssertionError
         yield
 
-    settle(nn.Conv2d(1, 2, 3), never())
+    network = nn.Conv2d(1, 2, 3)
+    settle(network, never())
+    assert not network.training
 
 
 def test_the_images_are_drawn_by_the_seed_from_those_learned_from(tmp_path, monkeypatch):

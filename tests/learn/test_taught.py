@@ -8,8 +8,9 @@ import pytest
 from learn.tiny import pictures, plan_of, sides_of, store_of
 from semeion.learn.covariates import LEARNERS, fit_covariates
 from semeion.learn.linear_layers import fit_layers
-from semeion.learn.member import Hooks, train_member
+from semeion.learn.member import train_member
 from semeion.learn.objective import validation_loss
+from semeion.learn.standing import Hooks
 from semeion.model.linear import Linear, LinearMember
 from semeion.plan.teaching import Teaching
 

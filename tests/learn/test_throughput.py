@@ -10,6 +10,7 @@ import torch
 from semeion.artefacts import finite
 from semeion.errors import InputError
 from semeion.learn import throughput
+from semeion.learn.network3d import PartsNetwork
 from semeion.learn.throughput import (
     best_threads,
     free_memory_gib,
@@ -133,3 +134,31 @@ def test_pretrained_networks_see_volumes_picture_by_picture(monkeypatch):
         [volume], "binary", ["a", "b"], 2, groups=2, seconds=60, progress=Silent(), pretrained=ladder
     )  # fmt: skip
     assert seen == {"slices": (2, 2), "pretrained": (1, 1)}
+
+
+def test_the_last_stages_alone_can_be_measured(monkeypatch):
+    passed = []
+    begun = PartsNetwork.begun
+    monkeypatch.setattr(PartsNetwork, "begun", lambda self, x: passed.append(len(x)) or begun(self, x))
+    last = Candidate((64, 64), "pad", (), 1, 4, 1.0, kind="pretrained", side=64, kept=6)
+    assert step_seconds(last, "binary", ["a", "b"], 2, "cpu", 2, bfloat16=False) > 0
+    assert passed == [4], "the stages that are kept are passed before, and in no step"
+
+
+def test_those_that_keep_stages_are_estimated_from_their_own(monkeypatch):
+    monkeypatch.setattr(throughput, "step_seconds", lambda one, *_, **__: 0.1 if one.kept else 1.0)
+    monkeypatch.setattr(throughput, "best_threads", lambda *_: 1)
+    monkeypatch.setattr(throughput, "classic_step_seconds", lambda *_: 0.1)
+    ladder = [
+        Candidate((side, side), "pad", (), 1, 32, 1.0, kind="pretrained", side=side, kept=kept)
+        for kept in (0, 6)
+        for side in (224, 160)
+    ]
+    found = measure_machine([SMALL], "binary", ["a", "b"], 1, seconds=0.0, progress=Silent(), pretrained=ladder)
+    told = {
+        (one.candidate.side, one.candidate.kept): (one.seconds["float32"], one.estimated) for one in found.pretrained
+    }
+    assert list(told) == [(224, 0), (160, 0), (224, 6), (160, 6)]
+    assert told[160, 6] == (0.1, False)
+    assert told[224, 6] == (pytest.approx(0.1 * (224 / 160) ** 2), True)
+    assert told[224, 0] == (pytest.approx(1.0 * (224 / 160) ** 2), True)

@@ -11,9 +11,9 @@ from plan.made import fingerprint_of, machine_of, plan_of
 from plan.test_volume_rules import facts_of as volumes_of
 from semeion.plan.covariate_rules import with_covariates
 from semeion.plan.looks import MOST_SEEN
-from semeion.plan.networks import Candidate, candidates, pretrained_candidates
+from semeion.plan.networks import VIEWS_BYTES, Candidate, begun_bytes, candidates, pretrained_candidates
 from semeion.plan.picture_rules import stored_size
-from semeion.plan.portfolio import FROZEN_SHARE, HEAD_SECONDS, TUNED_SHARE, plan_ways, recipe_of
+from semeion.plan.portfolio import FROZEN_SHARE, HEAD_SECONDS, TUNED_SHARE, VIEWS, plan_ways, recipe_of
 from semeion.plan.recipes import FrozenRecipe, NetworkRecipe, PretrainedPlan
 from semeion.plan.rules import Machine, Measured, Wishes, make_plan, plan_reserve
 
@@ -32,6 +32,41 @@ def test_the_largest_that_fits_is_taken():
     assert [way.name for way in ways] == ["frozen", "tuned"]
     assert ways[1].measured.candidate.side == 160
     assert "160 pixels" in why["tuned"]
+
+
+def kept(*seconds: float) -> list[Measured]:
+    """Return networks that keep their first stages, at 224 pixels and at 160, whose steps take so long."""
+    return [
+        replace(one, candidate=replace(one.candidate, kept=6), seconds={"float32": value})
+        for one, value in zip(measured(*seconds), seconds, strict=True)
+    ]
+
+
+def test_the_first_stages_are_kept_where_the_whole_could_only_see_smaller_pictures():
+    whole, facts = measured(3.2, 1.6, 0.8, 0.4, 0.2), fingerprint_of()
+    quick, _ = plan_ways(facts, [*whole, *kept(0.3, 0.15)], 5, 20_000.0, 500.0)
+    assert (quick[1].measured.candidate.side, quick[1].measured.candidate.kept) == (224, 0)
+    ways, why = plan_ways(facts, [*whole, *kept(0.3, 0.15)], 5, 2_000.0, 500.0)
+    way = ways[1]
+    assert (way.measured.candidate.side, way.measured.candidate.kept, way.views) == (224, 6, VIEWS)
+    assert why["tuned"].startswith("the last stages of EfficientNet-Lite0 at 224 pixels go on learning from")
+    # What is kept is passed once for each view of a case, before the steps, which share the time that it takes.
+    once = VIEWS * 500 * 0.2 * 3.2 / 32
+    assert way.seconds == pytest.approx(5 * (1.1 * way.steps * 0.3 + once))
+    assert way.seconds == pytest.approx(5 * 1.1 * way.steps * way.step_seconds)
+    alone, _ = plan_ways(facts, whole, 5, 2_000.0, 500.0)
+    assert alone[1].measured.candidate.side == 96
+    network = recipe_of(way, plan_of(budget=1800.0).training).network
+    assert isinstance(network, PretrainedPlan)
+    assert (network.side, network.kept, network.views) == (224, 6, VIEWS)
+
+
+@given(st.floats(10, 1e6))
+def test_the_maps_of_kept_stages_fit_into_memory(cases):
+    ways, _ = plan_ways(fingerprint_of(), [*measured(3.2), *kept(1e-9, 1e-9)], 1, 1e6, cases)
+    tuned = next(way for way in ways if way.name == "tuned")
+    size = begun_bytes(tuned.measured.candidate, 1) * cases * tuned.views
+    assert size <= VIEWS_BYTES
 
 
 def test_no_time_no_pretrained_networks_and_it_is_said():
@@ -96,7 +131,10 @@ def test_every_fold_has_a_member_of_every_way():
 @pytest.mark.parametrize(("longest", "first"), [(28, 96), (120, 96), (130, 128), (256, 224), (1000, 224)])
 def test_small_images_are_enlarged_and_large_ones_seen_as_the_networks_were_trained(longest, first):
     size = {"median": float(longest)}
-    sides = [one.side for one in pretrained_candidates({"training": {"rows": size, "cols": size}})]
+    ladder = pretrained_candidates({"training": {"rows": size, "cols": size}})
+    kept = [side for side in (224, 160) if side <= first]
+    assert [one.side for one in ladder if one.kept] == kept
+    sides = [one.side for one in ladder[: len(ladder) - len(kept)] if not one.kept]
     assert sides[0] == first
     assert sides[-1] == 64
     assert all(one.kind == "pretrained" for one in pretrained_candidates({"training": {"rows": size, "cols": size}}))

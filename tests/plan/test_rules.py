@@ -366,4 +366,7 @@ def test_every_decision_has_its_reason(split):
 
 
 def test_the_target_says_how_it_was_understood():
-    assert plan_of().target.why
+    cohort = cohort_of()
+    cohort = replace(cohort, target=replace(cohort.target, why="two values, so two classes"))
+    facts = fingerprint_of(cohort=cohort)
+    assert make_plan(facts, machine_of(facts), Wishes()).target.why == {"task": "two values, so two classes"}

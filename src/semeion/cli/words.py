@@ -211,14 +211,26 @@ def _print_networks(plan: Plan) -> None:
     else:
         kind = kinds.get(plan.network.kind, f"residual network of slices, {plan.network.pooling} over them")
         network = f"{kind} {plan.network.widths}"
-    print(f"input {' x '.join(map(str, shape[1:]))} x {shape[0]}; {network}")
+    size = f"input {' x '.join(map(str, shape[1:]))} x {shape[0]}"
+    alone = all(member.recipe is not None for member in plan.members)
+    if alone and plan.recipes:
+        print(f"{size}; {', '.join(plan.recipes)}")
+        for name in ("frozen", "tuned", "network"):
+            if name in plan.combination.why:
+                print(f"  {name}: {plan.combination.why[name]}")
+    else:
+        _print_own(plan, f"{size}; {network}")
+    steps = sum(member.steps for member in plan.members)
+    print(f"{len(plan.members)} members, {steps} steps of {plan.training.batch} images in {plan.training.precision}")
+    print(f"  {plan.validation.why.get('scheme', '')}; {plan.validation.why.get('members', '')}")
+
+
+def _print_own(plan: Plan, first: str) -> None:
+    print(first)
     for name in ("kind", "pooling", "group_pooling", "shared"):
         if name in plan.network.why:
             print(f"  {name.replace('_', ' ')}: {plan.network.why[name]}")
     print(f"  {plan.network.why.get('widths', plan.network.why.get('factory', ''))}")
-    steps = sum(member.steps for member in plan.members)
-    print(f"{len(plan.members)} members, {steps} steps of {plan.training.batch} images in {plan.training.precision}")
-    print(f"  {plan.validation.why.get('scheme', '')}; {plan.validation.why.get('members', '')}")
 
 
 def print_findings(counts: Mapping[str, int], output: Path, tally: Tally | None = None) -> None:

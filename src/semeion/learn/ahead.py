@@ -44,7 +44,7 @@ class Ahead(Generic[T]):
         while not self._stop.is_set():
             try:
                 item = self._make(step)
-            except Exception as error:
+            except Exception as error:  # raised where the step's turn comes
                 item = error
             while not self._stop.is_set():
                 try:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from semeion.artefacts import whole_file
 
@@ -61,3 +61,23 @@ def load_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tenso
             value = torch.empty_like(parameter).copy_(value)
         state.setdefault(int(number), {})[name] = value
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+
+
+def learning(network: nn.Module, averaged: nn.Module, best: Tensors, optimiser: torch.optim.Optimizer) -> Tensors:
+    """Return the tensors of a member that learns: its weights, their average, the best of them, and its optimiser's."""
+    return {
+        **prefixed("network", network.state_dict()),
+        **prefixed("averaged", averaged.state_dict()),
+        **prefixed("best", best),
+        **prefixed("optimiser", optimiser_tensors(optimiser)),
+    }
+
+
+def load_learning(
+    tensors: Mapping[str, Tensor], network: nn.Module, averaged: nn.Module, optimiser: torch.optim.Optimizer
+) -> Tensors:
+    """Put back what :func:`learning` took; return the best weights."""
+    network.load_state_dict(under("network", tensors))
+    averaged.load_state_dict(under("averaged", tensors))
+    load_optimiser(optimiser, under("optimiser", tensors))
+    return under("best", tensors)

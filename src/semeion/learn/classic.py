@@ -242,7 +242,7 @@ def learn_batch(
     optimiser.param_groups[0]["eps"] = EPSILON / math.sqrt(1 - DECAY ** (step + 1))
     value = network.loss(torch.from_numpy(pixels), torch.from_numpy(y).float())
     optimiser.zero_grad(set_to_none=True)
-    value.backward()  # type: ignore[no-untyped-call]
+    value.backward()
     optimiser.step()
     return float(value.detach())
 

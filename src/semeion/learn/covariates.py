@@ -13,6 +13,7 @@ from semeion.errors import InputError
 from semeion.folds import grouped_folds
 from semeion.learn.linear import fit_linear
 from semeion.learn.tabular import boosted_arrays
+from semeion.learn.thresholds import drawn_thresholds
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
@@ -27,7 +28,7 @@ _DEPTH = 2
 _SHARE, _MOST = 0.7, 5_000
 """Of the cases that a tree grows from: their share, and their largest number."""
 _LEAST_LEAF = 5
-"""Cases of every leaf, so that no threshold singles out one patient."""
+"""Cases of every leaf, so that none is of one patient; see also :mod:`semeion.learn.thresholds`."""
 _PARTS = 5
 """Of a measured value: parts of equal size that every fold gets its share of."""
 
@@ -190,7 +191,7 @@ def _boost(
     if isinstance(model, int):
         arrays = _constant(model, k)
     else:
-        arrays = boosted_arrays(model, k, regression=task == "regression")
+        arrays = drawn_thresholds(boosted_arrays(model, k, regression=task == "regression"), x[known], seed)
     return {"features": features, "fill": fill, "outputs": k, **arrays}, said[best]
 
 

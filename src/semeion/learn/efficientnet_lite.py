@@ -190,7 +190,7 @@ class EfficientNetLite(nn.Module):
         """
         wanted = {LAYERS[layer] for layer in layers}
         found: dict[int, Tensor] = {}
-        x = F.relu6(self._bn0(self._conv_stem(x)))
+        x = self.begun(x, 1)
         begin = 0
         for number, end in enumerate(self._ends):
             if number > max(wanted):
@@ -202,6 +202,19 @@ class EfficientNetLite(nn.Module):
         if LAYERS["head"] in wanted:
             found[LAYERS["head"]] = F.relu6(self._bn1(self._conv_head(x)))
         return [found[LAYERS[layer]] for layer in layers]
+
+    def begun(self, x: Tensor, stages: int) -> Tensor:
+        """Return the map of float pictures after the first `stages`, from 1, the stem alone, to 8."""
+        x = F.relu6(self._bn0(self._conv_stem(x)))
+        for block in list(self._blocks)[: [0, *self._ends][stages - 1]]:
+            x = block(x)
+        return x
+
+    def ended(self, x: Tensor, stages: int) -> Tensor:
+        """Return the head's map of what :meth:`begun` gave."""
+        for block in list(self._blocks)[[0, *self._ends][stages - 1] :]:
+            x = block(x)
+        return F.relu6(self._bn1(self._conv_head(x)))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits ``(batch, classes)`` of float pictures ``(batch, 3, height, width)`` from -1 to 1."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -16,48 +15,49 @@ import torch
 from torch import Tensor
 
 from semeion.artefacts import remove_parts
-from semeion.errors import InputError, Interrupted, TrainingFailed
+from semeion.errors import InputError, TrainingFailed
 from semeion.learn import augment, checkpoint, cutmix, mixup
+from semeion.learn.ahead import Ahead
 from semeion.learn.batches import batches_ahead
 from semeion.learn.bodies import start_from
 from semeion.learn.further import Further
+from semeion.learn.layouts import laid_in_memory, layout_of
 from semeion.learn.network import ShippedNetwork, outputs_of, planes_view
-from semeion.learn.network3d import layout_of, make_network
-from semeion.learn.objective import lesson_of, loss, taught_loss, to_values, validation_loss
+from semeion.learn.network3d import make_network
+from semeion.learn.objective import lesson_of, loss, predict_values, taught_loss, validation_loss
 from semeion.learn.scales import scales_of
 from semeion.learn.settle import average, settle, settling_batches
 from semeion.learn.shrink import made_smaller
 from semeion.learn.stages import stage_rates, stages_of
-from semeion.plan.recipes import OWN, AnyNetwork, NetworkRecipe, TrainingPlan
-from semeion.plan.schema import MemberPlan, Plan, Shortened
+from semeion.learn.standing import Between, Hooks, Standing
+from semeion.learn.views import Views, views_of
+from semeion.plan.recipes import OWN, AnyNetwork, NetworkRecipe, PretrainedPlan, TrainingPlan
+from semeion.plan.schema import MemberPlan, Plan
 from semeion.plan.splits import Sides
 from semeion.plan.teaching import Teaching
 from semeion.prepare.store import Store
 
-CHECKPOINT_SECONDS = 15.0
-LOOK_SECONDS = 8.0
-"""The pace is judged over at least this long: a shared machine stutters, and the first steps are slow everywhere."""
 SMOOTHED_OVER = 3
 """Evaluations whose mean validation loss is compared: one alone is a matter of luck with few validation cases."""
 
 
 @dataclass
-class Progressing:
-    """Where a member stands; with the tensors of a checkpoint, all that the rest of its training depends on."""
+class Progressing(Standing):
+    """Where a member stands.
 
-    step: int = 0
-    total: int = 0
-    phase: float = 0.0
-    """Share of the learning-rate schedule that is over."""
+    Attributes
+    ----------
+    losses, evaluated
+        Validation losses so far, and the steps they belong to.
+    best, best_step, since_best
+        The best smoothed loss, its step, and evaluations since.
+    """
+
     losses: list[float] = field(default_factory=list)
-    """Validation losses so far, and the steps they belong to in `evaluated`."""
     evaluated: list[int] = field(default_factory=list)
     best: float = math.inf
     best_step: int = 0
     since_best: int = 0
-    shortened: list[dict[str, int]] = field(default_factory=list)
-    seconds: float = 0.0
-    waited: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -74,42 +74,6 @@ class Learned:
 
     shipped: ShippedNetwork
     facts: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Hooks:
-    """What a run tells a member and hears from it.
-
-    Attributes
-    ----------
-    allowed
-        Seconds that this member may still use, None without a budget.
-    stop
-        Whether the user asked to stop.
-    stepped
-        Called after every step with the steps done, the total and the last smoothed validation loss (NaN before).
-    log
-        Called with one JSON-ready line an evaluation.
-    looked
-        Called at an evaluation with what is said of the validation rows, ``(rows, outputs)``, before `log`.
-    """
-
-    allowed: Callable[[], float | None] = lambda: None
-    stop: Callable[[], bool] = lambda: False
-    stepped: Callable[[int, int, float], None] = lambda *_: None
-    log: Callable[[dict[str, Any]], None] = lambda _: None
-    looked: Callable[[npt.NDArray[np.float64]], None] = lambda _: None
-
-
-def predict_values(
-    shipped: ShippedNetwork, store: Store, rows: npt.NDArray[np.int64], device: torch.device
-) -> npt.NDArray[np.float64]:
-    """Return float32 predictions of `rows`, ``(len(rows), outputs)``: probabilities, or measured values."""
-    shipped.eval()
-    with torch.inference_mode():
-        batches = store.batches(rows, store.at_once(128))
-        out = [to_values(shipped(torch.from_numpy(pixels).to(device)), shipped.task) for pixels in batches]
-    return np.concatenate(out)
 
 
 def train_member(
@@ -213,7 +177,7 @@ class _Loop:
         if recipe.start == "pretraining" and start is not None:
             start_from(network, start)
         self.layout = layout_of(self.kind, self.settings.channels_last)
-        self.network = network.to(self.device, memory_format=self.layout)  # type: ignore[call-overload]
+        self.network = laid_in_memory(network, self.device, self.layout)
         self.averaged = copy.deepcopy(self.network).eval()
         self.best = copy.deepcopy(self.averaged.state_dict())
         self.stages = stages_of(self.network)
@@ -228,16 +192,22 @@ class _Loop:
         # Beside images without labels a batch has as many cases as it asks for, however few there are.
         self.batch = min(self.settings.batch, len(sides.learn)) if further is None else self.settings.batch
         self.cases = self.batch if further is None else further.cases_of(self.batch)
+        self.views: Views | None = None
         self.at = Progressing(total=member.steps)
         self.every = max(1, member.steps // self.settings.evaluations)
 
     def run(self) -> Learned:
         if self.file.exists():
             self._load()
-        last_saved = last_look = last = perf_counter()
-        looked_at, stopped = self.at.step, "all steps done"
-        asked = (self.store, self.lesson, self.sides.learn, self.batch, self.member.seed, self.at.step)
-        batches = batches_ahead(*asked) if self.further is None else self.further.batches(*asked)
+        stopped = "all steps done"
+        if isinstance(self.kind, PretrainedPlan) and self.kind.kept and self.further is None:
+            sides = (self.sides.learn, self.sides.validate)
+            asked = (self.network, self.kind, self.settings, self.store, *sides, self._standardised, self.member.seed)
+            began = perf_counter()
+            self.views = views_of(*asked, self.hooks.stop)
+            self.at.seconds += perf_counter() - began
+        batches = self._batches()
+        between = Between(self.at, self.hooks, self._save, self._keep_to_budget)
         try:
             for pixels, y in batches:
                 if self.at.step >= self.at.total:
@@ -254,31 +224,34 @@ class _Loop:
                     self.at.waited, batches.waited = self.at.waited + batches.waited, 0.0
                     if self.at.since_best >= self.settings.patience and self.at.phase > 0.5:
                         stopped = "validation stopped improving"
-                now = perf_counter()
-                self.at.seconds += now - last
-                last = now
-                self.hooks.stepped(self.at.step, self.at.total, self._smoothed())
+                between.count(self._smoothed())
                 if stopped != "all steps done":
                     break
-                if now - last_look > LOOK_SECONDS:
-                    self._keep_to_budget((now - last_look) / (self.at.step - looked_at))
-                    last_look, looked_at = now, self.at.step
-                if self.hooks.stop():
-                    self._save()
-                    raise Interrupted("stopped by the user", fix="continue with `semeion resume`")
-                if now - last_saved > CHECKPOINT_SECONDS:
-                    self._save()
-                    last_saved = now
+                between.pause()
         finally:
             batches.close()
         return self._finish(stopped)
 
-    def _step(self, pixels: npt.NDArray[np.uint8], y: npt.NDArray[np.float64]) -> None:
+    def _batches(self) -> Ahead[tuple[npt.NDArray[Any], npt.NDArray[np.float64]]]:
+        """Return the batches from here on: of images, or where stages are kept of the maps at their end."""
+        if self.views is not None:
+            return self.views.batches_ahead(self.lesson, self.batch, self.member.seed, self.at.step)
+        asked = (self.store, self.lesson, self.sides.learn, self.batch, self.member.seed, self.at.step)
+        return batches_ahead(*asked) if self.further is None else self.further.batches(*asked)
+
+    def _standardised(self, images: Tensor) -> Tensor:
+        return (images - self.mean) / self.std
+
+    def _seen(self, pixels: npt.NDArray[np.uint8], rng: np.random.Generator) -> Tensor:
+        """Return images as the network learns from them: changed at random, standardised."""
+        images = made_smaller(self.network, torch.from_numpy(pixels).to(self.device).float())
+        solid = self.kind.kind == "residual3d"
+        drawn = augment.draw_for(self.settings.augmentation, images.shape, rng, solid=solid)
+        return self._standardised(augment.apply(images, drawn))
+
+    def _step(self, pixels: npt.NDArray[Any], y: npt.NDArray[np.float64]) -> None:
         settings, at = self.settings, self.at
-        for change in self.member.shortened:
-            if change.at == at.step:
-                at.total = change.to
-                at.shortened.append({"at": change.at, "to": change.to})
+        at.change(self.member.shortened)
         # Everything random in a step follows from the seed and the step's number, so a resumed run needs no state.
         torch.manual_seed(int(np.random.default_rng([self.member.seed, 2, at.step]).integers(2**31)))
         rng = np.random.default_rng([self.member.seed, 3, at.step])
@@ -287,16 +260,14 @@ class _Loop:
             group["lr"] = settings.learning_rate * rate
             for parameter in stage:
                 parameter.requires_grad_(rate > 0)
-        images = made_smaller(self.network, torch.from_numpy(pixels).to(self.device).float())
-        solid = self.kind.kind == "residual3d"
-        images = augment.apply(images, augment.draw_for(settings.augmentation, images.shape, rng, solid=solid))
-        images = (images - self.mean) / self.std
+        kept = self.views is not None
+        images = torch.from_numpy(pixels).to(self.device).float() if kept else self._seen(pixels, rng)
         images, blend = cutmix.mixed(images, settings.cutmix, settings.mixup, rng)
         if settings.channels_last and (images.ndim == 4 or self.layout == torch.channels_last_3d):
             images = images.contiguous(memory_format=self.layout)
         self.network.train()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
-            logits = self.network(images)
+            logits = (self.network.ended if kept else self.network)(images)  # type: ignore[operator]
         value = self._loss(logits.float(), y, blend)
         if not bool(torch.isfinite(value)):
             raise TrainingFailed(
@@ -305,11 +276,10 @@ class _Loop:
                 fix="lower training.learning_rate in the plan",
             )
         self.optimiser.zero_grad(set_to_none=True)
-        value.backward()  # type: ignore[no-untyped-call]
+        value.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
         self.optimiser.step()
-        at.phase = min(1.0, at.phase + (1 - at.phase) / (at.total - at.step))
-        at.step += 1
+        at.advance()
         average(self.averaged, self.network, settings.averaging, at.step)
 
     def _loss(self, logits: Tensor, y: npt.NDArray[np.float64], blend: mixup.Blend | None) -> Tensor:
@@ -343,6 +313,8 @@ class _Loop:
         It is a copy: learning goes on from the averages, so that a look changes nothing.
         """
         shipped = self._shipped(copy.deepcopy(self.averaged))
+        if isinstance(self.kind, PretrainedPlan) and self.kind.kept:  # and the statistics with the stages
+            return shipped.eval()
         store, rows = self.store, self.sides.learn
         if self.further is not None:
             store = self.further.with_cases(store, rows)
@@ -353,7 +325,12 @@ class _Loop:
     def _evaluate(self) -> None:
         at, rows = self.at, self.sides.validate
         settled = self._settled()
-        said = predict_values(settled, self.store, rows, self.device)
+        views = self.views
+        said = (
+            predict_values(settled, self.store, rows, self.device)
+            if views is None
+            else views.said(settled, self.device)
+        )
         value = validation_loss(said, self.y[rows], self.task)
         if not math.isfinite(value):
             # No look would ever be the best one, and the weights of the beginning would ship.
@@ -384,33 +361,14 @@ class _Loop:
     def _smoothed(self) -> float:
         return float(np.mean(self.at.losses[-SMOOTHED_OVER:])) if self.at.losses else math.nan
 
-    def _keep_to_budget(self, seconds_a_step: float) -> None:
-        """Fit what is left to the time left, never beyond the planned steps.
-
-        The change is noted, so that the executed plan repeats it.
-        """
-        allowed = self.hooks.allowed()
-        left = self.at.total - self.at.step
-        if allowed is None or left <= 1:
-            return
-        possible = max(1, int(max(allowed, 0.0) / seconds_a_step))
-        total = min(self.member.steps, self.at.step + possible)
-        slack = 0.1 if self.at.phase < 0.5 else 0.03
-        if abs(total - self.at.total) > slack * left:
-            change = Shortened(at=self.at.step, to=total)
-            self.member.shortened = [c for c in self.member.shortened if c.at < change.at] + [change]
-
-    def _tensors(self) -> dict[str, Tensor]:
-        return {
-            **checkpoint.prefixed("network", self.network.state_dict()),
-            **checkpoint.prefixed("averaged", self.averaged.state_dict()),
-            **checkpoint.prefixed("best", self.best),
-            **checkpoint.prefixed("optimiser", checkpoint.optimiser_tensors(self.optimiser)),
-        }
+    def _keep_to_budget(self, recent: float, _whole: float) -> None:
+        member = self.member
+        member.shortened = self.at.fitted(member.shortened, self.hooks.allowed(), recent, member.steps)
 
     def _save(self) -> None:
         facts = {**asdict(self.at), "member": self.member.model_dump()}
-        checkpoint.save_tensors(self.file, self._tensors(), facts)
+        tensors = checkpoint.learning(self.network, self.averaged, self.best, self.optimiser)
+        checkpoint.save_tensors(self.file, tensors, facts)
 
     def _load(self) -> None:
         tensors, facts = checkpoint.load_tensors(self.file)
@@ -418,10 +376,7 @@ class _Loop:
         self.member.steps, self.member.shortened = begun.steps, begun.shortened
         self.every = max(1, begun.steps // self.settings.evaluations)
         self.at = Progressing(**facts)
-        self.network.load_state_dict(checkpoint.under("network", tensors))
-        self.averaged.load_state_dict(checkpoint.under("averaged", tensors))
-        self.best = checkpoint.under("best", tensors)
-        checkpoint.load_optimiser(self.optimiser, checkpoint.under("optimiser", tensors))
+        self.best = checkpoint.load_learning(tensors, self.network, self.averaged, self.optimiser)
 
     def _finish(self, stopped: str) -> Learned:
         at = self.at
@@ -434,14 +389,10 @@ class _Loop:
             "recipe": self.member.recipe or OWN,
             "fold": self.member.fold,
             "seed": self.member.seed,
-            "steps": at.step,
-            "epochs": round(at.step / per_epoch, 2),
-            "seconds": round(at.seconds, 2),
-            "waited_share": round(at.waited / max(at.seconds, 1e-9), 4),
+            **at.facts(per_epoch),
             "val_loss": at.best,
             "best_step": at.best_step,
             "validation": {"step": at.evaluated, "loss": at.losses},
-            "shortened": at.shortened,
             "stopped": f"{stopped}, shortened to keep the budget" if at.shortened else stopped,
             "scales": asdict(self.scales),
         }

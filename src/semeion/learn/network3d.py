@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - its usual name
 from torch import Tensor, nn
 
+from semeion.errors import InputError
 from semeion.learn.network import Network, make_head
 from semeion.learn.own import own_network
 from semeion.learn.places import Centres, Encoded, Told, by_groups, contributions, last_layer, strided
@@ -30,14 +31,14 @@ def strides_of(size: Triple, stem: int, stages: int) -> list[Triple]:
     An axis of half the longest or less, or of fewer than 4 voxels, keeps its length, so that maps become cubes and
     thick slices are not merged before thin rows and columns are.
     """
-    size = tuple(int(side) for side in size)  # type: ignore[assignment]
+    sides = [int(side) for side in size]
     found: list[Triple] = []
     for stage in range(stages + 1):
         asked = stem if stage == 0 else (1 if stage == 1 else 2)
-        longest = max(size)
-        stride = tuple(asked if 2 * side > longest and side >= 4 else 1 for side in size)
-        size = tuple(-(-side // step) for side, step in zip(size, stride, strict=True))  # type: ignore[assignment]
-        found.append(stride)  # type: ignore[arg-type]
+        longest = max(sides)
+        stride = [asked if 2 * side > longest and side >= 4 else 1 for side in sides]
+        sides = [-(-side // step) for side, step in zip(sides, stride, strict=True)]
+        found.append((stride[0], stride[1], stride[2]))
     return found
 
 
@@ -142,29 +143,53 @@ class PartsNetwork(nn.Module):
         """Return the parameters that learn at one rate, from the input to the output."""
         staged = [stages_of(encoder) for encoder in self.encoders]
         inner = [[p for stage in same for p in stage] for same in zip(*staged, strict=True)]
-        taken = {id(p) for stage in inner for p in stage}
+        taken = {id(p) for encoder in self.encoders for p in encoder.parameters()}
         return [*inner, [p for p in self.parameters() if id(p) not in taken]]
+
+    def begun(self, x: Tensor) -> Tensor:
+        """Return the maps of standardised cases after the stages that a pretrained body keeps.
+
+        ``(batch, groups x width, rows, columns)``, the first group's first.
+        """
+        found = self._pretrained.begun(x.reshape(-1, self.channels, *x.shape[2:]))
+        return found.reshape(-1, self.groups * found.shape[1], *found.shape[2:])
+
+    def ended(self, begun: Tensor) -> Tensor:
+        """Return what :meth:`forward` does of what :meth:`begun` gave."""
+        apart = begun.reshape(-1, begun.shape[1] // self.groups, *begun.shape[2:])
+        logits: Tensor = self.head(self.dropout(self._of_one(self._pretrained.ended(apart))[0]))
+        return logits
 
     @property
     def _encoders(self) -> list[Encoder]:
         return cast("list[Encoder]", list(self.encoders))
 
+    @property
+    def _pretrained(self) -> PretrainedBody:
+        return cast("PretrainedBody", self.encoders[0])
+
     def _features(self, x: Tensor) -> tuple[Tensor, list[Encoded], Tensor | None]:
         """Return the features of cases, what each group was encoded to, and the groups' shares (as `Encoded`)."""
-        if self.pool is None:
-            alone: Encoded = self._encoders[0].encoded(x)
-            return alone.features, [alone], None
-        if self.place is not None:
-            flat = x.reshape(-1, self.channels, *x.shape[2:])
-            encoded = [self._encoders[0].encoded(flat)]
-            parts = encoded[0].features.reshape(-1, self.groups, self._encoders[0].width) + self.place
-        else:
-            each = x.chunk(self.groups, 1)
-            encoded = [encoder.encoded(part) for encoder, part in zip(self._encoders, each, strict=True)]
-            parts = torch.stack([one.features for one in encoded], 1)
+        if self.pool is None or self.place is not None:
+            parts = x if self.pool is None else x.reshape(-1, self.channels, *x.shape[2:])
+            return self._of_one(self._encoders[0].encoded(parts))
+        each = x.chunk(self.groups, 1)
+        encoded = [encoder.encoded(part) for encoder, part in zip(self._encoders, each, strict=True)]
+        return self._of_parts(torch.stack([one.features for one in encoded], 1), encoded)
+
+    def _of_one(self, encoded: Encoded) -> tuple[Tensor, list[Encoded], Tensor | None]:
+        """Return what :meth:`_features` does, of what the one encoder of all groups gave."""
+        if self.pool is None or self.place is None:
+            return encoded.features, [encoded], None
+        return self._of_parts(
+            encoded.features.reshape(-1, self.groups, self._encoders[0].width) + self.place, [encoded]
+        )
+
+    def _of_parts(self, parts: Tensor, encoded: list[Encoded]) -> tuple[Tensor, list[Encoded], Tensor | None]:
         if isinstance(self.pool, RecurrentPool):
             return self.pool(parts), encoded, None
-        features, shares = self.pool.shared(parts)
+        pool: Any = self.pool
+        features, shares = pool.shared(parts)
         return features, encoded, shares
 
     def _maps(self, encoded: list[Encoded], pooled: Tensor | None, size: tuple[int, ...]) -> Tensor | None:
@@ -208,7 +233,11 @@ def make_encoder(plan: NetworkPlan | PretrainedPlan, channels: int, size: tuple[
     if isinstance(plan, PretrainedPlan):
         from semeion.learn.pretrained import PretrainedBody
 
-        body = PretrainedBody(plan.backbone, plan.side, channels)
+        body = PretrainedBody(plan.backbone, plan.side, channels, plan.kept)
+        if plan.kept and len(size) == 3:
+            raise InputError(
+                "stages are kept of pictures alone, and these are volumes", where="network.kept", fix="leave it at 0"
+            )
         return SliceEncoder(body, plan.pooling) if len(size) == 3 else body
     if plan.kind == "residual3d":
         return VolumeEncoder(plan, channels, (size[0], size[1], size[2]))
@@ -226,10 +255,3 @@ def make_network(plan: AnyNetwork, shape: tuple[int, ...], groups: int, task: st
     if plan.kind == "residual" and groups == 1:
         return Network(plan, shape[0], task, outputs)
     return PartsNetwork(plan, shape, groups, task, outputs)
-
-
-def layout_of(plan: AnyNetwork, channels_last: bool) -> torch.memory_format:
-    """Return the memory layout of weights and images that is fast for the plan's convolutions."""
-    if not channels_last:
-        return torch.contiguous_format
-    return torch.channels_last_3d if plan.kind == "residual3d" else torch.channels_last

@@ -1,4 +1,4 @@
-"""What is minimised, and what a validation figure is, for each task."""
+"""What is minimised, what is said of cases, and what a validation figure is, for each task."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - its usual name
 from torch import Tensor
 
-from semeion.learn.network import Scales
+from semeion.learn.network import Scales, ShippedNetwork
 from semeion.plan.teaching import Teaching
+from semeion.prepare.store import Store
 
 Lesson = npt.NDArray[np.float64]
 
@@ -111,3 +112,14 @@ def to_values(logits: Tensor, task: str) -> npt.NDArray[np.float64]:
     elif task != "regression":
         logits = torch.softmax(logits, 1)
     return logits.cpu().numpy()
+
+
+def predict_values(
+    shipped: ShippedNetwork, store: Store, rows: npt.NDArray[np.int64], device: torch.device
+) -> npt.NDArray[np.float64]:
+    """Return float32 predictions of `rows`, ``(len(rows), outputs)``: probabilities, or measured values."""
+    shipped.eval()
+    with torch.inference_mode():
+        batches = store.batches(rows, store.at_once(128))
+        out = [to_values(shipped(torch.from_numpy(pixels).to(device)), shipped.task) for pixels in batches]
+    return np.concatenate(out)

@@ -65,10 +65,11 @@ def load_factory(path: str) -> Callable[..., Any]:
         ) from error
     finally:
         sys.path.remove(here)
-    found = getattr(module, attribute, None)
+    found: Any = getattr(module, attribute, None)
     if not callable(found):
         raise InputError(f"the module {name!r} has no function or class {attribute!r}", where=OPTION, fix=_MAKES)
-    return found  # type: ignore[no-any-return]
+    factory: Callable[..., Any] = found
+    return factory
 
 
 def code_of(path: str) -> str:
@@ -105,7 +106,7 @@ def own_network(plan: OwnNetworkPlan, shape: tuple[int, ...], outputs: int) -> n
         module = load_factory(plan.factory)(shape[0], tuple(shape[1:]), outputs)
     except InputError:
         raise
-    except Exception as error:
+    except Exception as error:  # the user's code
         raise InputError(f"{plan.factory} fails ({_told(error)})", where=OPTION, fix=_MAKES) from error
     if not isinstance(module, nn.Module):
         raise InputError(f"{plan.factory} returns {type(module).__name__}, and no module", where=OPTION, fix=_MAKES)
@@ -139,7 +140,7 @@ def check_own(plan: OwnNetworkPlan, shape: tuple[int, ...], outputs: int) -> Non
     try:
         given = module.train()(images)
         fits = isinstance(given, torch.Tensor) and tuple(given.shape) == (3, outputs) and given.is_floating_point()
-    except Exception as error:
+    except Exception as error:  # the user's code
         raise InputError(
             f"the module of {plan.factory} fails on images ({_told(error)})", where=OPTION, fix=_GIVES
         ) from error
@@ -169,7 +170,7 @@ def _check_export(plan: OwnNetworkPlan, module: nn.Module, shape: tuple[int, ...
         got = np.concatenate([session.run(["logits"], {"image": part})[0] for part in (pixels[:1], pixels[1:])])
         with torch.inference_mode():
             wanted = shipped(torch.from_numpy(pixels)).numpy()
-    except Exception as error:
+    except Exception as error:  # the exporter and the runtime have no common base of errors
         raise InputError(
             f"the module of {plan.factory} cannot be exported to ONNX ({_told(error)})",
             where=OPTION,

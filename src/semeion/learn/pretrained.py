@@ -85,6 +85,8 @@ class PretrainedBody(nn.Module):
         Longer side that pictures are resized to, from 32 to 512 pixels; see :func:`size_for`.
     channels
         Of a picture. Other than 1 or 3: a 1 x 1 convolution, which learns too, begins as :func:`colours_of`.
+    kept
+        Stages from the picture on that keep their weights, 0 to 8; see :class:`semeion.plan.recipes.PretrainedPlan`.
 
     Attributes
     ----------
@@ -97,7 +99,7 @@ class PretrainedBody(nn.Module):
         When the backbone is unknown or not installed, or `side` is out of its bounds.
     """
 
-    def __init__(self, backbone: str, side: int, channels: int) -> None:
+    def __init__(self, backbone: str, side: int, channels: int, kept: int = 0) -> None:
         super().__init__()
         if not SMALLEST <= side <= LARGEST:
             raise InputError(
@@ -105,21 +107,34 @@ class PretrainedBody(nn.Module):
                 where="side",
                 fix=f"use {SMALLEST} to {LARGEST}",
             )
-        self.side, self.channels, self.width = side, channels, HEAD
+        self.side, self.channels, self.width, self.kept = side, channels, HEAD, kept
         self.colours: nn.Conv2d | None = None
         if channels not in (1, 3):
             self.colours = nn.Conv2d(channels, 3, 1, bias=False)
             with torch.no_grad():
                 self.colours.weight.copy_(torch.from_numpy(colours_of(channels))[:, :, None, None])
         self.network: EfficientNetLite = pretrained(backbone)
+        learns = {id(parameter) for stage in self.stages() for parameter in stage}
+        for parameter in self.parameters():
+            parameter.requires_grad_(id(parameter) in learns)
 
     def stages(self) -> list[list[nn.Parameter]]:
         """Return the parameters by stage, from the picture to the features: stem, seven stages of blocks, head.
 
-        Every parameter is in one of them: for learning rates by layer, and for releasing the last ones first.
+        Every parameter that learns is in one of them: for learning rates by layer, and for releasing the last ones
+        first. Those that are `kept` are in none.
         """
         first, *rest = [list(layers.parameters()) for _, layers in self.network.stages()]
-        return [[*self.colours.parameters(), *first] if self.colours is not None else first, *rest]
+        return [[*self.colours.parameters(), *first] if self.colours is not None else first, *rest][self.kept :]
+
+    def train(self, mode: bool = True) -> PretrainedBody:
+        """Change between learning and use; with stages `kept` the statistics of batches stay as they are in both."""
+        super().train(mode)
+        if self.kept:
+            for module in self.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
+        return self
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``(batch, width)``, the mean over the head's map.
@@ -133,8 +148,15 @@ class PretrainedBody(nn.Module):
 
     def encoded(self, x: Tensor) -> Encoded:
         """Return what :meth:`forward` does, and the map that it is the mean of."""
-        seen = self.network.maps(self._seen(x), ("head",))[0]
-        return Encoded(seen.mean((2, 3)), seen[:, None])
+        return _of_map(self.network.maps(self._seen(x), ("head",))[0])
+
+    def begun(self, x: Tensor) -> Tensor:
+        """Return the map of pictures, as :meth:`forward` takes them, after the stages that are `kept`."""
+        return self.network.begun(self._seen(x), self.kept)
+
+    def ended(self, begun: Tensor) -> Encoded:
+        """Return what :meth:`encoded` does of what :meth:`begun` gave."""
+        return _of_map(self.network.ended(begun, self.kept))
 
     def centres(self, size: tuple[int, ...], places: tuple[int, ...]) -> Centres:
         """Return where the places of the head's map are centred: they divide a picture evenly.
@@ -170,6 +192,10 @@ class PretrainedBody(nn.Module):
         if self.channels == 1:
             return torch.cat([x, x, x], 1)
         return x if self.colours is None else self.colours(x)
+
+
+def _of_map(seen: Tensor) -> Encoded:
+    return Encoded(seen.mean((2, 3)), seen[:, None])
 
 
 class FrozenFeatures(nn.Module):

@@ -6,7 +6,6 @@ import copy
 import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -14,16 +13,16 @@ import torch
 from torch import Tensor
 
 from semeion.artefacts import remove_parts
-from semeion.errors import InputError, Interrupted, TrainingFailed
+from semeion.errors import InputError, TrainingFailed
 from semeion.learn import checkpoint
 from semeion.learn.ahead import Ahead
-from semeion.learn.member import CHECKPOINT_SECONDS, LOOK_SECONDS, Hooks
+from semeion.learn.layouts import laid_in_memory
 from semeion.learn.patches import Sampling, Volumes, make_batch
 from semeion.learn.segment_look import laid_out, validation_dice
 from semeion.learn.segment_objective import loss
 from semeion.learn.settle import average
+from semeion.learn.standing import Between, Hooks, Standing
 from semeion.learn.unet import ShippedUNet, UNet
-from semeion.plan.schema import Shortened
 from semeion.plan.segment_schema import SegmentationPlan, SegmentMemberPlan, SegmentTrainingPlan
 from semeion.plan.splits import Sides
 
@@ -36,23 +35,24 @@ CLIP = 12.0
 
 
 @dataclass
-class Progressing:
-    """Where a member stands; with the tensors of a checkpoint, all that the rest of its training depends on."""
+class Progressing(Standing):
+    """Where a member stands.
 
-    step: int = 0
-    total: int = 0
-    phase: float = 0.0
-    """Share of the learning-rate schedule that is over."""
+    Attributes
+    ----------
+    second
+        Whether the first round of the schedule is over, or there is none.
+    dice, evaluated
+        Validation Dice so far, and the steps it belongs to.
+    best, best_step
+        The best Dice, and its step.
+    """
+
     second: bool = False
-    """Whether the first round of the schedule is over, or there is none."""
     dice: list[float] = field(default_factory=list)
-    """Validation Dice so far, and the steps it belongs to in `evaluated`."""
     evaluated: list[int] = field(default_factory=list)
     best: float = -1.0
     best_step: int = 0
-    shortened: list[dict[str, int]] = field(default_factory=list)
-    seconds: float = 0.0
-    waited: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def train_segmenter(
     torch.set_num_threads(plan.training.threads)
     torch.use_deterministic_algorithms(True)
     # Nothing here reads memory that was not written; filling it all costs a twentieth of every step.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a property
     remove_parts(folder)
     return _Loop(plan, member, store, spacing_kji, sides, folder, hooks).run(trial)
 
@@ -156,7 +156,7 @@ class _Loop:
         network = UNet(self.arm.network, len(plan.preparation.channels), 1 + len(self.values)).to(self.device)
         if self.arm.channels_last:
             layout = torch.channels_last if self.arm.network.dims == 2 else torch.channels_last_3d
-            network = network.to(memory_format=layout)  # type: ignore[call-overload]
+            network = laid_in_memory(network, self.device, layout)
         self.network = network
         self.averaged = copy.deepcopy(self.network).eval()
         self.best = copy.deepcopy(self.averaged.state_dict())
@@ -177,13 +177,12 @@ class _Loop:
     def run(self, trial: bool) -> Outlined:
         if self.file.exists():
             self._load()
-        began = last_saved = last_look = last = perf_counter()
-        begun_at = looked_at = self.at.step
         batches = Ahead(
             lambda step: make_batch(self.store, self.sampling, step),
             self.at.step,
             started=lambda: torch.set_num_threads(1),
         )
+        between = Between(self.at, self.hooks, self._save, self._keep_to_budget)
         try:
             for images, wanted in batches:
                 if self.at.step >= self.at.total:
@@ -194,21 +193,8 @@ class _Loop:
                 if self.at.step % self.every == 0 or self.at.step == self.at.total:
                     self._evaluate()
                     self.at.waited, batches.waited = self.at.waited + batches.waited, 0.0
-                now = perf_counter()
-                self.at.seconds += now - last
-                last = now
-                self.hooks.stepped(self.at.step, self.at.total, 1 - self.at.dice[-1] if self.at.dice else math.nan)
-                if now - last_look > LOOK_SECONDS:
-                    # One look alone stutters with the machine, and the pace of the whole may be of the past.
-                    recent = (now - last_look) / (self.at.step - looked_at)
-                    self._keep_to_budget((recent + (now - began) / (self.at.step - begun_at)) / 2)
-                    last_look, looked_at = now, self.at.step
-                if self.hooks.stop():
-                    self._save()
-                    raise Interrupted("stopped by the user", fix="continue with `semeion resume`")
-                if now - last_saved > CHECKPOINT_SECONDS:
-                    self._save()
-                    last_saved = now
+                between.count(1 - self.at.dice[-1] if self.at.dice else math.nan)
+                between.pause()
         finally:
             batches.close()
         if not self.at.second:
@@ -233,10 +219,7 @@ class _Loop:
 
     def _step(self, images: Tensor, wanted: Tensor) -> None:
         settings, at = self.settings, self.at
-        for change in self.member.shortened:
-            if change.at == at.step:
-                at.total = change.to
-                at.shortened.append({"at": change.at, "to": change.to})
+        at.change(self.member.shortened)
         for group in self.optimiser.param_groups:
             group["lr"] = self.arm.learning_rate * learning_rate(at.phase, settings)
         images = laid_out(images.to(self.device), self.arm)
@@ -251,16 +234,14 @@ class _Loop:
                 fix=f"lower learning_rate of arm {self.arm.name} in the plan",
             )
         self.optimiser.zero_grad(set_to_none=True)
-        value.backward()  # type: ignore[no-untyped-call]
+        value.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), CLIP)
         self.optimiser.step()
-        at.phase = min(1.0, at.phase + (1 - at.phase) / max(at.total - at.step, 1))
-        at.step += 1
+        at.advance()
         average(self.averaged, self.network, settings.averaging, at.step)
 
     def _shipped(self, network: UNet) -> ShippedUNet:
-        copied = copy.deepcopy(network).to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-        return ShippedUNet(copied).eval()
+        return ShippedUNet(laid_in_memory(copy.deepcopy(network), "cpu", torch.contiguous_format)).eval()
 
     def _evaluate(self) -> None:
         value = validation_dice(ShippedUNet(self.averaged), self.store, self.looked, self.values, self.arm, self.device)
@@ -280,27 +261,14 @@ class _Loop:
             }
         )
 
-    def _keep_to_budget(self, seconds_a_step: float) -> None:
-        """Fit what is left to the time left; the change is noted, so that the executed plan repeats it."""
-        allowed = self.hooks.allowed()
-        left = self.at.total - self.at.step
-        if allowed is None or left <= 1:
-            return
-        possible = max(1, int(max(allowed, 0.0) / seconds_a_step))
-        most = self.member.steps if self.at.second else self.member.first or self.member.steps
-        total = min(int(LONGER * most), self.at.step + possible)
-        slack = 0.1 if self.at.phase < 0.5 else 0.03
-        if abs(total - self.at.total) > slack * left:
-            change = Shortened(at=self.at.step, to=total)
-            self.member.shortened = [c for c in self.member.shortened if c.at < change.at] + [change]
+    def _keep_to_budget(self, recent: float, whole: float) -> None:
+        member = self.member
+        most = int(LONGER * (member.steps if self.at.second else member.first or member.steps))
+        # What was lately alone stutters with the machine, and the pace of the whole may be of the past.
+        member.shortened = self.at.fitted(member.shortened, self.hooks.allowed(), (recent + whole) / 2, most)
 
     def _save(self) -> None:
-        tensors = {
-            **checkpoint.prefixed("network", self.network.state_dict()),
-            **checkpoint.prefixed("averaged", self.averaged.state_dict()),
-            **checkpoint.prefixed("best", self.best),
-            **checkpoint.prefixed("optimiser", checkpoint.optimiser_tensors(self.optimiser)),
-        }
+        tensors = checkpoint.learning(self.network, self.averaged, self.best, self.optimiser)
         checkpoint.save_tensors(self.file, tensors, {**asdict(self.at), "member": self.member.model_dump()})
 
     def _load(self) -> None:
@@ -309,10 +277,7 @@ class _Loop:
         self.member.first, self.member.steps, self.member.shortened = begun.first, begun.steps, begun.shortened
         self.at = Progressing(**facts)
         self._look_often()
-        self.network.load_state_dict(checkpoint.under("network", tensors))
-        self.averaged.load_state_dict(checkpoint.under("averaged", tensors))
-        self.best = checkpoint.under("best", tensors)
-        checkpoint.load_optimiser(self.optimiser, checkpoint.under("optimiser", tensors))
+        self.best = checkpoint.load_learning(tensors, self.network, self.averaged, self.optimiser)
 
     def _facts(self, stopped: str) -> dict[str, Any]:
         at = self.at
@@ -322,13 +287,9 @@ class _Loop:
             "arm": self.arm.name,
             "fold": self.member.fold,
             "seed": self.member.seed,
-            "steps": at.step,
-            "epochs": round(at.step / per_epoch, 2),
-            "seconds": round(at.seconds, 2),
-            "waited_share": round(at.waited / max(at.seconds, 1e-9), 4),
+            **at.facts(per_epoch),
             "val_dice": at.best,
             "best_step": at.best_step,
             "validation": {"step": at.evaluated, "dice": at.dice},
-            "shortened": at.shortened,
             "stopped": f"{stopped}, steps changed to keep the budget" if at.shortened else stopped,
         }

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from semeion.errors import InputError
+from semeion.learn.layouts import laid_in_memory
 from semeion.learn.segment_objective import loss
 from semeion.learn.throughput import _facts, free_memory_gib, peak_gib
 from semeion.learn.unet import UNet
@@ -92,7 +93,7 @@ def step_seconds(arm: ArmPlan, channels: int, labels: int, device: str, *, bfloa
     network = UNet(arm.network, channels, labels).to(device)
     layout = torch.channels_last if arm.network.dims == 2 else torch.channels_last_3d
     if arm.channels_last:
-        network = network.to(memory_format=layout)  # type: ignore[call-overload]
+        network = laid_in_memory(network, device, layout)
     network.train()
     optimiser = torch.optim.AdamW(network.parameters(), 1e-3, fused=True)
     plan = SegmentTrainingPlan(threads=1)
@@ -110,7 +111,7 @@ def step_seconds(arm: ArmPlan, channels: int, labels: int, device: str, *, bfloa
             outputs = network(images)
         value = loss(outputs, wanted, plan)
         optimiser.zero_grad(set_to_none=True)
-        value.backward()  # type: ignore[no-untyped-call]
+        value.backward()
         optimiser.step()
         value.item()
         taken = perf_counter() - began

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -18,22 +17,21 @@ import torch.nn.functional as F  # noqa: N812 - its usual name
 from torch import Tensor, nn
 
 from semeion.artefacts import remove_parts
-from semeion.errors import InputError, Interrupted, TrainingFailed
+from semeion.errors import InputError, TrainingFailed
 from semeion.learn import augment, checkpoint
 from semeion.learn.batches import batches_ahead
 from semeion.learn.bodies import body_tensors
-from semeion.learn.member import Hooks
-from semeion.learn.network3d import layout_of, make_encoder
+from semeion.learn.layouts import laid_in_memory, layout_of
+from semeion.learn.network3d import make_encoder
 from semeion.learn.scales import measure_scales
 from semeion.learn.shrink import shrunk
 from semeion.learn.stages import learning_rate
+from semeion.learn.standing import Between, Hooks, Standing
 from semeion.plan.networks import seen_size
 from semeion.plan.recipes import NetworkPlan, TrainingPlan
 from semeion.plan.schema import PretrainingPlan, Shortened
 from semeion.prepare.store import Store
 
-CHECKPOINT_SECONDS = 15.0
-LOOK_SECONDS = 8.0
 PROJECTED = (256, 128)
 """Widths of the two layers between features and the loss; they are thrown away afterwards."""
 SMOOTHED_OVER = 20
@@ -41,15 +39,10 @@ SMOOTHED_OVER = 20
 
 
 @dataclass
-class Standing:
-    """Where pretraining stands; with the tensors of a checkpoint, all that the rest of it depends on."""
+class Progressing(Standing):
+    """Where pretraining stands; `losses` are the last ones."""
 
-    step: int = 0
-    total: int = 0
-    phase: float = 0.0
     losses: list[float] = field(default_factory=list)
-    shortened: list[dict[str, int]] = field(default_factory=list)
-    seconds: float = 0.0
 
 
 class Projected(nn.Module):
@@ -165,40 +158,28 @@ class _Loop:
         torch.manual_seed(plan.seed)
         self.model = Projected(network, store.shape[0], size)
         self.layout = layout_of(network, training.channels_last)
-        self.model = self.model.to(self.device, memory_format=self.layout)  # type: ignore[call-overload]
+        self.model = laid_in_memory(self.model, self.device, self.layout)
         parameters = list(self.model.parameters())
         self.optimiser = torch.optim.AdamW(parameters, 1e-3, weight_decay=training.weight_decay, fused=True)
         view = (1, -1, *(1 for _ in size))
         self.mean = torch.tensor(scales.mean, device=self.device).view(view)
         self.std = torch.tensor(scales.std, device=self.device).view(view)
         self.rows, self.batch = rows, min(plan.batch, store.n)
-        self.at = Standing(total=plan.steps)
+        self.at = Progressing(total=plan.steps)
 
     def run(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         if self.file.exists():
             self._load()
         at, nothing = self.at, np.zeros(self.store.n)
-        last_saved = last_look = last = perf_counter()
-        looked_at = at.step
         batches = batches_ahead(self.store, nothing, self.rows, self.batch, self.plan.seed, at.step)
+        between = Between(at, self.hooks, self._save, self._keep_to_budget)
         try:
             for pixels, _ in batches:
                 if at.step >= at.total:
                     break
                 self._step(pixels)
-                now = perf_counter()
-                at.seconds += now - last
-                last = now
-                self.hooks.stepped(at.step, at.total, self._loss())
-                if now - last_look > LOOK_SECONDS:
-                    self._keep_to_budget((now - last_look) / (at.step - looked_at))
-                    last_look, looked_at = now, at.step
-                if self.hooks.stop():
-                    self._save()
-                    raise Interrupted("stopped by the user", fix="continue with `semeion resume`")
-                if now - last_saved > CHECKPOINT_SECONDS:
-                    self._save()
-                    last_saved = now
+                between.count(self._loss())
+                between.pause()
         finally:
             batches.close()
         facts = {
@@ -215,10 +196,7 @@ class _Loop:
 
     def _step(self, pixels: npt.NDArray[np.uint8]) -> None:
         at, plan = self.at, self.plan
-        for change in plan.shortened:
-            if change.at == at.step:
-                at.total = change.to
-                at.shortened.append({"at": change.at, "to": change.to})
+        at.change(plan.shortened)
         # Everything random in a step follows from the seed and the step's number, so a resumed run needs no state.
         torch.manual_seed(int(np.random.default_rng([plan.seed, 2, at.step]).integers(2**31)))
         rng = np.random.default_rng([plan.seed, 3, at.step])
@@ -244,11 +222,10 @@ class _Loop:
                 fix="lower pretraining.learning_rate in the plan",
             )
         self.optimiser.zero_grad(set_to_none=True)
-        value.backward()  # type: ignore[no-untyped-call]
+        value.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
         self.optimiser.step()
-        at.phase = min(1.0, at.phase + (1 - at.phase) / (at.total - at.step))
-        at.step += 1
+        at.advance()
         at.losses = [*at.losses[1 - SMOOTHED_OVER :], float(value.detach())]
 
     def _drawn(self, images: Tensor, rng: np.random.Generator) -> augment.Draw:
@@ -260,16 +237,9 @@ class _Loop:
     def _loss(self) -> float:
         return float(np.mean(self.at.losses)) if self.at.losses else math.nan
 
-    def _keep_to_budget(self, seconds_a_step: float) -> None:
-        """Fit what is left to the time left, never beyond the planned steps; the executed plan repeats the change."""
-        allowed, at = self.hooks.allowed(), self.at
-        left = at.total - at.step
-        if allowed is None or left <= 1:
-            return
-        total = min(self.plan.steps, at.step + max(1, int(max(allowed, 0.0) / seconds_a_step)))
-        if abs(total - at.total) > (0.1 if at.phase < 0.5 else 0.03) * left:
-            kept = [change for change in self.plan.shortened if change.at < at.step]
-            self.plan.shortened = [*kept, Shortened(at=at.step, to=total)]
+    def _keep_to_budget(self, recent: float, _whole: float) -> None:
+        plan = self.plan
+        plan.shortened = self.at.fitted(plan.shortened, self.hooks.allowed(), recent, plan.steps)
 
     def _save(self) -> None:
         tensors = {
@@ -282,6 +252,6 @@ class _Loop:
     def _load(self) -> None:
         tensors, facts = checkpoint.load_tensors(self.file)
         self.plan.shortened = [Shortened(**change) for change in facts.pop("planned")]
-        self.at = Standing(**facts)
+        self.at = Progressing(**facts)
         self.model.load_state_dict(checkpoint.under("model", tensors))
         checkpoint.load_optimiser(self.optimiser, checkpoint.under("optimiser", tensors))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +14,34 @@ from semeion.learn.pretrained import resizing
 from semeion.learn.stages import stages_of
 
 
-class Shrunk(nn.Module):
+class _Shrinks(nn.Module, ABC):
+    """What both kinds pass on to the network behind them."""
+
+    network: nn.Module
+
+    @abstractmethod
+    def smaller(self, x: Tensor) -> Tensor:
+        """Return images as the network sees them."""
+
+    @property
+    def head(self) -> nn.Module:
+        """The last layers of the network."""
+        network: Any = self.network
+        head: nn.Module = network.head
+        return head
+
+    def told(self, x: Tensor) -> Told:
+        """Return what the network says of images as they are stored, and where it comes from."""
+        network: Any = self.network
+        told: Told = network.told(self.smaller(x))
+        return told
+
+    def stages(self) -> list[list[nn.Parameter]]:
+        """Return the parameters that learn at one rate, from the input to the output."""
+        return stages_of(self.network)
+
+
+class Shrunk(_Shrinks):
     """Makes pictures smaller, and passes them to a network.
 
     Parameters
@@ -39,29 +68,14 @@ class Shrunk(nn.Module):
         said: Tensor = self.network(self.smaller(x))
         return said
 
-    @property
-    def head(self) -> nn.Module:
-        """The last layers of the network."""
-        head: nn.Module = self.network.head  # type: ignore[assignment]
-        return head
-
-    def told(self, x: Tensor) -> Told:
-        """Return what the network says, and where it comes from."""
-        told: Told = self.network.told(self.smaller(x))  # type: ignore[operator]
-        return told
-
     def smaller(self, x: Tensor) -> Tensor:
         """Return pictures ``(batch, planes, rows, columns)`` as the network sees them."""
         # In half precision neighbouring grey levels would fall together.
         with torch.autocast(x.device.type, enabled=False):
             return (self.rows @ x.float()) @ self.columns
 
-    def stages(self) -> list[list[nn.Parameter]]:
-        """Return the parameters that learn at one rate, from the input to the output."""
-        return stages_of(self.network)
 
-
-class ShrunkVolume(nn.Module):
+class ShrunkVolume(_Shrinks):
     """Makes volumes smaller, and passes them to a network.
 
     Parameters
@@ -97,21 +111,6 @@ class ShrunkVolume(nn.Module):
         seen = x if tuple(int(one) for one in x.shape[2:]) == self.wanted else self.smaller(x)
         said: Tensor = self.network(seen)
         return said
-
-    @property
-    def head(self) -> nn.Module:
-        """The last layers of the network."""
-        head: nn.Module = self.network.head  # type: ignore[assignment]
-        return head
-
-    def told(self, x: Tensor) -> Told:
-        """Return what the network says of volumes as they are stored, and where it comes from."""
-        told: Told = self.network.told(self.smaller(x))  # type: ignore[operator]
-        return told
-
-    def stages(self) -> list[list[nn.Parameter]]:
-        """Return the parameters that learn at one rate, from the input to the output."""
-        return stages_of(self.network)
 
 
 def shrunk(network: nn.Module, size: Sequence[int], wanted: Sequence[int]) -> Shrunk | ShrunkVolume:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from semeion.errors import InputError
+from semeion.learn.thresholds import drawn_thresholds
 from semeion.prepare.covariate_fit import shared_quantile
 from semeion.prepare.covariates import LEAST_PATIENTS
 
@@ -27,7 +28,7 @@ class Fitted:
     Attributes
     ----------
     arrays
-        Fields of :class:`semeion.model.trees.Trees`.
+        Fields of :class:`semeion.model.trees.Trees`, with thresholds that are nobody's value.
     kind
         The kind that was chosen.
     inner
@@ -92,7 +93,8 @@ def fit_measurements(
         losses[kind] = float(-np.log(np.clip(out[np.arange(len(truth)), truth], 1e-3, 1)).mean())
     chosen = min(kinds, key=lambda kind: losses[kind])
     model = _make(chosen, seed).fit(_filled(table, fill), truth)
-    arrays = {"features": list(features), "fill": fill.tolist(), "outputs": classes, **_arrays(model, chosen, classes)}
+    nodes = drawn_thresholds(_arrays(model, chosen, classes), _filled(table, fill), seed)
+    arrays = {"features": list(features), "fill": fill.tolist(), "outputs": classes, **nodes}
     return Fitted(arrays, chosen, inner[chosen], losses)
 
 

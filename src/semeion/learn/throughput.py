@@ -16,8 +16,9 @@ import torch
 from semeion.errors import InputError
 from semeion.learn import augment
 from semeion.learn.classic import classic_step_seconds
+from semeion.learn.layouts import laid_in_memory, layout_of
 from semeion.learn.network import Scales, outputs_of
-from semeion.learn.network3d import layout_of, make_network
+from semeion.learn.network3d import make_network
 from semeion.learn.objective import loss
 from semeion.parallel import usable_cores
 from semeion.plan.networks import Candidate
@@ -70,7 +71,7 @@ def measure_machine(
     def measured(ladder: Sequence[Candidate], until: float, *, both: bool = False) -> list[Measured]:
         """Return a ladder measured from its cheap end, best first; in `both` precisions at every step of it, or not."""
         done: list[Measured] = []
-        planes, sets = (1, 1) if alone and ladder is pretrained else (channels, groups)
+        planes, sets = (1, 1) if alone and ladder is not candidates else (channels, groups)
         for candidate in reversed(ladder):
             left = until - (perf_counter() - began)
             if done and left < 4 * _previous_step(done[-1], candidate):
@@ -85,7 +86,10 @@ def measure_machine(
 
     own = measured(candidates, seconds if not pretrained else 0.67 * seconds)
     # Small inputs gain nothing from bfloat16, large ones do.
-    further = extrapolated(pretrained, measured(pretrained, seconds, both=True)) if pretrained else []
+    further: list[Measured] = []
+    for ladder in ([one for one in pretrained if not one.kept], [one for one in pretrained if one.kept]):
+        if ladder:
+            further += extrapolated(ladder, measured(ladder, seconds, both=True))
     classic = classic_step_seconds((channels, *own[-1].candidate.size), threads)
     progress.finish()
     facts = {**_facts(device), "classic_step": round(classic, 5)}
@@ -170,24 +174,31 @@ def a_step(
     plan = _network_of(candidate)
     layout = layout_of(plan, channels_last=True)
     network = make_network(plan, (channels, *candidate.size), groups, task, outputs)
-    network = network.to(device, memory_format=layout)  # type: ignore[call-overload]
+    network = laid_in_memory(network, device, layout)
     optimiser = torch.optim.AdamW(network.parameters(), 1e-3, fused=True)
     scales = Scales((127.0,) * channels, (50.0,) * channels)
     rng = np.random.default_rng(0)
     shape = (candidate.batch, channels, *candidate.size)
     pixels = torch.from_numpy(rng.integers(0, 256, shape, dtype=np.uint8))
     wanted = torch.zeros((candidate.batch, outputs)) if task == "multilabel" else torch.zeros(candidate.batch)
+    learns: Callable[[torch.Tensor], torch.Tensor] = network
+    begun: torch.Tensor | None = None
+    if candidate.kept:  # the stages that are kept were passed before
+        learns = network.ended  # type: ignore[assignment]
+        with torch.no_grad():
+            begun = network.begun(((pixels.float() - 127) / 50).to(device))  # type: ignore[operator]
 
     def step() -> None:
-        images = augment.apply(pixels.float(), _drawn(candidate, rng))
-        images = ((images - 127) / 50).to(device)
+        images = begun
+        if images is None:
+            images = ((augment.apply(pixels.float(), _drawn(candidate, rng)) - 127) / 50).to(device)
         if images.ndim == 4 or layout == torch.channels_last_3d:
             images = images.contiguous(memory_format=layout)
         with torch.autocast(device, torch.bfloat16, enabled=bfloat16):
-            logits = network(images)
+            logits = learns(images)
         value = loss(logits.float(), wanted.to(device), task, scales, None, 0.0)
         optimiser.zero_grad(set_to_none=True)
-        value.backward()  # type: ignore[no-untyped-call]
+        value.backward()
         optimiser.step()
         value.item()
 
@@ -196,7 +207,7 @@ def a_step(
 
 def _network_of(candidate: Candidate) -> AnyNetwork:
     if candidate.kind == "pretrained":
-        return PretrainedPlan(backbone=candidate.backbone, side=candidate.side)
+        return PretrainedPlan(backbone=candidate.backbone, side=candidate.side, kept=candidate.kept)
     return NetworkPlan(
         kind=candidate.kind,
         widths=list(candidate.widths),

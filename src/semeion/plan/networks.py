@@ -12,6 +12,15 @@ from semeion.plan.recipes import Backbone, NetworkPlan
 SIZES = (224, 160, 128, 96, 64)
 PRETRAINED_SIDES = (224, 160, 128, 96, 64)
 """Longer sides at which pretrained networks are tried."""
+KEPT = 6
+"""Stages that are kept where a pretrained network is too slow to learn as a whole: the maps after them have a sixteenth
+of the picture's sides, and about half of the weights are behind them."""
+KEPT_WIDTH, KEPT_STRIDE = 112, 16
+"""Planes of these maps, and how many pixels lie between their places."""
+VIEWS_BYTES = 2**31
+"""That such maps of the cases of one member may take in memory."""
+KEPT_SIDES = (224, 160)
+"""Longer sides at which that is tried: smaller pictures are learned from as a whole in about that time."""
 ENLARGED = 1.5
 """Most times that slices are enlarged for them: with slices of 50 pixels 96 were no better in trials than 64."""
 VOLUME_SIDES = (96, 64, 48, 32)
@@ -41,7 +50,7 @@ class Candidate:
         Members of full length that must be affordable (of three) before this candidate is chosen.
     kind, pooling
         As in :class:`semeion.plan.recipes.NetworkPlan`.
-    backbone, side
+    backbone, side, kept
         Of ``pretrained``, as in :class:`semeion.plan.recipes.PretrainedPlan`.
     """
 
@@ -55,11 +64,13 @@ class Candidate:
     pooling: Literal["mean", "attention", "gru", "lstm"] = "mean"
     backbone: Backbone = "lite0"
     side: int = 0
+    kept: int = 0
 
     def describe(self) -> str:
         """Return a short phrase, for example ``28 x 28 pixels, widths 24-48-96``."""
         if self.kind == "pretrained":
-            return f"EfficientNet-{self.backbone.title()} at {self.side} pixels"
+            part = "the last stages of " if self.kept else ""
+            return f"{part}EfficientNet-{self.backbone.title()} at {self.side} pixels"
         if self.kind != "residual":
             body = "in three dimensions" if self.kind == "residual3d" else f"slice by slice, {self.pooling} over slices"
             size = " x ".join(map(str, self.size))
@@ -98,7 +109,8 @@ def pretrained_candidates(facts: dict[str, Any]) -> list[Candidate]:
     """Return the ladder of pretrained networks, from the largest input to the smallest.
 
     They were trained at 224 pixels and see small images best enlarged; beyond the size of the images nothing is gained
-    but for small ones. Of volumes they see slices, one by one.
+    but for small ones. Of volumes they see slices, one by one. Of large pictures come last, again from the largest
+    input, those that keep their first stages.
     """
     training = facts["training"]
     if "volume" in training:
@@ -106,9 +118,17 @@ def pretrained_candidates(facts: dict[str, Any]) -> list[Candidate]:
     else:
         most = max(96, training["rows"]["median"], training["cols"]["median"])
     sides = [side for side in PRETRAINED_SIDES if side <= most] or [PRETRAINED_SIDES[-1]]
+    kept = [] if "volume" in training else [side for side in KEPT_SIDES if side <= most]
     return [
-        Candidate((side, side), "pad", (), 1, 32, 1.0, kind="pretrained", backbone="lite0", side=side) for side in sides
+        Candidate((side, side), "pad", (), 1, 32, 1.0, kind="pretrained", backbone="lite0", side=side, kept=stages)
+        for stages, ladder in ((0, sides), (KEPT, kept))
+        for side in ladder
     ]
+
+
+def begun_bytes(candidate: Candidate, images: int) -> int:
+    """Return what the maps after the stages that are kept take of one case of so many images, at least 1, in bytes."""
+    return 2 * KEPT_WIDTH * math.ceil(candidate.side / KEPT_STRIDE) ** 2 * max(1, images)
 
 
 def volume_candidates(facts: dict[str, Any]) -> list[Candidate]:

