@@ -10,8 +10,10 @@
 #   make clean         removes .venv, build products and caches; keeps runs/
 
 PYTHON ?= python3
-# Two processes, a file each: module fixtures that train something are made once.
-PYTEST_ARGS ?= -n 2 --dist loadfile
+# Two processes, a file each: module fixtures that train something are made once. The files keep the order of
+# tests/conftest.py. A process that dies ends the run: pytest-xdist 3.8 gives another one files that are done already,
+# about which no word comes back, and waits for ever.
+PYTEST_ARGS ?= -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 ROW ?=
 SECONDS ?= 600
 READER ?= all

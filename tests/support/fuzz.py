@@ -8,38 +8,34 @@ start from files that are good: most of a format is behind its first bytes.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import random
-import resource
-import signal
 import sys
 import tempfile
 import time
-import traceback
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+
+from support.fuzz_child import READERS as TABLE
+from support.fuzz_child import Child
+from support.fuzz_readers import READERS, Reader
 
 CASES = Path(__file__).parents[1] / "fuzz_cases"
-LONGEST = 20
-"""Seconds that one small file may take."""
+REMEMBERED = 200
+"""Files before a death that are kept with it: what damages the heap may show only many files later."""
 WORDS = [b"0", b"-1", b"1e999", b"NaN", b"null", b"true", b"[]", b"{}", b'"', b",", b"\n", b"\0", b"\xff\xff\xff\xff"]
 WORDS += [b"\x7f\xff\xff\xff", b"\x80", b"../", b"schema", b"PK\x01\x02", b"\xef\xbb\xbf", b"999999999999", b"[" * 40]
 
 
-class TooLong(BaseException):
-    """A file took too long. No reader that takes any exception for a damaged file may take this one for it."""
+@dataclass
+class Account:
+    """What came of trying a reader: `found` holds one text for each kind of trouble."""
 
-
-@dataclass(frozen=True)
-class Reader:
-    """A reader: how its good files are made, what reads one, and the suffix that such a file has."""
-
-    seeds: Callable[[Path], list[bytes]]
-    read: Callable[[Path], Any]
-    suffix: str
+    tried: int = 0
+    peak_mib: int = 0
+    found: dict[str, str] = field(default_factory=dict)
 
 
 def mutated(data: bytes, others: list[bytes], chance: random.Random) -> bytes:
@@ -71,364 +67,79 @@ def mutated(data: bytes, others: list[bytes], chance: random.Random) -> bytes:
     return bytes(made)
 
 
-def trouble(reader: Reader, path: Path) -> str | None:
-    """Read one file; return what went wrong when the reader neither took it nor refused it by a typed error."""
-    from semeion.errors import SemeionError
-
-    try:
-        with limited_time(LONGEST):
-            reader.read(path)
-    except SemeionError as error:
-        return None if str(error) else "a refusal without a word"
-    except (Exception, TooLong):
-        return traceback.format_exc(limit=-6)
-    return None
-
-
-@contextlib.contextmanager
-def limited_time(seconds: int) -> Iterator[None]:
-    def late(*_: Any) -> None:
-        raise TooLong(f"more than {seconds} s for one file")
-
-    before = signal.signal(signal.SIGALRM, late)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
-
-
-def fuzz(name: str, seconds: float, seed: int, keep: Path, most: int | None = None) -> dict[str, Any]:
-    """Try a reader until the time is over; return how many files were tried, and what went wrong by its last line."""
-    reader, chance = READERS[name], random.Random(seed)
-    found: dict[str, str] = {}
-    tried, end = 0, time.monotonic() + seconds
+def fuzz(
+    name: str,
+    child: Child,
+    seconds: float,
+    seed: int,
+    keep: Path,
+    most: int | None = None,
+    readers: dict[str, Reader] | None = None,
+) -> Account:
+    """Try a reader in `child` until the time is over or `most` files are read; keep a file for each kind of trouble."""
+    reader, chance, account = (readers or READERS)[name], random.Random(seed), Account()
+    before: deque[bytes] = deque(maxlen=REMEMBERED)
     with tempfile.TemporaryDirectory() as folder:
         seeds = reader.seeds(Path(folder))
         file = Path(folder) / f"fuzzed{reader.suffix}"
-        while time.monotonic() < end and (most is None or tried < most):
+        end, started = time.monotonic() + seconds, child.started
+        while time.monotonic() < end and (most is None or account.tried < most):
             data = mutated(chance.choice(seeds), seeds, chance)
             file.write_bytes(data)
-            tried += 1
-            if (text := trouble(reader, file)) is not None:
-                lines = text.strip().splitlines()
-                place = next((line.strip() for line in reversed(lines) if line.startswith("  File ")), "")
-                what = f"{lines[-1].split(':')[0]} in {place}"
-                if what not in found:
-                    found[what] = text
-                    keep.mkdir(parents=True, exist_ok=True)
-                    (keep / f"{hashlib.sha256(data).hexdigest()[:12]}{reader.suffix}").write_bytes(data)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    return {"reader": name, "tried": tried, "peak_mib": peak, "found": found}
-
-
-def _packed(folder: Path) -> list[bytes]:
-    from semeion.model.archive import in_order, write_archive
-
-    files = {file.relative_to(MODEL).as_posix(): file.read_bytes() for file in MODEL.rglob("*") if file.is_file()}
-    path = folder / "good.semeion"
-    write_archive(path, ((name, files[name]) for name in in_order(files)))
-    return [path.read_bytes()]
-
-
-MODEL = CASES.parent / "model" / "fixtures" / "schema1"
-
-
-def _read_graph(path: Path) -> None:
-    from semeion.model.engine import open_engine
-
-    open_engine(path, 1)
-
-
-def _read_packed(path: Path) -> None:
-    from semeion.model.runtime import load_model
-
-    load_model(path, threads=1).try_out()
-
-
-def _read_manifest(path: Path) -> None:
-    from semeion.model.manifest_file import parse_manifest
-
-    parse_manifest(path.read_bytes(), where="model.json")
-
-
-def _read_parts(path: Path) -> None:
-    """Read a file as each of the small files of a model; one refusal is as good as another."""
-    from semeion.errors import ModelRefused
-    from semeion.model.covariates import open_head as open_covariates
-    from semeion.model.golden import read_golden
-    from semeion.model.heads import open_head
-    from semeion.model.manifest_file import parse_manifest
-    from semeion.model.neighbours import open_neighbours
-    from semeion.model.reference import open_reference
-    from semeion.model.values import open_values
-
-    manifest = parse_manifest((MODEL / "model.json").read_bytes(), where="model.json")
-    data = path.read_bytes()
-    refused = []
-    for read in (
-        lambda: open_head(data, manifest, where="head"),
-        lambda: open_covariates(data, where="member"),
-        lambda: read_golden(data, where="golden"),
-        lambda: open_reference(data, manifest, where="reference"),
-        lambda: open_values(data, manifest, where="values"),
-        lambda: open_neighbours(data, manifest, None, where="neighbours"),
-    ):
-        try:
-            read()
-        except ModelRefused as error:
-            refused.append(error)
-    if refused:
-        raise refused[0]
-
-
-def _parts(_: Path) -> list[bytes]:
-    head = (
-        b'{"schema": 1, "features": 2, "mean": [0.0, 0.5], "scale": [1.0, 2.0], "coefficients": '
-        b'[[1.0, -1.0], [0.5, 2.0], [0.0, 1.0]], "intercepts": [0.1, 0.2, 0.3], "link": "softmax"}'
-    )
-    golden = b'{"schema": 1, "seed": 0, "answers": {"members/m0.onnx": [0.1, 0.2, 0.7]}}'
-    member = (
-        b'{"schema": 1, "task": "multiclass", "outputs": 3, "encoding": {"schema": 1, "columns": [{"kind": "number", '
-        b'"name": "age", "fill": 50.0, "low": 20.0, "high": 80.0, "margin": 5.0}]}, "after": [], "trees": [{'
-        b'"schema": 1, "features": ["age", "age: (missing)"], "fill": [0.0, 0.0], "outputs": 3, "link": "mean", '
-        b'"base": [], "roots": [0], "feature": [0, -1, -1], "threshold": [50.0, 0.0, 0.0], "left": [1, 0, 0], '
-        b'"right": [2, 0, 0], "value": [[0.3, 0.3, 0.4], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]], '
-        b'"share": [0.5, 0.0, 0.0]}], "linear": null}'
-    )
-    reference = (
-        b'{"schema": 1, "space": {"graph": "members/m0.onnx", "width": 4, "columns": [0, 2], '
-        b'"mean": [0.0, 1.5], "scale": [1.0, 2.0], '
-        b'"projection": [[1.0, 0.0]], "means": [[0.0], [2.5]], "covariance": [[4.0]], "location": [0.0, 0.1], '
-        b'"spread": [1.0, 1.0], "limit": 2.5, "far": 5.0, "quantiles": {"0.5": 0.0}, "rate": 0.025, "cases": 100, '
-        b'"patients": 90}, "disagreement": null, "reason": null, "patients": 90}'
-    )
-    values = (
-        b'{"schema": 1, "groups": ["a", "b", "c"], "columns": [{"name": "age", "title": "age", "unit": "a", "numbers": '
-        b'{"a": {"n": 20, "quantiles": {"10": 30.5, "50": 50.0, "90": 70.5}}}, "shares": {"b": {"n": 12, "shares": '
-        b'{"F": 0.5}}}}]}'
-    )
-    neighbours = (
-        b'{"schema": 1, "graph": "members/m0.onnx", "dims": 1, "cases": ["1", "2"], "standards": ["a", "b"], '
-        b'"places": "AAAAAAAAgD8=", "usual": 0.5, "far": 2.5}'
-    )
-    return [head, golden, reference, member, values, neighbours]
-
-
-def _pictures(folder: Path) -> list[bytes]:
-    import cv2
-    import numpy as np
-
-    grey = np.random.default_rng(0).integers(0, 256, (24, 20), dtype=np.uint8)
-    colour = np.random.default_rng(1).integers(0, 256, (16, 18, 3), dtype=np.uint8)
-    suffixes = (".png", ".jpg", ".tif", ".bmp")
-    made = [cv2.imencode(suffix, pixels)[1].tobytes() for suffix in suffixes for pixels in (grey, colour)]
-    made.append(cv2.imencode(".png", grey.astype(np.uint16) * 200)[1].tobytes())
-    np.save(folder / "a.npy", grey)
-    return [*made, (folder / "a.npy").read_bytes()]
-
-
-def _dicom(folder: Path) -> list[bytes]:
-    from support.series import ct_slices, save
-
-    save(ct_slices(1), folder / "ct")
-    return [file.read_bytes() for file in sorted((folder / "ct").iterdir())]
-
-
-def _read_image(path: Path) -> None:
-    from semeion.cohort.reading import read_image
-
-    read_image(str(path))
-
-
-def _volumes(suffix: str) -> Callable[[Path], list[bytes]]:
-    def make(folder: Path) -> list[bytes]:
-        import numpy as np
-        import SimpleITK as sitk
-
-        made = []
-        for kind in (np.uint8, np.int16, np.float32):
-            image = sitk.GetImageFromArray(np.random.default_rng(0).integers(0, 99, (6, 7, 8)).astype(kind))
-            image.SetSpacing((1.0, 1.5, 2.0))
-            sitk.WriteImage(image, str(folder / f"v{suffix}"))
-            made.append((folder / f"v{suffix}").read_bytes())
-        return made
-
-    return make
-
-
-def _read_volume(path: Path) -> None:
-    from semeion.cohort.volumes.read import read_volume
-
-    read_volume(str(path))
-
-
-def _tables(_: Path) -> list[bytes]:
-    rows = [f"c{row},p{row // 2},{row}.png,{'yes' if row % 3 else 'no'},{row / 7:.3f}" for row in range(12)]
-    text = "\n".join(["case_id,patient_id,image,finding,age", *rows]) + "\n"
-    return [text.encode(), text.replace(",", ";").encode("utf-16"), text.replace(",", "\t").encode("latin-1")]
-
-
-def _workbooks(folder: Path) -> list[bytes]:
-    import openpyxl
-
-    book = openpyxl.Workbook()
-    for line in _tables(folder)[0].decode().splitlines():
-        book.active.append(line.split(","))
-    book.save(folder / "t.xlsx")
-    return [(folder / "t.xlsx").read_bytes()]
-
-
-def _parquets(folder: Path) -> list[bytes]:
-    import io
-
-    import pandas as pd
-
-    made = pd.read_csv(io.BytesIO(_tables(folder)[0]))
-    made.to_parquet(folder / "t.parquet")
-    return [(folder / "t.parquet").read_bytes()]
-
-
-def _read_table(path: Path) -> None:
-    from semeion.cohort.cohort import CohortOptions
-    from semeion.cohort.gather import gather
-
-    gather(path, CohortOptions(target="finding"))
-
-
-def _medmnist(folder: Path) -> list[bytes]:
-    import numpy as np
-
-    chance = np.random.default_rng(0)
-    arrays = {}
-    for part, count in (("train", 6), ("val", 3), ("test", 3)):
-        arrays[f"{part}_images"] = chance.integers(0, 256, (count, 10, 10), dtype=np.uint8)
-        arrays[f"{part}_labels"] = np.arange(count, dtype=np.uint8)[:, None] % 2
-    made = []
-    for save in (np.savez, np.savez_compressed):
-        save(folder / "m.npz", **arrays)
-        made.append((folder / "m.npz").read_bytes())
-    return made
-
-
-def _read_medmnist(path: Path) -> None:
-    from semeion.cohort.gather import gather
-
-    gather(path)
-
-
-def _arrays(folder: Path) -> list[bytes]:
-    import numpy as np
-
-    made = []
-    for kind in (np.uint8, np.float32):
-        np.save(folder / "v.npy", np.arange(6 * 7 * 3, dtype=kind).reshape(6, 7, 3))
-        made.append((folder / "v.npy").read_bytes())
-    return made
-
-
-def _plans(folder: Path) -> list[bytes]:
-    from support.tiny import save_plan
-
-    return [save_plan(folder).read_bytes()]
-
-
-def _read_plan(path: Path) -> None:
-    from semeion.plan.files import read_plan
-
-    read_plan(path)
-
-
-def _one(path: Path) -> Callable[[Path], list[bytes]]:
-    return lambda _: [path.read_bytes()]
-
-
-def _logs(folder: Path) -> list[bytes]:
-    """Return logs of a model in service, of three and of forty cases."""
-    from semeion.monitor.logfile import LOG, append
-
-    made = []
-    for number in (3, 40):
-        rows = [
-            {
-                "time": 1_700_000_000 + row,
-                "entry": f"{row:032x}",
-                "model": "a" * 64,
-                "status": "called",
-                "mean": 1.5 * row,
-            }
-            for row in range(number)
-        ]
-        (folder / str(number)).mkdir()
-        append(folder / str(number), "a" * 64, ["mean", "p_x", "feature_0"], rows)
-        made.append((folder / str(number) / LOG).read_bytes())
-    return made
-
-
-def _read_log(path: Path) -> None:
-    from semeion.monitor.logfile import read_log
-
-    read_log(path)
-
-
-def _baselines(_: Path) -> list[bytes]:
-    import numpy as np
-
-    from semeion.monitor.baseline import baseline_json, embedding_of
-    from semeion.monitor.kernel import fit_kernel
-    from support.watched import baseline
-
-    kernel = fit_kernel(np.random.default_rng(0).normal(size=(60, 2)), 0)
-    return [baseline_json(baseline(100)), baseline_json(baseline(60, embedding=embedding_of(kernel)))]
-
-
-def _read_baseline(path: Path) -> None:
-    """Read a baseline, and make what is computed with of what was taken."""
-    from semeion.monitor.baseline import read_baseline
-
-    found = read_baseline(path.read_bytes(), where="baseline.json")
-    for one in found.statistics:
-        one.bins.tally([0.0, float("nan"), 1e9])
-    if found.embedding is not None:
-        assert len(found.embedding.kernel.frequencies)
-
-
-READERS = {
-    "manifest": Reader(_one(MODEL / "model.json"), _read_manifest, ".json"),
-    "parts": Reader(_parts, _read_parts, ".json"),
-    "archive": Reader(_packed, _read_packed, ".semeion"),
-    "graph": Reader(_one(MODEL / "members" / "m0.onnx"), _read_graph, ".onnx"),
-    "table": Reader(_tables, _read_table, ".csv"),
-    "workbook": Reader(_workbooks, _read_table, ".xlsx"),
-    "parquet": Reader(_parquets, _read_table, ".parquet"),
-    "medmnist": Reader(_medmnist, _read_medmnist, ".npz"),
-    "array": Reader(_arrays, _read_image, ".npy"),
-    "log": Reader(_logs, _read_log, ".parquet"),
-    "baseline": Reader(_baselines, _read_baseline, ".json"),
-    "plan": Reader(_plans, _read_plan, ".yaml"),
-    "picture": Reader(_pictures, _read_image, ".png"),
-    "dicom": Reader(_dicom, _read_image, ".dcm"),
-    "nifti": Reader(_volumes(".nii"), _read_volume, ".nii"),
-    "nrrd": Reader(_volumes(".nrrd"), _read_volume, ".nrrd"),
-    "metaimage": Reader(_volumes(".mha"), _read_volume, ".mha"),
-}
+            text = child.trouble(name, file)
+            account.tried += 1
+            if child.started != started:  # what a child that is gone has read did nothing to this one
+                before.clear()
+                started = child.started
+            if text is not None and (what := kind_of(text)) not in account.found:
+                account.found[what] = text
+                stem = hashlib.sha256(data).hexdigest()[:12]
+                keep.mkdir(parents=True, exist_ok=True)
+                (keep / f"{stem}{reader.suffix}").write_bytes(data)
+                if _died(text) and not _died(child.trouble(name, file)):
+                    account.found[what] = f"{text}\nnot of this file alone: what it read before is in {stem}.before"
+                    _write_all(keep / f"{stem}.before", before, reader.suffix)
+            before.append(data)
+    account.peak_mib = child.peak_mib
+    return account
+
+
+def kind_of(text: str) -> str:
+    """Return a trouble's last line without its figures and the innermost place that it names."""
+    _, native, thread = text.partition("Current thread")
+    places = [line.strip() for line in (thread or text).splitlines() if line.startswith("  File ")]
+    # A traceback ends with the innermost place; what faulthandler writes of a thread begins with it.
+    place = "" if not places else places[0 if native else -1]
+    return f"{text.strip().splitlines()[-1].split(':')[0]} in {place}"
+
+
+def _died(text: str | None) -> bool:
+    return text is not None and text.splitlines()[-1].startswith("dead: ")
+
+
+def _write_all(folder: Path, files: Iterable[bytes], suffix: str) -> None:
+    folder.mkdir(exist_ok=True)
+    for number, data in enumerate(files):
+        (folder / f"{number:03}{suffix}").write_bytes(data)
 
 
 def main(arguments: list[str]) -> int:
     """Fuzz one reader, or each for its share of the time; the exit status is 1 when something was found."""
     name, seconds, seed = (*arguments, *["all", "60", "0"][len(arguments) :])[:3]
+    if name != "all" and name not in READERS:
+        print(f"no reader {name!r}; one of all, {', '.join(READERS)}")
+        return 2
     names = list(READERS) if name == "all" else [name]
     status = 0
     for one in names:
         keep = CASES.parents[1] / "build" / "fuzz" / one
-        account = fuzz(one, float(seconds) / len(names), int(seed), keep)
-        print(
-            f"{one}: {account['tried']} files, peak {account['peak_mib']} MiB, {len(account['found'])} kinds of trouble"
-        )
-        for text in account["found"].values():
-            print(text)
-        status |= bool(account["found"]) or account["peak_mib"] > 1024
+        with Child(TABLE) as child:
+            account = fuzz(one, child, float(seconds) / len(names), int(seed), keep)
+        kinds = f"{len(account.found)} kinds of trouble" + (f", kept in {keep}" if account.found else "")
+        print(f"{one}: {account.tried} files, peak {account.peak_mib} MiB, {kinds}", flush=True)
+        for text in account.found.values():
+            print(text, flush=True)
+        status |= bool(account.found)
     return int(status)
 
 

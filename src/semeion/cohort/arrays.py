@@ -128,6 +128,8 @@ def array_header(stream: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, 
         raise ImageError("its numpy header is damaged", where=where, fix="save the array again") from error
     if dtype.hasobject or dtype.names is not None:
         raise ImageError("holds Python objects or records, which are never loaded", where=where, fix=_READABLE)
+    if not dtype.itemsize:  # such as texts of no letters: numpy reads none of them
+        raise ImageError(f"holds {dtype} values of no size", where=where, fix=_READABLE)
     return tuple(int(n) for n in shape), bool(fortran), dtype
 
 
@@ -151,7 +153,7 @@ def _stack(path: str, array: str, modified: int, size: int, limits: ReadLimits) 
 
 
 @lru_cache(maxsize=3)
-def _load_stack(path: str, array: str, modified: int, size: int, limits: ReadLimits) -> Pixels:  # noqa: ARG001
+def _load_stack(path: str, array: str, modified: int, size: int, limits: ReadLimits) -> Pixels:  # noqa: ARG001 - of the key
     """Load a stack. Three are kept: train, val and test. The file's time and size are part of the key."""
     where = f"{Path(path).name}#{array}"
     return read_member(Path(path), array, where, limits)

@@ -53,7 +53,9 @@ def stored_frame(dataset: Any, index: int, where: str) -> Pixels:
                 return _extended_jpeg(dataset, frame)
         # Where the meaningful bits are not the lowest ones (retired since 2014), pydicom would cut off the wrong ones.
         moved = int(dataset.get("HighBit") or 0) > int(dataset.get("BitsStored") or 0) - 1
-        pixels: Pixels = pixel_array(dataset, index=index, correct_unused_bits=not moved)
+        # GDCM ends the whole process at some damaged JPEG 2000, whatever is caught.
+        plugin = "pylibjpeg" if syntax in _JPEG2000 else ""
+        pixels: Pixels = pixel_array(dataset, index=index, correct_unused_bits=not moved, decoding_plugin=plugin)
     except ImageError:
         raise
     except MemoryError:
@@ -80,8 +82,9 @@ def require_image(dataset: Any, where: str, limits: ReadLimits) -> int:
         No pixels, too large, or samples that are neither grey nor colour.
     """
     if not any(key in dataset for key in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
-        modality = dataset.get("Modality") or "unknown"
-        detail = "the pixel data are missing" if "Rows" in dataset else f"a DICOM object of modality {modality}"
+        detail = (
+            "the pixel data are missing" if "Rows" in dataset else f"a DICOM object of modality {_modality(dataset)}"
+        )
         raise ImageError(
             f"holds no image: {detail}",
             where=where,
@@ -98,6 +101,14 @@ def require_image(dataset: Any, where: str, limits: ReadLimits) -> int:
     return max(frames, 1)
 
 
+def _modality(dataset: Any) -> str:
+    """Return the modality for a message; pydicom converts an element when it is asked for, and may raise anything."""
+    try:
+        return str(dataset.get("Modality") or "unknown")
+    except Exception:
+        return "unknown"
+
+
 def _whole(dataset: Any, keyword: str, where: str, *, default: int | None = None) -> int:
     """Return an integer element of the header."""
     try:
@@ -107,7 +118,7 @@ def _whole(dataset: Any, keyword: str, where: str, *, default: int | None = None
                 raise ValueError("missing")
             return default
         return int(value)
-    except Exception as error:
+    except Exception as error:  # pydicom converts an element when it is asked for, and may raise anything
         raise ImageError(
             f"DICOM element {keyword} is missing or no whole number", where=where, fix="export the image again"
         ) from error
@@ -167,6 +178,10 @@ def _extended_jpeg(dataset: Any, frame: bytes) -> Pixels:
     """Decode 12-bit JPEG, which GDCM can do and pydicom does not ask it for."""
     import gdcm
 
+    stored, signed = int(dataset.BitsStored), int(dataset.PixelRepresentation)
+    # GDCM ends the process on a pixel format that there cannot be.
+    if not 8 < stored <= 16 or signed not in (0, 1):
+        raise ValueError(f"{stored} bits stored (0028,0101) with pixel representation {signed} (0028,0103)")
     fragment = gdcm.Fragment()
     fragment.SetByteStringValue(frame)
     fragments = gdcm.SequenceOfFragments.New()
@@ -180,14 +195,13 @@ def _extended_jpeg(dataset: Any, frame: bytes) -> Pixels:
     kind = gdcm.PhotometricInterpretation.GetPIType(str(dataset.PhotometricInterpretation))
     image.SetPhotometricInterpretation(gdcm.PhotometricInterpretation(kind))
     image.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(_EXTENDED_JPEG)))
-    stored = int(dataset.BitsStored)
-    image.SetPixelFormat(gdcm.PixelFormat(1, 16, stored, stored - 1, int(dataset.PixelRepresentation)))
+    image.SetPixelFormat(gdcm.PixelFormat(1, 16, stored, stored - 1, signed))
     buffer = image.GetBuffer()
     if buffer is None:
         raise ValueError("GDCM cannot decode it")
     # GDCM hands char* over as text with surrogates.
     raw = buffer.encode("utf-8", "surrogateescape") if isinstance(buffer, str) else bytes(buffer)
-    kind_of = np.int16 if int(dataset.PixelRepresentation) else np.uint16
+    kind_of = np.int16 if signed else np.uint16
     return np.frombuffer(raw, kind_of).reshape(int(dataset.Rows), int(dataset.Columns)).copy()
 
 
