@@ -44,6 +44,37 @@ def test_p_values_without_change_are_not_too_small() -> None:
         assert np.median(p) > 0.3
 
 
+@pytest.mark.parametrize("n", [50, 300])
+def test_p_values_of_few_cases_with_heavy_tails_are_not_too_small(n: int) -> None:
+    random = np.random.default_rng(7)
+    p = []
+    for seed in range(100):
+        kernel = fit_kernel(random.standard_t(2, size=(n, 16)), seed)
+        p += [mmd_test(kernel, random.standard_t(2, size=(20, 16)))[1] for _ in range(4)]
+    assert np.mean(np.array(p) <= 0.05) <= 0.06
+    assert np.mean(np.array(p) <= 0.005) <= 0.01
+
+
+def test_features_of_few_values_are_alike_however_many_cases_are_taken_at_once() -> None:
+    random = np.random.default_rng(9)
+    p = []
+    for seed in range(20):
+        kernel = fit_kernel((random.random((50, 2)) < 0.3) * 1.0, seed)
+        p += [mmd_test(kernel, (random.random((m, 2)) < 0.3) * 1.0)[1] for m in (20, 60, 200, 500)]
+    assert min(p) > 0.001
+
+
+def test_of_the_features_ship_counts_that_five_share() -> None:
+    random = np.random.default_rng(8)
+    features = np.concatenate([random.normal(size=(120, 3)), [[1e4, -1e4, 1e4]]])
+    kernel = fit_kernel(features, 0)
+    assert kernel.directions.shape == (8, 64)
+    np.testing.assert_allclose(kernel.directions @ kernel.directions.T, np.eye(8), atol=1e-4)
+    for part in kernel.parts:
+        assert all(count == 0 or count >= 5 for count in part.counts)
+        assert part.n == 121 - 121 // 3, "those that shape the kernel are not counted"
+
+
 def test_what_changed_has_small_p_values() -> None:
     random = np.random.default_rng(2)
     bins = fit_bins(random.normal(size=300))

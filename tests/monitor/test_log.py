@@ -265,7 +265,7 @@ def write(path: Path, meta: dict[str, Any] | None, names: list[str], rows: int =
     return path
 
 
-TEXTS = ["entry", "model", "site", "scanner", "modality", "status", "call", "reasons"]
+TEXTS = ["entry", "group", "model", "site", "scanner", "modality", "status", "call", "reasons"]
 OWN = {"schema": 1, "model": "a" * 64}
 
 

@@ -11,13 +11,13 @@ import pytest
 import SimpleITK as sitk
 
 from model.conftest import segmentation_parts, voxel_graph
-from model.test_measured import FILE, STUMP, parts_of
 from semeion.cli.app import run
 from semeion.model.package import write_model
 from semeion.monitor.facts import LOOKS, looks, looks_as_read
 from semeion.monitor.key import read_key
 from semeion.monitor.log import entry_of
 from semeion.monitor.logfile import Log, read_log
+from support.stump import FILE, STUMP, stump_parts
 
 
 def ball(path: Path, scale: float = 1.0) -> Path:
@@ -44,7 +44,7 @@ def row_of(log: Log, folder: Path, case: str) -> int:
 @pytest.mark.parametrize("more", [(), ("--explain",)])
 def test_a_diagnosis_from_measurements_has_a_line_for_every_case(tmp_path: Path, more: tuple[str, ...]) -> None:
     files = {FILE: json.dumps(STUMP).encode()}
-    write_model(tmp_path / "model", parts_of(), {"m0": voxel_graph(1, 2, (8, 8, 8))}, "# card\n", files=files)
+    write_model(tmp_path / "model", stump_parts(), {"m0": voxel_graph(1, 2, (8, 8, 8))}, "# card\n", files=files)
     full, half = ball(tmp_path / "full.nii.gz"), ball(tmp_path / "half.nii.gz", 0.5)
     table = pd.DataFrame(
         {

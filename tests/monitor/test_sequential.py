@@ -71,8 +71,12 @@ def test_a_shift_is_seen_soon_and_late_ones_too(moved: float) -> None:
 
 def test_another_spread_is_seen_although_the_middle_stays() -> None:
     random = np.random.default_rng(3)
+    reference = random.normal(size=300)
     for spread in (0.4, 2.5):
-        assert first_alarm(stream(random.normal(size=300), random.normal(0, spread, 120), 0), 0.001, 20) is not None
+        found = first_alarm(stream(reference, random.normal(0, spread, 120), 0), 0.001, 20)
+        assert found is not None
+        assert found <= 120
+    assert first_alarm(stream(reference, random.normal(size=120), 0), 0.001, 20) is None
 
 
 def test_another_prevalence_is_seen() -> None:

@@ -45,7 +45,7 @@ def test_it_repeats_bit_for_bit_and_not_at_another_seed() -> None:
 def test_one_site_that_differs_is_named() -> None:
     plain, other = log_of(300, 1, days=0.02), log_of(60, 2, days=0.1, contrast=0.5)
     plain.texts["site"][:], other.texts["site"][:] = "north", "south"
-    found = watched(joined([plain, other])[0])
+    found = watched(joined([plain, other]).compared)
     of_sites = {one["stream"] for one in found["alarms"] if one["of"] == "site"}
     assert of_sites == {"south"}
     assert {stream["name"] for stream in found["streams"]} == {"all", "north", "south"}
@@ -111,8 +111,8 @@ def test_too_few_cases_say_how_many_are_needed() -> None:
 
 def test_a_case_that_comes_again_counts_once() -> None:
     log = log_of(30, 9)
-    whole, again = joined([log, log])
-    assert (len(whole), again) == (30, 30)
+    both = joined([log, log])
+    assert (len(both.whole), len(both.compared), both.again) == (30, 30, 30)
     with pytest.raises(InputError, match="no log was given"):
         joined([])
 
@@ -120,7 +120,7 @@ def test_a_case_that_comes_again_counts_once() -> None:
 def test_levels_add_up_to_the_rate() -> None:
     plain, other = log_of(100, 1, days=0.3), log_of(100, 2, days=0.3)
     plain.texts["site"][:], other.texts["site"][:] = "north", "south"
-    found = watched(joined([plain, other])[0], rate=0.1)
+    found = watched(joined([plain, other]).compared, rate=0.1)
     total = sum(stream["level"] for stream in found["streams"]) + sum(look["level"] for look in found["looks"])
     assert total <= 0.1
     with pytest.raises(InputError, match="a false-alarm rate of 2"):
@@ -160,6 +160,25 @@ def test_a_baseline_that_is_none_is_refused(change: Callable[[Any], None], said:
 
     value = json.loads(baseline_json(KNOWN))
     change(value)
+    with pytest.raises(ModelRefused, match=said):
+        read_baseline(json.dumps(value).encode(), where="baseline.json")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda one: one["parts"].pop(), "the directions and their counts do not fit"),
+        (lambda one: one["parts"][0]["counts"].__setitem__(1, 4), "a bin of fewer than 5 patients"),
+        (lambda one: one["parts"].__setitem__(0, {"edges": [], "counts": [0, 0]}), "no patient is counted"),
+        (lambda one: one["directions"][0].pop(), "no baseline of a model"),
+    ],
+)
+def test_an_embedding_that_is_none_is_refused(change: Callable[[Any], None], said: str) -> None:
+    import json
+
+    embedding = embedding_of(fit_kernel(np.random.default_rng(0).normal(size=(60, 2)), 0))
+    value = json.loads(baseline_json(Baseline(cases="x", statistics=KNOWN.statistics, embedding=embedding)))
+    change(value["embedding"])
     with pytest.raises(ModelRefused, match=said):
         read_baseline(json.dumps(value).encode(), where="baseline.json")
 

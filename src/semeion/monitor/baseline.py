@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import Field, ValidationError, model_validator
@@ -12,7 +12,7 @@ from semeion.model.manifest_file import explain
 from semeion.model.manifest_parts import Name, Part, Text
 from semeion.model.strict_json import read_strict
 from semeion.monitor.bins import Bins
-from semeion.monitor.kernel import COSINES, Kernel
+from semeion.monitor.kernel import COSINES, PARTS, Kernel
 from semeion.prepare.covariates import LEAST_PATIENTS
 
 SCHEMA = 1
@@ -30,22 +30,20 @@ Count = Annotated[int, Field(ge=0, le=9_000_000)]
 """Of patients: numpy deals out fewer than a thousand million, and a statistic has a hundred counts at most."""
 
 
-class Statistic(Part):
-    """One statistic of the training cases as counts of patients between edges (:class:`semeion.monitor.bins.Bins`)."""
+class Counted(Part):
+    """Counts of patients between edges (:class:`semeion.monitor.bins.Bins`)."""
 
-    name: Annotated[str, Field(min_length=1, max_length=2000)]
-    family: Family
     edges: Annotated[list[Number], Field(max_length=100)]
     counts: Annotated[list[Count], Field(min_length=2, max_length=102)]
 
     @model_validator(mode="after")
-    def _consistent(self) -> Statistic:
+    def _sound(self) -> Self:
         if len(self.counts) != len(self.edges) + 2:
-            raise ValueError(f"{self.name}: {len(self.edges)} edges have {len(self.edges) + 2} counts")
+            raise ValueError(f"{len(self.edges)} edges have {len(self.edges) + 2} counts")
         if any(low >= high for low, high in zip(self.edges, self.edges[1:], strict=False)):
-            raise ValueError(f"{self.name}: the edges do not increase")
+            raise ValueError("the edges do not increase")
         if any(0 < count < LEAST_PATIENTS for count in self.counts):
-            raise ValueError(f"{self.name}: a bin of fewer than {LEAST_PATIENTS} patients")
+            raise ValueError(f"a bin of fewer than {LEAST_PATIENTS} patients")
         return self
 
     @property
@@ -54,8 +52,15 @@ class Statistic(Part):
         return Bins(np.array(self.edges, dtype=np.float64), np.array(self.counts, dtype=np.int64))
 
 
+class Statistic(Counted):
+    """One statistic of the training cases."""
+
+    name: Annotated[str, Field(min_length=1, max_length=2000)]
+    family: Family
+
+
 class Embedding(Part):
-    """The mean of the features under a kernel (:class:`semeion.monitor.kernel.Kernel`)."""
+    """The features under a kernel (:class:`semeion.monitor.kernel.Kernel`)."""
 
     frequencies: Annotated[
         list[Annotated[list[Usual], Field(min_length=1, max_length=512)]],
@@ -63,21 +68,34 @@ class Embedding(Part):
     ]
     phases: Annotated[list[Usual], Field(min_length=COSINES, max_length=COSINES)]
     mean: Annotated[list[Usual], Field(min_length=COSINES, max_length=COSINES)]
-    traces: tuple[Usual, Usual, Usual]
+    directions: Annotated[
+        list[Annotated[list[Usual], Field(min_length=COSINES, max_length=COSINES)]],
+        Field(min_length=1, max_length=PARTS),
+    ]
+    parts: Annotated[list[Counted], Field(min_length=1, max_length=PARTS)]
     n: Annotated[int, Field(ge=FEWEST_PATIENTS, le=10**9)]
 
     @model_validator(mode="after")
     def _consistent(self) -> Embedding:
         if len({len(row) for row in self.frequencies}) != 1:
             raise ValueError("the frequencies are of several widths")
-        if min(self.traces) < 0:
-            raise ValueError("a trace is negative")
+        if len(self.directions) != len(self.parts):
+            raise ValueError("the directions and their counts do not fit")
+        if not all(sum(part.counts) for part in self.parts):
+            raise ValueError("no patient is counted along a direction")
         return self
 
     @property
     def kernel(self) -> Kernel:
         """The same for computing."""
-        return Kernel(np.array(self.frequencies), np.array(self.phases), np.array(self.mean), self.traces, self.n)
+        return Kernel(
+            np.array(self.frequencies),
+            np.array(self.phases),
+            np.array(self.mean),
+            np.array(self.directions),
+            tuple(part.bins for part in self.parts),
+            self.n,
+        )
 
 
 def embedding_of(kernel: Kernel) -> Embedding:
@@ -86,7 +104,8 @@ def embedding_of(kernel: Kernel) -> Embedding:
         frequencies=kernel.frequencies.tolist(),
         phases=kernel.phases.tolist(),
         mean=kernel.mean.tolist(),
-        traces=kernel.traces,
+        directions=kernel.directions.tolist(),
+        parts=[Counted(edges=part.edges.tolist(), counts=part.counts.tolist()) for part in kernel.parts],
         n=kernel.n,
     )
 

@@ -2,7 +2,8 @@
 
 The line holds no case id, path, UID or text of a header. So that labels which come later can be matched, it holds a
 keyed hash of the case id (HMAC-SHA256, RFC 2104) where a table gave one; the key lies beside the log and stays on site.
-A plain hash would be no protection: ids are few enough to try them all.
+A plain hash would be no protection: ids are few enough to try them all. Lines that one call writes of one patient share
+a random number, so that a patient with many images does not look like a change; the next call knows nothing of it.
 """
 
 from __future__ import annotations
@@ -126,6 +127,7 @@ class Logger:
         self._projection = projection if projection is not None else projection_of(None)
         self._numbers = number_columns(manifest, self._projection.names)
         self._rows: list[dict[str, Any]] = []
+        self._groups: dict[str, str] = {}
         self._open = ExitStack()
         self._key = b""
 
@@ -175,6 +177,7 @@ class Logger:
         case, image = seen.case, seen.images[0] if seen.images else None
         texts = {
             "entry": entry_of(self._key, case.case_id) if case.named else secrets.token_hex(16),
+            "group": self._group(case.patient),
             "model": self.hash,
             "site": shown_name(case.site or self.site),
             "scanner": shown_name(case.scanner) or self._scanner(case),
@@ -191,6 +194,10 @@ class Logger:
         numbers |= self._projection.of(seen.extras)
         # What is no number is absent: Parquet and whoever reads it know both, and one of them is enough.
         return texts | {name: value for name, value in numbers.items() if np.isfinite(value)}
+
+    def _group(self, patient: str) -> str:
+        """Return a random number for a patient, the same for all cases of this call and of no other."""
+        return self._groups.setdefault(patient, secrets.token_hex(16)) if patient else ""
 
     def _scanner(self, case: Case) -> str:
         return scanner(read_origin(case.source), self._key) if isinstance(case.source, str) else ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from semeion.artefacts import machine_errors, remove_parts, whole_file
+from semeion.artefacts import machine_errors, only_writer, remove_parts, whole_file
 from semeion.errors import InputError
 from semeion.monitor.asks import Asks
 from semeion.monitor.facts import INPUTS
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 SCHEMA = 1
 LOG, KEY = "log.parquet", "key"
 STATUSES = ("called", "set", "unsure", "not_applicable", "failed")
-TEXTS = ("entry", "model", "site", "scanner", "modality", "status", "call", "reasons")
+TEXTS = ("entry", "group", "model", "site", "scanner", "modality", "status", "call", "reasons")
 _META = b"semeion_log"
 MOST_LINES = 500_000
 """Lines from which on a log is full: each reading writes it anew, which then takes seconds."""
@@ -98,37 +97,20 @@ def held(folder: Path) -> Iterator[None]:
     InputError
         When another process holds it.
     MachineError
-        When the folder cannot be written.
+        As :func:`semeion.artefacts.only_writer`.
     """
     with machine_errors(folder):
-        if folder.exists() and not folder.is_dir():
-            raise InputError("is a file", where=str(folder), fix="give a folder for the log")
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        if _locked(handle):
-            remove_parts(folder)
-        else:
-            raise InputError(
-                "another process is writing this log",
-                where=str(folder),
-                fix="wait for it, or give every process a folder of its own and all of them to `semeion monitor`",
-            )
+        taken = folder.exists() and not folder.is_dir()
+    if taken:
+        raise InputError("is a file", where=str(folder), fix="give a folder for the log")
+    refusal = InputError(
+        "another process is writing this log",
+        where=str(folder),
+        fix="wait for it, or give every process a folder of its own and all of them to `semeion monitor`",
+    )
+    with only_writer(folder, refusal):
+        remove_parts(folder)
         yield
-    finally:
-        os.close(handle)
-
-
-def _locked(handle: int) -> bool:
-    try:
-        import fcntl
-    except ImportError:  # Windows has no fcntl: a file that is open for writing is not replaced there
-        return True
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 def append(folder: Path, model: str, numbers: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
@@ -188,7 +170,7 @@ def check_log(folder: Path, model: str) -> None:
 def refuse_inside(folder: Path, model: Path, where: str) -> None:
     """Refuse to write into the model's folder: with a file that its manifest does not list it is refused itself."""
     if model.is_dir() and folder.resolve().is_relative_to(model.resolve()):
-        raise InputError("lies in the model's folder, which must stay as it is", where=where, fix="give another folder")
+        raise InputError("lies in the model's folder, which must stay as it is", where=where, fix="give another place")
 
 
 def check_model(path: Path, found: str, model: str) -> None:

@@ -56,14 +56,19 @@ def prevalence(
     fewest: int,
     seed: int,
 ) -> list[dict[str, Any]]:
-    """Return the estimated share of each class with its 95 % interval, and its share where it was calibrated."""
+    """Return the estimated share of each class with its 95 % interval, and its share where it was calibrated.
+
+    Cases that are not applicable are none of those whose classes are asked for: what the model says of them means
+    nothing.
+    """
     p = probabilities(log.numbers, manifest)
     if p is None or not baseline.prevalence:
         return []
     found = []
     for facts, rows in by_period(streams, periods):
-        own = p[rows][np.isfinite(p[rows]).all(axis=1)]
-        facts = facts | {"n": len(own)}
+        answered = rows[np.isfinite(p[rows]).all(axis=1)]
+        own = p[answered[log.texts["status"][answered] != "not_applicable"]]
+        facts = facts | {"n": len(own), "not_applicable": len(answered) - len(own)}
         if len(own) < fewest:
             found.append({**facts, "classes": {}, "reason": f"{len(own)} cases, fewer than {fewest}"})
             continue

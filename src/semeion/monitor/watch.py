@@ -28,6 +28,7 @@ from semeion.monitor.batch import holm, ks_test, psi_test
 from semeion.monitor.bins import Floats
 from semeion.monitor.kernel import mmd_test
 from semeion.monitor.logfile import Log
+from semeion.monitor.patients import compared_lines, first_lines
 from semeion.monitor.periods import By, labels_of
 from semeion.monitor.sequential import conformal_p, first_alarm, log_capital, shares
 from semeion.monitor.shown import abstained, middles, prevalence
@@ -87,7 +88,7 @@ def watch(log: Log, baseline: Baseline, manifest: Manifest, asked: Asked) -> dic
     Parameters
     ----------
     log
-        From :func:`semeion.monitor.logfile.read_log`; in the order of time, and no case twice (:func:`joined`).
+        In the order of time, no case twice and of each patient one, as far as that is known (:func:`joined`).
     baseline
         Of the same model.
     manifest
@@ -130,9 +131,27 @@ def watch(log: Log, baseline: Baseline, manifest: Manifest, asked: Asked) -> dic
     }
 
 
-def joined(logs: Sequence[Log]) -> tuple[Log, int]:
-    """Return logs of one model as one, in the order of time, and how many lines were left out since the case had been
-    read before: a case that comes twice is no new evidence.
+@dataclass(frozen=True)
+class Joined:
+    """Logs of one model as one, in the order of time.
+
+    Attributes
+    ----------
+    whole
+        Every case once: one that comes again is no new evidence.
+    compared
+        Of these one a patient (:func:`semeion.monitor.patients.compared_lines`).
+    again
+        How many lines were left out since their case had been read before.
+    """
+
+    whole: Log
+    compared: Log
+    again: int
+
+
+def joined(logs: Sequence[Log]) -> Joined:
+    """Return logs of one model as one.
 
     Raises
     ------
@@ -149,8 +168,8 @@ def joined(logs: Sequence[Log]) -> tuple[Log, int]:
         {name: np.concatenate([log.numbers.get(name, np.full(len(log), np.nan)) for log in logs]) for name in names},
     )
     whole = whole.take(np.argsort(whole.time, kind="stable"))
-    first = np.unique(whole.texts["entry"].astype(str), return_index=True)[1]
-    return whole.take(np.sort(first)), len(whole) - len(first)
+    first = first_lines(whole)
+    return Joined(whole.take(first), whole.take(compared_lines(whole)), len(whole) - len(first))
 
 
 def streams_of(log: Log, rate: float) -> Iterator[Stream]:
