@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.conftest import voxel_graph
-from model.test_measured import FILE, STUMP, parts_of
 from semeion.errors import InputError, ModelRefused
 from semeion.model.averaged import average, image_manifest
 from semeion.model.manifest import Manifest
 from semeion.model.package import write_model
+from support.stump import FILE, STUMP, stump_parts
 
 GRAPH = "members/images-a.onnx"
 IMAGES = {
@@ -27,7 +27,7 @@ IMAGES = {
 
 
 def manifest_of(**changes: Any) -> Manifest:
-    parts = parts_of()
+    parts = stump_parts()
     parts["measured"]["images"] = IMAGES | changes
     listed = {"size": 1, "sha256": "0" * 64}
     return Manifest.model_validate(
@@ -57,7 +57,7 @@ def test_the_image_networks_are_seen_as_a_model_that_classifies_volumes() -> Non
 
 def test_a_model_of_measurements_alone_has_none_and_its_manifest_says_nothing_of_them(tmp_path: Path) -> None:
     graphs = {"m0": voxel_graph(1, 2, (8, 8, 8), 0.0)}
-    write_model(tmp_path / "model", parts_of(), graphs, "# card\n", files={FILE: json.dumps(STUMP).encode()})
+    write_model(tmp_path / "model", stump_parts(), graphs, "# card\n", files={FILE: json.dumps(STUMP).encode()})
     raw = json.loads((tmp_path / "model" / "model.json").read_text())
     assert set(raw["measured"]) == {"structures", "measurements", "file"}
     assert image_manifest(Manifest.model_validate(raw)) is None
@@ -108,7 +108,7 @@ def test_members_that_outline_count_the_same() -> None:
 
 
 def test_a_graph_that_outlines_is_no_image_network(tmp_path: Path) -> None:
-    parts = parts_of()
+    parts = stump_parts()
     parts["measured"]["images"] = IMAGES
     graph = voxel_graph(1, 2, (8, 8, 8), 0.0)
     files = {FILE: json.dumps(STUMP).encode(), GRAPH: graph}

@@ -6,7 +6,7 @@ import pytest
 from semeion.cohort.image import Image
 from semeion.cohort.volume import Grid, Volume
 from semeion.model.codes import CODES, effect_of
-from semeion.model.gate import brightness, remarks, training_intensity, volume_remarks
+from semeion.model.gate import brightness, remarks, volume_remarks
 from semeion.model.manifest import Inputs, Intensity, SizeSeen
 from semeion.prepare.spec import Preparation
 from semeion.prepare.volume import unstated_units
@@ -121,12 +121,8 @@ def test_without_facts_there_is_nothing_to_compare():
     assert codes(picture(rows=28, cols=5000), prepared(255), Inputs(photometry="grey")) == []
 
 
-def test_training_images_describe_themselves():
+def test_brightness_is_the_mean_as_a_share_of_the_grey_scale():
     images = np.random.default_rng(0).integers(0, 200, (50, 1, 16, 16), dtype=np.uint8)
-    seen = training_intensity(images)
-    assert 0 <= seen.low < seen.mean_low <= seen.mean_high < seen.high <= 200 / 255
-    inputs = Inputs(photometry="grey", intensity=seen)
-    assert all(not remarks(picture(), image, inputs) for image in images)
     assert brightness(images).shape == (50,)
     assert brightness(images[0]) == pytest.approx(images[0].mean() / 255)
 
@@ -166,11 +162,3 @@ def test_a_nearly_empty_picture_is_blank_only_where_training_pictures_are_not():
     assert codes(dot, prepared(), SEEN.model_copy(update={"blank": 0.2})) == []
     dot.pixels[:] = 0
     assert codes(dot, prepared(), SEEN.model_copy(update={"blank": 0.2})) == ["blank-image"]
-
-
-def test_brightness_of_several_pictures_is_that_of_each_as_in_use():
-    dark, bright = (np.full((20, 1, 8, 8), level, np.uint8) for level in (50, 200))
-    seen = training_intensity(np.concatenate([dark, bright], axis=1), images=2)
-    assert (seen.mean_low, seen.mean_high) == (pytest.approx(50 / 255), pytest.approx(200 / 255))
-    volumes = training_intensity(np.stack([dark, bright], axis=2), images=2)
-    assert volumes.mean_low == volumes.mean_high == pytest.approx(125 / 255)

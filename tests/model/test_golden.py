@@ -76,7 +76,7 @@ def test_a_runtime_that_computes_wrongly_is_noticed_before_any_image(
         model.try_out()
     assert caught.value.exit_status == 3
     assert "member m0: a golden case is answered otherwise here" in str(caught.value)
-    with pytest.raises(ModelRefused):
+    with pytest.raises(ModelRefused, match="a golden case is answered otherwise here"):
         model.findings(pictures(1))
 
 

@@ -72,7 +72,7 @@ def test_more_memory_than_is_allowed_is_refused_and_nothing_else_is(monkeypatch:
     monkeypatch.setattr(module, "memory_allowed", lambda: 128 << 20)
     assert open_engine(graph, 1, bounded=True).run(images(8)).shape == (8, 2)
     assert open_engine(graph, 1).run(images(8)).shape == (8, 2)
-    with pytest.raises(ModelRefused):
+    with pytest.raises(ModelRefused, match=r"a\.onnx: the graph fails when it runs"):
         bounded.run(images(8))
 
 

@@ -60,7 +60,7 @@ def test_another_suffix_or_place_is_refused(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(InputError, match="is a file; give a folder for the masks"):
         prepare_folder(tmp_path / "file")
-    with pytest.raises((MachineError, OSError)):
+    with pytest.raises(MachineError, match="a file stands where a folder is needed; choose another folder with -o"):
         prepare_folder(tmp_path / "file" / "inside")
 
 

@@ -12,60 +12,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from model.conftest import segmentation_parts, voxel_graph
 from semeion.errors import InputError, MachineError, ModelRefused
 from semeion.model import mask_findings, measured
 from semeion.model.findings import Finding
 from semeion.model.manifest import Manifest
-from semeion.model.package import write_model
 from semeion.model.runtime import load_model
 from semeion.model.trees import Trees
-
-STRUCTURES = {"rim": 3, "core": 7}
-FILE = "members/measurements.json"
-STUMP = {
-    "schema": 1,
-    "features": ["after_core_volume_ml", "after_core_sphericity"],
-    "fill": [1.0, 0.9],
-    "outputs": 2,
-    "link": "mean",
-    "roots": [0],
-    "feature": [0, -1, -1],
-    "threshold": [0.3, 0.0, 0.0],
-    "left": [1, 0, 0],
-    "right": [2, 0, 0],
-    "value": [[0.5, 0.5], [0.9, 0.1], [0.2, 0.8]],
-}
-
-
-def parts_of(images: tuple[str, ...] = ("before", "after")) -> dict[str, Any]:
-    """Return the manifest of a model that says whether the core is large afterwards."""
-    parts = segmentation_parts()
-    parts["inputs"] |= {"role": "frames", "names": list(images), "images": len(images)}
-    return parts | {
-        "task": "binary",
-        "target": "course",
-        "classes": ["shrunk", "grown"],
-        "positive": "grown",
-        "measured": {
-            "structures": list(STRUCTURES),
-            "measurements": {"kind": "regions", "images": list(images), "structures": STRUCTURES},
-            "file": FILE,
-        },
-        "operating_point": {"rule": "youden", "value": 0.5},
-        "calibration": {"value": 1.0},
-    }
+from support.stump import FILE, STRUCTURES, STUMP, write_stump
 
 
 @pytest.fixture(name="make")
 def _make(tmp_path: Path) -> Callable[..., Path]:
     def make(trees: dict[str, Any] | bytes | None = None, **changes: Any) -> Path:
-        given = STUMP if trees is None else trees
-        data = given if isinstance(given, bytes) else json.dumps(given).encode()
-        folder = tmp_path / "model"
-        graphs = {"m0": voxel_graph(1, 2, (8, 8, 8), 0.0)}
-        write_model(folder, parts_of() | changes, graphs, "# card\n", files={FILE: data})
-        return folder
+        return write_stump(tmp_path / "model", STUMP if trees is None else trees, **changes)
 
     return make
 
@@ -234,7 +193,7 @@ def test_a_changed_file_of_trees_is_refused(make: Any, make_volume: Any) -> None
     folder, (path, _) = make(), make_volume()
     file = folder / FILE
     file.write_bytes(file.read_bytes().replace(b"0.3", b"0.4"))
-    with pytest.raises(ModelRefused):
+    with pytest.raises(ModelRefused, match=r"measurements\.json: the file was changed or damaged"):
         load_model(folder, threads=1).predict(pd.DataFrame({"image.before": [str(path)], "image.after": [str(path)]}))
 
 

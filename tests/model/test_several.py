@@ -7,8 +7,8 @@ import json
 import cv2
 import numpy as np
 import pytest
-from tests.model.conftest import linear_graph, manifest_parts, member_weights
 
+from model.conftest import linear_graph, manifest_parts, member_weights
 from semeion.errors import InputError, ModelRefused
 from semeion.model.package import write_model
 from semeion.model.runtime import load_model

@@ -46,7 +46,7 @@ def run(arguments: list[str], began: float) -> int:
     except typer.Exit as error:
         return error.exit_code
     except USAGE_ERROR as error:
-        error.show()  # type: ignore[attr-defined]
+        error.show()  # type: ignore[attr-defined]  # what typer does not export, mypy does not see
         return 2
     except (typer.Abort, KeyboardInterrupt):
         print("semeion: interrupted", file=sys.stderr)

@@ -225,7 +225,7 @@ def takes_cohort(command: Callable[..., Answer]) -> Callable[..., Answer]:
         known = {one.name: options.pop(one.name) for one in shared if one.name in options}
         return command(*given, cohort=cohort_options(**known), **options)
 
-    asked.__signature__ = signature.replace(parameters=listed)  # type: ignore[attr-defined]
+    asked.__signature__ = signature.replace(parameters=listed)  # type: ignore[attr-defined]  # as PEP 362 has it
     asked.__annotations__ = {one.name: one.annotation for one in listed}
     return asked
 
@@ -261,10 +261,9 @@ def cohort_options(
     from semeion.cohort.several import given_tasks
     from semeion.errors import nearest
 
-    tasks = get_args(cohort.Task)
+    tasks: dict[str, cohort.Task] = {one: one for one in get_args(cohort.Task)}
     named = task if task is not None and "=" in task else None
-    of_each = code_names(named, "--task", "TARGET=TASK", "type=multiclass,grade=ordinal")
-    given_tasks(of_each, tasks)
+    of_each = given_tasks(code_names(named, "--task", "TARGET=TASK", "type=multiclass,grade=ordinal"), tasks)
     if of_each:
         task = None
     if task is not None and task not in tasks:
@@ -273,7 +272,7 @@ def cohort_options(
         )
     return CohortOptions(
         target=target,
-        task=task,  # type: ignore[arg-type]
+        task=None if task is None else tasks[task],
         positive=positive,
         labels=code_names(labels),
         order=names(order),
@@ -288,5 +287,5 @@ def cohort_options(
         structures=code_names(structures, "--structures"),
         weight=weight,
         raters=names(raters),
-        tasks=of_each,  # type: ignore[arg-type]
+        tasks={name: tasks[one] for name, one in of_each.items()},
     )

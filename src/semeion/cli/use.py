@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from semeion.cli import options as o
+from semeion.cli.places import refuse_clash
 from semeion.cli.words import print_audits, print_findings, print_metrics
 from semeion.errors import InputError
 from semeion.progress import for_terminal
@@ -157,6 +158,7 @@ def predict(
     from semeion.model.several_targets import SeveralModel, load_model
 
     check_suffix(output)
+    refuse_clash(output, model, images, masks=masks, explain=explain, log=log)
     loaded = load_model(model, engine=engine.value, require_signature=require_signature)
     progress = for_terminal(quiet=quiet)
     tally = Tally()
@@ -169,7 +171,7 @@ def predict(
                 progress=progress,
                 masks=masks,
                 mask_format=mask_format.value,
-                observers=own,  # type: ignore[arg-type]
+                observers=own,  # type: ignore[arg-type]  # each kind of model was given its own, above
                 abstain=not no_abstain,
             )
         else:

@@ -46,6 +46,8 @@ class Case:
         Whether a table gave the id.
     site, scanner
         What columns of these names say of where the images come from; empty where there is no such column.
+    patient
+        What a column ``patient_id`` says; empty where there is none.
     """
 
     case_id: str
@@ -56,6 +58,7 @@ class Case:
     named: bool = False
     site: str = ""
     scanner: str = ""
+    patient: str = ""
 
 
 @dataclass(frozen=True)
@@ -183,7 +186,7 @@ def _volumes_below(folder: str) -> list[str]:
         for name in sorted(files):
             if name.startswith(".") or name.upper() == "DICOMDIR":
                 continue
-            path = os.path.join(parent, name)  # noqa: PTH118 keeps the folder as it was given, for example ./x
+            path = _joined(parent, name)
             try:
                 kinds[path] = volume_format(path)
             except OSError:  # its case fails and says why
@@ -202,7 +205,7 @@ def _folder_files(folder: str) -> Iterator[str]:
     for parent, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
-            path = os.path.join(parent, name)  # noqa: PTH118 keeps the folder as it was given, for example ./x
+            path = _joined(parent, name)
             if not name.startswith(".") and (Path(name).suffix.lower() in SUFFIXES or _is_nameless(path, name)):
                 yield path
 
@@ -285,7 +288,8 @@ def _frame_cases(table: pd.DataFrame, where: str, folder: Path, before: int, sou
             where=where,
             fix="give every case an id, or drop the column",
         )
-    sites, scanners = (_texts(table, name) if name in names else [""] * len(images) for name in ("site", "scanner"))
+    origins = ("site", "scanner", "patient_id")
+    sites, scanners, patients = (_texts(table, name) if name in names else [""] * len(images) for name in origins)
     return [
         Case(
             _utf8(case_id) or str(before + number),
@@ -296,9 +300,10 @@ def _frame_cases(table: pd.DataFrame, where: str, folder: Path, before: int, sou
             case_id != "",
             site,
             scanner,
+            patient,
         )
-        for number, (case_id, image, others, known, site, scanner) in enumerate(
-            zip(ids, images, rest, _covariates(table, sought.covariates), sites, scanners, strict=True), 1
+        for number, (case_id, image, others, known, site, scanner, patient) in enumerate(
+            zip(ids, images, rest, _covariates(table, sought.covariates), sites, scanners, patients, strict=True), 1
         )
     ]
 
@@ -309,7 +314,12 @@ def _covariates(table: pd.DataFrame, names: Sequence[str]) -> list[dict[str, Any
 
 
 def _beside(folder: Path, reference: str) -> str | None:
-    return os.path.join(folder, reference) if reference else None  # noqa: PTH118 keeps `..` and `#` as given
+    return _joined(folder, reference) if reference else None
+
+
+def _joined(folder: str | Path, name: str) -> str:
+    """Return a path that a reader finds again as it was given: pathlib would take ``./`` off it."""
+    return os.path.join(folder, name)  # noqa: PTH118
 
 
 def _texts(table: pd.DataFrame, name: str) -> list[str]:

@@ -30,37 +30,14 @@ INTENSITY_MARGIN = 0.1
 RARE_BLANK = 0.01
 """Share of nearly empty training pictures from which on such a picture is nothing odd."""
 SIZE_FACTOR = 2.0
-"""An image is far in size when a side is this many times smaller or larger than any training image's."""
+"""An image is far in size when a side is this many times smaller or larger than those of usual training images."""
 SPACING_FACTOR = 1.5
-"""Voxels are far in spacing when one side is this many times smaller or larger than any training volume's."""
+"""Voxels are far in spacing when one side is this many times smaller or larger than those of usual training volumes."""
 
 
 def brightness(prepared: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
     """Return the mean of prepared images (..., C, H, W) as a fraction of the grey scale, 0 black and 1 white."""
     return np.asarray(prepared.mean(axis=(-3, -2, -1), dtype=np.float64) / 255)
-
-
-def training_intensity(prepared: npt.NDArray[np.uint8], images: int = 1) -> Intensity:
-    """Describe the brightness of prepared training images for the manifest.
-
-    Parameters
-    ----------
-    prepared
-        Shape (N, C, H, W), uint8: the training images, or a random sample of them, as the network sees them; of volumes
-        (N, C, D, H, W).
-    images
-        Pictures of a case, which are looked at each for itself, as in use.
-
-    Returns
-    -------
-    Intensity
-        0.5 and 99.5 percentiles of the pixels (`low`, `high`) and of the image means (`mean_low`, `mean_high`).
-    """
-    if prepared.ndim == 4:
-        prepared = prepared.reshape(-1, prepared.shape[1] // images, *prepared.shape[2:])
-    low, high = np.percentile(prepared, [0.5, 99.5]) / 255
-    mean_low, mean_high = np.percentile(brightness(prepared), [0.5, 99.5])
-    return Intensity(low=float(low), high=float(high), mean_low=float(mean_low), mean_high=float(mean_high))
 
 
 def remarks(

@@ -14,6 +14,7 @@ class Intensity(Part):
     """Brightness of the training images after preparation, as a fraction (0 black, 1 white).
 
     `low` and `high` are the darkest and brightest usual pixel; `mean_low` and `mean_high` span the usual image means.
+    All are told by numbers that five patients share (:func:`semeion.study.inputs_seen.usual_span`).
     """
 
     low: float
@@ -23,7 +24,7 @@ class Intensity(Part):
 
 
 class SizeSeen(Part):
-    """Smallest and largest number of rows and columns among the training images, in pixels, before preparation."""
+    """Usual smallest and largest number of rows and columns of the training images, in pixels, before preparation."""
 
     rows: tuple[Count, Count]
     cols: tuple[Count, Count]
@@ -43,7 +44,8 @@ class Looks(Part):
     edge
         Largest usual content at the margins; None where training images end in the middle of their content too.
     text
-        Share of the training pictures with burned-in writing; None where that was not looked for.
+        Share of the training pictures with burned-in writing, of one to four patients as that of five; None where that
+        was not looked for.
     """
 
     detail: Span
@@ -52,7 +54,7 @@ class Looks(Part):
 
 
 class VolumesSeen(Part):
-    """Smallest and largest spacing in mm and number of voxels of the training volumes, along i, j and k as stored."""
+    """Usual smallest and largest spacing in mm and number of voxels of training volumes, along i, j and k as stored."""
 
     spacing: tuple[Span, Span, Span]
     size: tuple[tuple[Count, Count], tuple[Count, Count], tuple[Count, Count]]
@@ -83,9 +85,10 @@ class Inputs(Part):
     orientation: Annotated[list[Name], Field(max_length=48)] = Field(default_factory=list)
     """Of volumes that are taken as they are stored: their orientations as three letters."""
     bits: tuple[Count, Count] | None = None
-    """Of pictures: fewest and most meaningful bits of a channel."""
+    """Of pictures: fewest and most meaningful bits of a channel that five patients' have."""
     blank: Annotated[float, Field(ge=0, le=1)] | None = None
-    """Of pictures: the share of the training pictures that show next to nothing, 99 % of their pixels being alike."""
+    """Of pictures: the share of the training pictures that show next to nothing, 99 % of their pixels being alike; of
+    one to four patients it is told as that of five."""
     looks: Looks | None = None
     covariates: Annotated[list[Column], Field(max_length=MAX_COLUMNS)] = Field(default_factory=list)
     """What the table must have besides images: of numbers the 5th and 95th percentile of the training cases, of levels

@@ -16,14 +16,13 @@ from semeion.errors import ModelRefused
 from semeion.model.card import headline, render_card
 from semeion.model.combine import calibrate, from_logits
 from semeion.model.engine import open_engine
-from semeion.model.gate import training_intensity
 from semeion.model.package import write_model
 from semeion.plan.adopt_schema import AdoptedPlan, AdoptionPlan
 from semeion.plan.splits import Sides
 from semeion.prepare.store import Store
 from semeion.study.calibrating import manifest_calibration
 from semeion.study.folder import RunFolder
-from semeion.study.inputs_seen import header_inputs
+from semeion.study.inputs_seen import header_inputs, seen_sizes, training_intensity
 from semeion.study.lineage import lineage
 from semeion.study.predicting import Decision, Predicted, decide
 from semeion.study.reference import adopted_reference, looks_part
@@ -163,11 +162,8 @@ def ship_adopted(
     seen = facts.iloc[rows]
     sample = rows[np.linspace(0, len(rows) - 1, min(len(rows), SAMPLE)).astype(np.int64)]
     units = seen["unit"].dropna().unique()
-
+    whose = cohort.table["patient_id"]
     looks = looks_part(cohort, facts, store, sample)
-
-    def span(name: str) -> tuple[int, int]:
-        return int(seen[name].min()), int(seen[name].max())
 
     parts_of: dict[str, Any] = {
         "synthetic": cohort.synthetic,
@@ -176,13 +172,12 @@ def ship_adopted(
         "classes": plan.target.classes,
         "positive": plan.target.positive,
         "inputs": {
-            "modality": sorted(set(seen["modality"].dropna()) - {""}),
             "unit": str(units[0]) if len(units) == 1 and units[0] else None,
-            "intensity": training_intensity(store.take(sample)),
+            "intensity": training_intensity(store.take(sample), whose.iloc[sample]),
             "photometry": "colour" if plan.preparation.channels == 3 else "grey",
-            "size_seen": {"rows": span("rows"), "cols": span("cols")},
             "looks": looks,
-            **header_inputs(seen, cohort.table["patient_id"].iloc[rows]),
+            **header_inputs(seen, whose.iloc[rows]),
+            **seen_sizes(seen, whose.iloc[rows]),
         },
         "preparation": plan.preparation.spec(),
         "adopted": evidence["adopted"],

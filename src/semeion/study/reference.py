@@ -31,6 +31,7 @@ from semeion.prepare.covariate_fit import shared_quantile
 from semeion.prepare.store import Store
 from semeion.study.abstained import share_json
 from semeion.study.folder import RunFolder
+from semeion.study.inputs_seen import told_share
 from semeion.study.inspect import labels
 from semeion.study.members.frozen import HEAD, Banks
 from semeion.study.members.outputs import TOGETHER, graph_file, member_folder
@@ -262,7 +263,8 @@ def looks_part(cohort: Cohort, facts: pd.DataFrame, store: Store, rows: Rows, im
     seen = facts.iloc[rows]
     text = None
     if "text_fraction" in seen and "size_k" not in seen:
-        text = round(float((seen["text_fraction"].to_numpy(dtype=np.float64, na_value=np.nan) > 0).mean()), 2)
+        written = seen["text_fraction"].to_numpy(dtype=np.float64, na_value=np.nan) > 0
+        text = told_share(written, cohort.table["patient_id"].iloc[rows].to_numpy(dtype=object))
     patients = cohort.table["patient_id"].iloc[rows].tolist()
     each = [pictures_of(store.take(rows[n : n + 1])[0], images) for n in range(len(rows))]
     whose = [patient for patient, own in zip(patients, each, strict=True) for _ in own]

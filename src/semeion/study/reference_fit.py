@@ -275,14 +275,21 @@ def tail_of(ordered: Floats, share: float) -> float:
         away from those who are of another kind.
     """
     middle, outer = shared_quantile(ordered, 0.5), shared_quantile(ordered, 1 - share)
-    told = (LEAST_PATIENTS - 0.5) / len(ordered)
+    return middle + max(outer - middle, 0.0) * farther(len(ordered), share)
+
+
+def farther(patients: int, share: float) -> float:
+    """Return how many times as far from the middle as the fifth from the end the number above which a share of so many
+    patients lies is, see :func:`tail_of`; 1 where five or more lie above it. Of fewer than ten it is no number.
+    """
+    told = (LEAST_PATIENTS - 0.5) / patients
     share = max(share, RATE)
     if told <= share:
-        return outer
+        return 1.0
     normal = NormalDist()
     end, reached = normal.inv_cdf(1 - share), normal.inv_cdf(1 - told)
-    error = told * (1 - told) / len(ordered) / (normal.pdf(reached) * reached) ** 2
-    return middle + max(outer - middle, 0.0) * (end + (end**3 + end) * error / 2) / reached
+    error = told * (1 - told) / patients / (normal.pdf(reached) * reached) ** 2
+    return (end + (end**3 + end) * error / 2) / reached
 
 
 def rounded(values: npt.ArrayLike) -> Any:

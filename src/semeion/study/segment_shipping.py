@@ -13,7 +13,7 @@ from semeion.model.manifest import Figure
 from semeion.model.package import write_model
 from semeion.plan.segment_schema import SegmentationPlan
 from semeion.study.folder import RunFolder
-from semeion.study.inputs_seen import header_inputs
+from semeion.study.inputs_seen import header_inputs, seen_sizes
 from semeion.study.lineage import lineage
 
 
@@ -68,23 +68,16 @@ def segmentation_part(plan: SegmentationPlan) -> dict[str, Any]:
 
 def volume_inputs(cohort: Cohort, seen: pd.DataFrame) -> dict[str, Any]:
     """Return what the training volumes were, as the manifest states it."""
-
-    def span(name: str, kind: type[int] | type[float]) -> tuple[Any, Any]:
-        return kind(seen[name].min()), kind(seen[name].max())
-
+    whose = patients_of(cohort, seen)
     role, names = cohort.images.role, list(cohort.images.names)
     units = seen["unit"].dropna().unique()
     return {
         "images": len(names) if role != "single" else 1,
         "names": names if role != "single" else [],
         "role": role,
-        "modality": sorted(set(seen["modality"].dropna()) - {""}),
         "unit": str(units[0]) if len(units) == 1 and units[0] else None,
-        "volumes_seen": {
-            "spacing": tuple(span(f"spacing_{axis}", float) for axis in "ijk"),
-            "size": tuple(span(f"size_{axis}", int) for axis in "ijk"),
-        },
-        **header_inputs(seen, patients_of(cohort, seen)),
+        **seen_sizes(seen, whose),
+        **header_inputs(seen, whose),
     }
 
 

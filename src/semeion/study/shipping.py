@@ -10,7 +10,6 @@ import pandas as pd
 from semeion.audit.groups import duplicate_groups
 from semeion.cohort.cohort import Cohort
 from semeion.model.card import headline, render_card
-from semeion.model.gate import training_intensity
 from semeion.model.neighbours import NEIGHBOURS
 from semeion.model.package import graph_paths, write_model
 from semeion.model.values import VALUES
@@ -25,7 +24,7 @@ from semeion.prepare.volume_spec import VolumePreparation
 from semeion.study.calibrating import manifest_calibration
 from semeion.study.explaining import explained_part
 from semeion.study.folder import RunFolder
-from semeion.study.inputs_seen import header_inputs
+from semeion.study.inputs_seen import header_inputs, seen_sizes, training_intensity
 from semeion.study.learning import Trained, as_weights
 from semeion.study.lineage import lineage
 from semeion.study.members.covariates import FILE, needed
@@ -56,6 +55,7 @@ def ship(
     seen = facts.iloc[learned]
     sample = learned[np.linspace(0, len(learned) - 1, min(len(learned), 500)).astype(np.int64)]
     units = seen["unit"].dropna().unique()
+    whose = cohort.table["patient_id"].iloc[learned]
     images = images_of(plan)
     looks = looks_part(cohort, facts, store, sample, images)
     members, shares = shipped_members(trained)
@@ -72,13 +72,13 @@ def ship(
             "images": images,
             "names": plan.images.names if plan.images.role != "single" else [],
             "role": plan.images.role,
-            "modality": sorted(set(seen["modality"].dropna()) - {""}),
             "unit": str(units[0]) if len(units) == 1 and units[0] else None,
-            "intensity": training_intensity(store.take(sample), images),
+            "intensity": training_intensity(store.take(sample), cohort.table["patient_id"].iloc[sample], images),
             "looks": looks,
-            **header_inputs(seen, cohort.table["patient_id"].iloc[learned], stored=_as_stored(plan)),
+            **header_inputs(seen, whose, stored=_as_stored(plan)),
             **_covariates(plan if covariates else None, cohort, learned),
-            **_seen(plan, seen),
+            **seen_sizes(seen, whose),
+            **_photometry(plan),
         },
         "preparation": plan.preparation.spec(),
         "calibration": manifest_calibration(evidence["calibration"]),
@@ -148,19 +148,10 @@ def _covariates(plan: Plan | None, cohort: Cohort, learned: Any) -> dict[str, An
     return {"covariates": [column.model_dump() for column in encoding.columns]}
 
 
-def _seen(plan: Plan, seen: pd.DataFrame) -> dict[str, Any]:
-    """Return the sizes of the training images, and whether pictures are grey or colour."""
-
-    def span(name: str) -> tuple[int, int]:
-        return int(seen[name].min()), int(seen[name].max())
-
-    if isinstance(plan.preparation, VolumePreparationPlan):
-        spacing = [(float(seen[f"spacing_{a}"].min()), float(seen[f"spacing_{a}"].max())) for a in "ijk"]
-        return {"volumes_seen": {"spacing": tuple(spacing), "size": tuple(span(f"size_{a}") for a in "ijk")}}
-    return {
-        "photometry": "colour" if plan.preparation.channels == 3 else "grey",
-        "size_seen": {"rows": span("rows"), "cols": span("cols")},
-    }
+def _photometry(plan: Plan) -> dict[str, Any]:
+    """Return whether pictures are grey or colour; nothing of volumes."""
+    steps = plan.preparation
+    return {} if isinstance(steps, VolumePreparationPlan) else {"photometry": ("grey", "colour")[steps.channels == 3]}
 
 
 def point_part(point: dict[str, Any] | None) -> dict[str, Any] | None:
