@@ -31,7 +31,7 @@ from semeion.evidence.intervals.drawing import checked_cases, draw_together
 from semeion.evidence.question import Question
 from semeion.evidence.table import Cases
 from semeion.evidence.use.abstain import abstaining_piece, confidence_of
-from semeion.evidence.use.sets import by_split, raw_table, sorted_table, taken
+from semeion.evidence.use.calibrating import by_split, raw_table, sorted_table, taken
 from semeion.evidence.use.shipped_sets import fit_shipped
 
 SPLITS, SEED, COVERAGE = 100, 6, 0.9

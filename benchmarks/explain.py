@@ -206,14 +206,14 @@ def _fixed(reads: list[Read]) -> dict[str, Any]:
     """Return the best single place, in parts of the picture's sides, for these very lesions."""
     import cv2
 
-    from semeion.explain.trial.pointing import best_fixed_point, hits_of_point
+    from semeion.explain.trial.pointing import best_fixed_point
     from semeion.study.explained_figures import figure
 
     size = (GRID, GRID)
     lesions = np.stack([cv2.resize(one.lesion.astype(np.float32), size, interpolation=cv2.INTER_AREA) for one in reads])
     inside = lesions >= 0.5
     point, _ = best_fixed_point(inside)
-    struck = hits_of_point(point, inside).astype(np.float64)
+    struck = inside[(slice(None), *point)].astype(np.float64)
     groups = np.array([one.group for one in reads])
     return {"at": [round((place + 0.5) / GRID, 3) for place in point], **_short(figure(struck, groups, "", SEED))}
 
@@ -230,12 +230,8 @@ def _command(output: Path) -> str:
 def _trials(output: Path) -> dict[str, Any]:
     """Return the trials of the run's maps on a hundred held-out cases, however long they take."""
     from semeion.study.explained_run import opened_run
-    from semeion.study.explaining import try_explanations
 
-    one = opened_run(output)
-    told = try_explanations(
-        one.run, one.cohort, one.groups, one.trained, one.store, one.y, one.parts, seed=SEED, seconds=None
-    )
+    told = opened_run(output).trials(seed=SEED)
     return {
         method: {"verdict": own["verdict"], "reason": own["reason"], "seconds": own.get("seconds"), "n": own.get("n")}
         | {name: _short(one) for name, one in own["figures"].items()}

@@ -102,7 +102,8 @@ def ours(member: Member, precision: str, store: Store, y: np.ndarray) -> float:
 
     The difference of a long and a short training leaves out what both have: validation and building the network.
     """
-    from semeion.learn.member import Hooks, train_member
+    from semeion.learn.member import train_member
+    from semeion.learn.standing import Hooks
     from semeion.plan.splits import Sides
 
     rows = np.arange(CASES, dtype=np.int64)

@@ -19,8 +19,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from semeion import artefacts
-from semeion.artefacts import finite, machine_errors, read_json, whole_file, whole_folder, write_json, write_text
-from semeion.errors import MachineError
+from semeion.artefacts import (
+    finite,
+    machine_errors,
+    only_writer,
+    read_json,
+    whole_file,
+    whole_folder,
+    write_json,
+    write_text,
+)
+from semeion.errors import InputError, MachineError
 
 
 def names(folder: Path) -> list[str]:
@@ -103,6 +112,56 @@ def test_a_disk_that_fills_during_the_sync_is_named(tmp_path: Path, monkeypatch:
     with pytest.raises(MachineError, match=r"a\.txt: the disk is full"):
         write_text(tmp_path / "a.txt", "x")
     assert names(tmp_path) == []
+
+
+def test_a_file_in_the_way_of_a_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("x")
+    with pytest.raises(MachineError) as caught:
+        write_text(tmp_path / "a" / "b" / "c.txt", "x")
+    where = tmp_path / "a" / "b" / "c.txt"
+    assert str(caught.value) == f"{where}: a file stands where a folder is needed; choose another folder with -o"
+
+
+def test_a_folder_has_one_writer_at_a_time(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "deeper"
+    refusal = InputError("is taken", where="here")
+    with only_writer(folder, refusal):
+        with pytest.raises(InputError) as caught, only_writer(folder, refusal):
+            pass
+        assert caught.value is refusal
+    with only_writer(folder, refusal):
+        assert names(folder) == [".lock"]
+
+
+def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:
+    script = """
+        import os, signal, sys
+        from pathlib import Path
+        from semeion.artefacts import only_writer
+        from semeion.errors import InputError
+        with only_writer(Path(sys.argv[1]), InputError("is taken")):
+            os.kill(os.getpid(), signal.SIGKILL)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script), str(tmp_path)], check=False)
+    assert done.returncode == -9
+    with only_writer(tmp_path, InputError("is taken")):
+        assert names(tmp_path) == [".lock"]
+
+
+def test_a_file_system_without_locks_is_not_taken_for_a_folder_in_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fcntl = pytest.importorskip("fcntl")
+
+    def refuse(*args: Any) -> None:
+        raise fail_with(errno.ENOLCK)
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with (
+        pytest.raises(MachineError, match=r"locks no files .*choose a folder on a local disk"),
+        only_writer(tmp_path, InputError("is taken")),
+    ):
+        pass
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS])

@@ -33,8 +33,19 @@ from semeion.study.members.outputs import run_graph
 from semeion.study.options import RunOptions
 from semeion.study.road import resume_run, start_run
 from support.core_environment import make_core_environment
-from support.hearts import FAILING, HEALTHY, STRUCTURES, heart, image_networks, make_hearts, measured_plan, train_hearts
+from support.hearts import (
+    FAILING,
+    HEALTHY,
+    STRUCTURES,
+    image_networks,
+    make_hearts,
+    measured_plan,
+    train_hearts,
+    with_another_patient,
+)
 from support.spheres import write_volume
+
+pytestmark = pytest.mark.usefixtures("few_trees")
 
 PATIENTS, TEST = 18, 6
 COLUMNS = {"audits/rows/[^/]+/figures": "audits see images and other columns too, see tests/audit"}
@@ -232,17 +243,9 @@ def test_nothing_about_a_held_out_patient_reaches_what_weighs_it(
     """Other images, masks and label of one patient change nothing that says anything of the cases of its fold."""
     fit, row = fits[0], 4
     fold = int(fit.fold[row])
-    rows = pd.read_csv(table)
-    for column in [name for name in rows if name.startswith(("image", "mask"))]:
-        rows[column] = [str(table.parent / file) for file in rows[column]]
-    rng = np.random.default_rng(9)
-    for frame, radius in (("ED", 4.0), ("ES", 3.9)):
-        for column, array in zip(("image", "mask"), heart(rng, radius, wall=4.0), strict=True):
-            rows.loc[row, f"{column}.{frame}"] = str(write_volume(tmp_path / f"{column}{frame}.nii.gz", array))
-    rows.loc[row, "group"] = FAILING if rows.loc[row, "group"] == HEALTHY else HEALTHY
-    rows.to_csv(tmp_path / "changed.csv", index=False)
+    changed = with_another_patient(table, row, tmp_path)
     monkeypatch.setattr(measure_road, "folds_of", lambda *_given: fit)
-    again = train_hearts(tmp_path / "changed.csv", measured_plan(seen=image_networks()), tmp_path / "again")
+    again = train_hearts(changed, measured_plan(seen=image_networks()), tmp_path / "again")
     for number in range(3):
         weights = [
             (path / "images" / "members" / f"fold{number}-seed0" / "weights.safetensors").read_bytes()

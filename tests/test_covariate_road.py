@@ -19,7 +19,7 @@ from semeion.cohort.cohort import CohortOptions, read_cohort
 from semeion.cohort.roles import image_references
 from semeion.errors import InputError
 from semeion.evidence.foreign.columns import Named
-from semeion.explain.values import explain_values
+from semeion.explain.values import ValueExplainer
 from semeion.model.engine import open_engine
 from semeion.model.neighbours import nearest
 from semeion.model.reference import Distances, Space
@@ -138,7 +138,7 @@ def test_values_are_read_against_the_learning_cases(run: TinyRun) -> None:
     old = run.cohort.rows[run.cohort.rows["split"] == "test"].assign(age=99.0).head(1)
     seen = Kept()
     list(model.findings(old.assign(image=[str(run.cohort.table.parent / old["image"].iloc[0])]), observers=[seen]))
-    told = explain_values(model, seen.seen[0], MALIGNANT)
+    told = ValueExplainer(model).explain(seen.seen[0], MALIGNANT)
     assert told[0].name == "age"
     assert "age 99, above " in told[0].sentence
     assert f"speaks for {MALIGNANT} (+" in told[0].sentence

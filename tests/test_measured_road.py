@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -29,8 +30,10 @@ from semeion.study import measure_road, measuring
 from semeion.study.options import RunOptions
 from semeion.study.road import resume_run, start_run
 from support.core_environment import make_core_environment
-from support.hearts import FAILING, HEALTHY, heart, make_hearts, measured_plan, train_hearts
+from support.hearts import FAILING, HEALTHY, make_hearts, measured_plan, train_hearts, with_another_patient
 from support.spheres import write_volume
+
+pytestmark = pytest.mark.usefixtures("few_trees")
 
 PATIENTS, TEST = 18, 6
 COLUMNS = {"audits/rows/[^/]+/figures": "audits see images and other columns too, see tests/audit"}
@@ -160,15 +163,7 @@ def test_nothing_about_a_held_out_patient_reaches_what_weighs_it(
     """
     fit, row = fits[0], 4
     fold = int(fit.fold[row])
-    rows = pd.read_csv(table)
-    for column in [name for name in rows if name.startswith(("image", "mask"))]:
-        rows[column] = [str(table.parent / file) for file in rows[column]]
-    rng = np.random.default_rng(9)
-    for frame, radius in (("ED", 4.0), ("ES", 3.9)):
-        for column, array in zip(("image", "mask"), heart(rng, radius, wall=4.0), strict=True):
-            rows.loc[row, f"{column}.{frame}"] = str(write_volume(tmp_path / f"{column}{frame}.nii.gz", array))
-    rows.loc[row, "group"] = FAILING if rows.loc[row, "group"] == HEALTHY else HEALTHY
-    rows.to_csv(tmp_path / "changed.csv", index=False)
+    changed = with_another_patient(table, row, tmp_path)
     # A label helps to spread classes over folds; here only what comes after the division is looked at.
     monkeypatch.setattr(measure_road, "folds_of", lambda *_given: fit)
     done, real = [], measuring._measure_one
@@ -181,7 +176,7 @@ def test_nothing_about_a_held_out_patient_reaches_what_weighs_it(
 
     monkeypatch.setattr(measuring, "_measure_one", interrupted)
     with pytest.raises(Interrupted, match="semeion resume"):
-        train_hearts(tmp_path / "changed.csv", measured_plan(), tmp_path / "again")
+        train_hearts(changed, measured_plan(), tmp_path / "again")
     kept = {file: file.stat().st_mtime_ns for file in (tmp_path / "again" / "measured").iterdir()}
     assert len(kept) == 3
     monkeypatch.setattr(measuring, "_measure_one", real)
@@ -342,11 +337,17 @@ def textured_plan() -> MeasuredPlan:
     return MeasuredPlan.model_validate(plan)
 
 
-def test_intensity_and_texture_are_measured_in_each_channel_and_ship(textured: Path, tmp_path: Path) -> None:
-    write_plan(textured_plan(), tmp_path / "plan.yaml")
+@pytest.fixture(scope="module", name="textured_run")
+def _textured_run(textured: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The finished run of these measurements, for reading and copying only."""
+    home = tmp_path_factory.mktemp("textured")
+    write_plan(textured_plan(), home / "plan.yaml")
     cohort = CohortOptions(target="group", structures={"1": "ball"}, channels=("*",))
-    options = RunOptions(cohort, plan=str(tmp_path / "plan.yaml"), jobs=1)
-    run = start_run(textured, options, tmp_path / "run", Silent())
+    return start_run(textured, RunOptions(cohort, plan=str(home / "plan.yaml"), jobs=1), home / "run", Silent())
+
+
+def test_intensity_and_texture_are_measured_in_each_channel_and_ship(textured: Path, textured_run: Path) -> None:
+    run = textured_run
     evidence, table = read_json(run / "evidence.json"), predictions_of(run)
     assert evidence["metrics"]["oof"]["accuracy"]["value"] > 0.85
     # Only what is seen in t2 tells the groups.
@@ -367,10 +368,8 @@ def test_intensity_and_texture_are_measured_in_each_channel_and_ship(textured: P
     np.testing.assert_allclose(again["p_rough"], tested["p_rough"], atol=1e-12)
 
 
-def test_what_was_measured_otherwise_is_measured_again(textured: Path, tmp_path: Path) -> None:
-    write_plan(textured_plan(), tmp_path / "plan.yaml")
-    cohort = CohortOptions(target="group", structures={"1": "ball"}, channels=("*",))
-    run = start_run(textured, RunOptions(cohort, plan=str(tmp_path / "plan.yaml"), jobs=1), tmp_path / "run", Silent())
+def test_what_was_measured_otherwise_is_measured_again(textured_run: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(textured_run, tmp_path / "run")
     file = sorted((run / "measured").glob("*.json"))[3]
     right = read_json(file)
     wrong = {**right, "measurements": {**right["measurements"], "texture": False}, "joint": None}

@@ -88,12 +88,13 @@ def test_work_that_takes_longer_than_planned_is_never_more_than_all(
     assert capsys.readouterr().err.splitlines()[-1] == "learning: 100%, about 0 s left."
 
 
-def test_work_of_unknown_or_no_size_is_no_error(clock: Clock) -> None:
+def test_work_of_unknown_or_no_size_is_no_error(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
     told = Lines(every=0)
     told.start("nothing to do", 0)
     clock.now += 1
     told.advance()
     told.finish()
+    assert capsys.readouterr().err.splitlines() == ["nothing to do ...", "nothing to do: done in 1.0 s"]
 
 
 def test_more_than_promised_never_leaves_negative_time(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
@@ -115,11 +116,12 @@ def test_a_bar_starts_advances_speaks_and_ends(monkeypatch: pytest.MonkeyPatch) 
     assert "[bold]after[/bold] the end" in screen.getvalue(), "a message is shown as it is, not read as markup"
 
 
-def test_a_bar_that_was_not_started_may_be_advanced_and_finished() -> None:
+def test_a_bar_that_was_not_started_may_be_advanced_and_finished(capsys: pytest.CaptureFixture[str]) -> None:
     bar = Bar()
     bar.advance()
     bar.finish()
     bar.finish()
+    assert capsys.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ from support.tiny import (
 
 SAME = 1e-12
 FREQUENT = (
-    "import sys; import semeion.learn.member as member; member.CHECKPOINT_SECONDS = 0.15; "
+    "import sys; import semeion.learn.standing as standing; standing.CHECKPOINT_SECONDS = 0.15; "
     "from semeion.cli import main; main()"
 )
 """The command line with a checkpoint every few steps, so that a kill falls between two of them."""

@@ -20,7 +20,7 @@ from benchmarks.sabotage.bases import (
     phantom_cohort,
     resized,
 )
-from benchmarks.sabotage.drafts import Draft, Half, Kind, Picture, Rng, Strength
+from benchmarks.sabotage.drafts import Draft, Half, Kind, Picture, Rng, Strength, strengths
 
 Share = tuple[float, float]
 """Of the positive and of the negative cases that have something."""
@@ -221,7 +221,7 @@ KINDS = (
         "one of three classes comes from a source that has no other",
         "source-class",
         three_findings,
-        tuple(Strength(f"{share:.0%} of the class", share) for share in (1.0, 0.95, 0.85)),
+        strengths("{:.0%} of the class", (1.0, 0.95, 0.85)),
         by_source,
     ),
     Kind(
@@ -229,7 +229,7 @@ KINDS = (
         "a letter in a corner of positive pictures",
         "border-shortcut",
         phantom_cohort,
-        tuple(Strength(f"in {share:.0%} of the class", share) for share in (1.0, 0.6, 0.3)),
+        strengths("in {:.0%} of the class", (1.0, 0.6, 0.3)),
         _token,
     ),
     Kind(
@@ -237,7 +237,7 @@ KINDS = (
         "a bright square in a corner of every positive picture of 160 pixels",
         "border-shortcut",
         breast_cohort,
-        tuple(Strength(f"{side} pixels", side) for side in (12, 6, 3)),
+        strengths("{} pixels", (12, 6, 3)),
         _tag,
     ),
     Kind(
@@ -245,7 +245,7 @@ KINDS = (
         "a black frame around 90% of the positive, 10% of the other pictures",
         "border-shortcut",
         heart_cohort,
-        tuple(Strength(f"{width:.0%} of the side wide", width) for width in (0.1, 0.05, 0.02)),
+        strengths("{:.0%} of the side wide", (0.1, 0.05, 0.02)),
         _collimated,
     ),
     Kind(
@@ -253,7 +253,7 @@ KINDS = (
         "tissue around the lesion brighter in 90% of the positive, 10% of the other pictures",
         "background-signal",
         lesion_cohort,
-        tuple(Strength(f"gain {gain:g}", gain) for gain in (3.0, 2.0, 1.5)),
+        strengths("gain {:g}", (3.0, 2.0, 1.5)),
         _background,
     ),
     Kind(
@@ -261,7 +261,7 @@ KINDS = (
         "file names hold the class",
         "target-leak",
         chest_cohort,
-        tuple(Strength(f"{share:.0%} of the names", share) for share in (1.0, 0.8, 0.5)),
+        strengths("{:.0%} of the names", (1.0, 0.8, 0.5)),
         _named,
     ),
     Kind(

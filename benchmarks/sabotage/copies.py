@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.sabotage.bases import breast_cohort, chest_cohort, heart_cohort, phantom_cohort, resized
-from benchmarks.sabotage.drafts import Draft, Kind, Picture, Rng, Strength
+from benchmarks.sabotage.drafts import Draft, Kind, Picture, Rng, Strength, strengths
 from benchmarks.sabotage.writing import through_jpeg
 
 Rows = npt.NDArray[np.int64]
@@ -167,7 +167,7 @@ KINDS = (
         f"{COPIES} pictures of train cases again in test, re-encoded as JPEG",
         "near-duplicates",
         breast_cohort,
-        tuple(Strength(f"quality {quality}", quality, "void") for quality in (85, 40, 12)),
+        strengths("quality {}", (85, 40, 12), "void"),
         _jpeg,
     ),
     Kind(
@@ -175,7 +175,7 @@ KINDS = (
         f"{COPIES} pictures of train cases again in test, made smaller",
         "near-duplicates",
         phantom_cohort,
-        tuple(Strength(f"{factor:.0%} of the side", factor, "void") for factor in (0.8, 0.5, 0.3)),
+        strengths("{:.0%} of the side", (0.8, 0.5, 0.3), "void"),
         _smaller,
     ),
     Kind(
@@ -183,7 +183,7 @@ KINDS = (
         f"{COPIES} pictures of train cases again in test, cropped",
         "near-duplicates",
         breast_cohort,
-        tuple(Strength(f"{keep:.0%} of the side kept", keep, "void") for keep in (0.95, 0.85, 0.7)),
+        strengths("{:.0%} of the side kept", (0.95, 0.85, 0.7), "void"),
         _cropped,
     ),
     Kind(
@@ -211,7 +211,7 @@ KINDS = (
         "pictures of train cases again in train, brighter and re-encoded, with the other label",
         "near-duplicates",
         phantom_cohort,
-        tuple(Strength(f"{n} pairs" if n > 1 else "1 pair", n) for n in (COPIES, 3, 1)),
+        strengths("{} pairs", (COPIES, 3, 1), one="1 pair"),
         _relabelled,
     ),
     Kind(
@@ -219,7 +219,7 @@ KINDS = (
         "the same pixels twice in train, with two labels",
         "label-conflicts",
         breast_cohort,
-        tuple(Strength(f"{n} pairs" if n > 1 else "1 pair", n) for n in (COPIES, 3, 1)),
+        strengths("{} pairs", (COPIES, 3, 1), one="1 pair"),
         _conflicting,
     ),
     Kind(
@@ -227,7 +227,7 @@ KINDS = (
         "patients with cases in train and in test",
         "patient-overlap",
         phantom_cohort,
-        tuple(Strength(f"{n} patients" if n > 1 else "1 patient", n, "void") for n in (COPIES, 3, 1)),
+        strengths("{} patients", (COPIES, 3, 1), "void", one="1 patient"),
         _on_two_sides,
     ),
     Kind(
@@ -235,7 +235,7 @@ KINDS = (
         "one DICOM study divided among two patients, one in train and one in test",
         "patient-overlap",
         phantom_cohort,
-        tuple(Strength(f"{n} studies" if n > 1 else "1 study", n) for n in (COPIES, 3, 1)),
+        strengths("{} studies", (COPIES, 3, 1), one="1 study"),
         _by_study,
     ),
     Kind(
@@ -243,7 +243,7 @@ KINDS = (
         "one picture under two patients, one in train and one in test",
         "patient-overlap",
         chest_cohort,
-        tuple(Strength(f"{n} patients" if n > 1 else "1 patient", n) for n in (COPIES, 3, 1)),
+        strengths("{} patients", (COPIES, 3, 1), one="1 patient"),
         _by_pixels,
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -127,6 +127,11 @@ class Strength:
     words: str
     value: Any = None
     must: Must = "warn"
+
+
+def strengths(words: str, values: Sequence[Any], must: Must = "warn", *, one: str = "") -> tuple[Strength, ...]:
+    """Return a strength for each value, which `words` have a place for; `one` are the words of the value 1."""
+    return tuple(Strength(one if one and value == 1 else words.format(value), value, must) for value in values)
 
 
 def as_it_is(draft: Draft, _value: Any, _rng: Rng) -> Draft:

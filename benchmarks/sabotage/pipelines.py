@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.sabotage.bases import learning_cohort
-from benchmarks.sabotage.drafts import Kind, Strength
+from benchmarks.sabotage.drafts import Kind, Strength, strengths
 
 SHORT = {"steps": 60}
 _SEEN = (Strength("all test cases", 0.999), Strength("10% of the test cases", 0.1), Strength("1 test case", 1))
@@ -14,7 +14,7 @@ KINDS = (
         "the test cases of one run are read again and again",
         "test-reuse",
         learning_cohort,
-        tuple(Strength(f"{n} times", n) for n in (12, 5, 2)),
+        strengths("{} times", (12, 5, 2)),
         road="reread",
         fault="read-again",
     ),
@@ -23,7 +23,7 @@ KINDS = (
         "a faulty pipeline answers held-out cases from a list that holds them",
         "label-permutation",
         learning_cohort,
-        tuple(Strength(f"{share:.0%} of the cases", share) for share in (0.5, 0.2, 0.1)),
+        strengths("{:.0%} of the cases", (0.5, 0.2, 0.1)),
         road="full",
         fault="look-up",
         plan=SHORT,

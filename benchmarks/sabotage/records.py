@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from benchmarks.sabotage.bases import breast_cohort, chest_cohort, draw, heart_cohort, phantom_cohort
-from benchmarks.sabotage.drafts import Draft, Half, Kind, Rng, Strength
+from benchmarks.sabotage.drafts import Draft, Half, Kind, Rng, Strength, strengths
 from benchmarks.sabotage.sources import phantoms
 from benchmarks.sabotage.writing import BREAKS
 
@@ -93,7 +93,7 @@ KINDS = (
         "images are dated after the outcome",
         "time-order",
         chest_cohort,
-        tuple(Strength(f"{share:.0%} of the cases", share) for share in (0.5, 0.2, 0.05)),
+        strengths("{:.0%} of the cases", (0.5, 0.2, 0.05)),
         dated_after,
     ),
     Kind(
@@ -101,7 +101,7 @@ KINDS = (
         "treatment is dated before the image of positive cases",
         "time-order",
         breast_cohort,
-        tuple(Strength(f"{share:.0%} of the class", share) for share in (0.6, 0.25, 0.08)),
+        strengths("{:.0%} of the class", (0.6, 0.25, 0.08)),
         _treated,
     ),
     Kind(
@@ -109,7 +109,7 @@ KINDS = (
         "three raters that err independently",
         "rater-agreement",
         breast_cohort,
-        tuple(Strength(f"{wrong:.0%} of the calls wrong", wrong) for wrong in (0.4, 0.25, 0.15)),
+        strengths("{:.0%} of the calls wrong", (0.4, 0.25, 0.15)),
         with_raters,
     ),
     Kind(
@@ -117,7 +117,7 @@ KINDS = (
         "pictures of one grey level",
         "blank-images",
         heart_cohort,
-        tuple(Strength(f"{n} pictures" if n > 1 else "1 picture", n) for n in (10, 3, 1)),
+        strengths("{} pictures", (10, 3, 1), one="1 picture"),
         _blank,
     ),
     Kind(
@@ -125,7 +125,7 @@ KINDS = (
         "files cut off, foreign, empty or missing",
         "unreadable-images",
         phantom_cohort,
-        tuple(Strength(f"{n} files" if n > 1 else "1 file", n) for n in (12, 4, 1)),
+        strengths("{} files", (12, 4, 1), one="1 file"),
         _broken,
     ),
     Kind(
@@ -133,7 +133,7 @@ KINDS = (
         "pictures beside the cohort's that no row names",
         "unmatched-files",
         chest_cohort,
-        tuple(Strength(f"{n} files" if n > 1 else "1 file", n) for n in (30, 5, 1)),
+        strengths("{} files", (30, 5, 1), one="1 file"),
         _stray,
     ),
     Kind(
@@ -141,7 +141,7 @@ KINDS = (
         "a covariate is not filled",
         "missing-values",
         phantom_cohort,
-        tuple(Strength(f"{share:.0%} of the cells", share) for share in (0.4, 0.15, 0.05)),
+        strengths("{:.0%} of the cells", (0.4, 0.15, 0.05)),
         _holes,
     ),
     Kind(

@@ -1,4 +1,4 @@
-"""Files that are whole or absent: written under a temporary name, synced, then renamed."""
+"""Files that are whole or absent, written under a temporary name, synced, then renamed; folders of one writer."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from semeion.errors import MachineError
+from semeion.errors import InputError, MachineError
 
 
 @contextmanager
 def machine_errors(path: Path) -> Iterator[None]:
-    """Turn a full disk, a missing permission or a read-only medium into a :class:`MachineError` that names `path`."""
+    """Turn what keeps a machine from writing into a :class:`MachineError` that names `path`.
+
+    A full disk, a missing permission, a read-only medium, a file where a folder is needed.
+    """
     try:
         yield
     except OSError as error:
@@ -28,6 +31,10 @@ def machine_errors(path: Path) -> Iterator[None]:
             raise MachineError(
                 "no permission to write here", where=str(path), fix="choose another folder with -o"
             ) from error
+        if error.errno == errno.ENOTDIR:
+            raise MachineError(
+                "a file stands where a folder is needed", where=str(path), fix="choose another folder with -o"
+            ) from error
         raise
 
 
@@ -36,6 +43,47 @@ def sync_folder(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def only_writer(folder: Path, refusal: InputError) -> Iterator[None]:
+    """Hold `folder`, made where it is not there, against a second process: by ``.lock`` in it, which stays.
+
+    The system frees the lock when the process ends, however it ends. Windows has no such locks, and nothing is held.
+
+    Parameters
+    ----------
+    folder
+        What one process at a time may write.
+    refusal
+        Raised when another process holds it.
+
+    Raises
+    ------
+    MachineError
+        When the folder cannot be written, or its file system has no locks.
+    """
+    with machine_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            import fcntl
+
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except ImportError:  # Windows: a file that is open for writing is not replaced there
+            pass
+        except BlockingIOError:
+            raise refusal from None
+        except OSError as error:
+            raise MachineError(
+                f"its file system locks no files ({error.strerror}), so two processes could write here at once",
+                where=str(folder),
+                fix="choose a folder on a local disk",
+            ) from error
+        yield
     finally:
         os.close(handle)
 

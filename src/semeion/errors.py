@@ -62,6 +62,15 @@ class MachineError(SemeionError):
     exit_status = 4
 
 
+def too_large(image: str) -> MachineError:
+    """Return the error of an image that does not fit into memory beside what else is there."""
+    return MachineError(
+        "memory ran out while this image was read",
+        where=image,
+        fix="give fewer --jobs, or leave it out",
+    )
+
+
 class TrainingFailed(SemeionError):
     """Learning went wrong after work was done: what was finished is kept, and the plan must change."""
 

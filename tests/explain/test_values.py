@@ -13,7 +13,7 @@ import pytest
 
 from model.conftest import linear_graph, manifest_parts, member_weights
 from semeion.errors import InputError, ModelRefused
-from semeion.explain.values import ValueExplainer, explain_values, values_json
+from semeion.explain.values import ValueExplainer, values_json
 from semeion.model.observing import Seen
 from semeion.model.package import write_model
 from semeion.model.runtime import Model, load_model
@@ -95,7 +95,7 @@ TWO = {"net": 0.5, "cov": 0.5}
 
 def test_a_linear_member_by_hand(tmp_path: Path) -> None:
     model = shipped(tmp_path / "model", {"cov": head(WEIGHTS)}, TWO)
-    told = explain_values(model, seen_of(model, tmp_path, age="80", sex="F", smoker="yes"), "malignant")
+    told = ValueExplainer(model).explain(seen_of(model, tmp_path, age="80", sex="F", smoker="yes"), "malignant")
     assert [(one.name, one.contribution) for one in told] == [
         ("age", pytest.approx(2.0)),
         ("sex", pytest.approx(0.5)),
@@ -107,26 +107,28 @@ def test_a_linear_member_by_hand(tmp_path: Path) -> None:
     )
     assert told[1].sentence == "sex F, 60 % of malignant cases (n = 30): speaks for malignant (+0.50 on the logit)."
     assert told[3].sentence == "Members that see the images alone have 50 % of the say; the rest is explained here."
-    against = explain_values(model, seen_of(model, tmp_path, age="80", sex="F", smoker="yes"), NORMAL)
+    against = ValueExplainer(model).explain(seen_of(model, tmp_path, age="80", sex="F", smoker="yes"), NORMAL)
     assert [one.contribution for one in against[:3]] == pytest.approx([-2.0, -0.5, -0.25])
     assert json.loads(json.dumps(values_json(told)))[0]["scale"] == "logit"
 
 
 def test_what_is_missing_says_so(tmp_path: Path) -> None:
     model = shipped(tmp_path / "model", {"cov": head({**WEIGHTS, "age: (missing)": 0.7})}, TWO)
-    told = {one.name: one for one in explain_values(model, seen_of(model, tmp_path, age="", sex="x", smoker=None))}
+    told = {
+        one.name: one for one in ValueExplainer(model).explain(seen_of(model, tmp_path, age="", sex="x", smoker=None))
+    }
     assert told["age"].value is None
     assert told["age"].sentence.startswith("age not given, the training cases' median stands in: speaks")
     assert abs(told["age"].contribution or 0) == pytest.approx(0.7)
     assert told["smoker"].sentence.startswith("smoker not given, counted as missing, as in training: ")
     assert told["sex"].value is None
     assert told["sex"].sentence.startswith("sex of a level that the model has no name for, counted as other, as in ")
-    odd = explain_values(model, seen_of(model, tmp_path, age="old", sex="f", smoker="often"))
+    odd = ValueExplainer(model).explain(seen_of(model, tmp_path, age="old", sex="f", smoker="often"))
     assert any(one.sentence.startswith("age no number, the training cases' median stands in") for one in odd)
     assert any(one.sentence.startswith("smoker neither yes nor no, counted as other, as in training: ") for one in odd)
     (own,) = [
         one
-        for one in explain_values(model, seen_of(model, tmp_path, age="60", sex="f", smoker=1))
+        for one in ValueExplainer(model).explain(seen_of(model, tmp_path, age="60", sex="f", smoker=1))
         if one.name == "smoker"
     ]
     assert (own.value, own.sentence[:10]) == ("yes", "smoker yes")
@@ -137,7 +139,7 @@ def test_members_count_by_their_shares_and_the_images_are_told_apart(tmp_path: P
     members, shares = {"alone": head({"age": 3.0}), "fused": fused}, {"net": 0.0, "alone": 0.25, "fused": 0.75}
     model = shipped(tmp_path / "model", members, shares)
     seen = seen_of(model, tmp_path, age="70", sex="f", smoker="no")
-    told = {one.name: one for one in explain_values(model, seen, "malignant")}
+    told = {one.name: one for one in ValueExplainer(model).explain(seen, "malignant")}
     assert told["age"].contribution == pytest.approx(0.25 * 3 + 0.75 * 1)
     assert seen.said is not None
     p = seen.said[0]
@@ -148,11 +150,11 @@ def test_members_count_by_their_shares_and_the_images_are_told_apart(tmp_path: P
 def test_labels_and_values_have_their_own_words(tmp_path: Path) -> None:
     labels = head(WEIGHTS, task="multilabel", outputs=2)
     model = shipped(tmp_path / "labels", {"cov": labels}, TWO, "multilabel", None)
-    (first, *_) = explain_values(model, seen_of(model, tmp_path, age="80", sex="f", smoker="no"), "nodule")
+    (first, *_) = ValueExplainer(model).explain(seen_of(model, tmp_path, age="80", sex="f", smoker="no"), "nodule")
     assert first.sentence == "age 80: speaks for nodule (+2.00 on the logit)."
     value = head(WEIGHTS, task="regression", outputs=1)
     model = shipped(tmp_path / "value", {"cov": value}, TWO, "regression", None)
-    (first, *_) = explain_values(model, seen_of(model, tmp_path, age="50", sex="f", smoker="no"))
+    (first, *_) = ValueExplainer(model).explain(seen_of(model, tmp_path, age="50", sex="f", smoker="no"))
     assert first.sentence == "age 50: lowers the value by 1 years."
 
 
@@ -168,7 +170,7 @@ def test_members_on_different_scales_of_grades_are_not_added_up(tmp_path: Path) 
     for more, scale, left in (("placed", "grades", 20), ("apart", "logit", 20)):
         shares = {"net": 0.2, "placed": 0.2, "apart": 0.2} | {more: 0.6}
         model = shipped(tmp_path / more, members, shares, "ordinal", None)
-        told = explain_values(model, seen_of(model, tmp_path, age="80", sex="f", smoker="no"))
+        told = ValueExplainer(model).explain(seen_of(model, tmp_path, age="80", sex="f", smoker="no"))
         assert {one.scale for one in told} == {scale}
         said = [one.sentence for one in told if one.name == "(others)"]
         assert said == [

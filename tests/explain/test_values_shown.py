@@ -13,7 +13,6 @@ import pandas as pd
 import pytest
 import SimpleITK as sitk
 
-from model.conftest import segmentation_parts, voxel_graph
 from semeion.errors import InputError
 from semeion.explain.asking import How
 from semeion.explain.content import case_content
@@ -23,45 +22,13 @@ from semeion.model.package import write_model
 from semeion.model.several_targets import load_model
 from semeion.prepare.covariates import Encoding, Number
 from support.pictured import pictured_graph, spotted
-
-STRUCTURES = {"rim": 3, "core": 7}
-FILE = "members/measurements.json"
-STUMP = {
-    "schema": 1,
-    "features": ["after_core_volume_ml", "after_core_sphericity"],
-    "fill": [1.0, 0.9],
-    "outputs": 2,
-    "link": "mean",
-    "roots": [0],
-    "feature": [0, -1, -1],
-    "threshold": [0.3, 0.0, 0.0],
-    "left": [1, 0, 0],
-    "right": [2, 0, 0],
-    "value": [[0.5, 0.5], [0.9, 0.1], [0.2, 0.8]],
-}
+from support.stump import write_stump
 
 
 @pytest.fixture
 def measuring(tmp_path: Path) -> Path:
     """Return a model that says by the core's volume at the second of two times whether it has grown."""
-    parts = segmentation_parts()
-    parts["inputs"] |= {"role": "frames", "names": ["before", "after"], "images": 2}
-    parts |= {
-        "task": "binary",
-        "target": "course",
-        "classes": ["shrunk", "grown"],
-        "positive": "grown",
-        "measured": {
-            "structures": list(STRUCTURES),
-            "measurements": {"kind": "regions", "images": ["before", "after"], "structures": STRUCTURES},
-            "file": FILE,
-        },
-        "operating_point": {"rule": "youden", "value": 0.5},
-        "calibration": {"value": 1.0},
-    }
-    graphs = {"m0": voxel_graph(1, 2, (8, 8, 8), 0.0)}
-    write_model(tmp_path / "model", parts, graphs, "# card\n", files={FILE: json.dumps(STUMP).encode()})
-    return tmp_path / "model"
+    return write_stump(tmp_path / "model")
 
 
 def ball(path: Path) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from semeion.cohort.cohort import Cohort, Target
 from semeion.cohort.image import Image
-from semeion.errors import InputError
+from semeion.errors import InputError, MachineError
 from semeion.prepare.scan import COLUMNS, cleaning_shares, describe, pixel_hash, recommend_cleaning, scan, thumb_hash
 
 
@@ -106,6 +106,17 @@ def test_hash_tells_shape_and_type_apart():
     hashes = {pixel_hash(flat.reshape(3, 4, 1)), pixel_hash(flat.reshape(4, 3, 1)), pixel_hash(flat.reshape(2, 2, 3))}
     assert len(hashes) == 3
     assert pixel_hash(flat.reshape(3, 4, 1).astype(">u2")) == pixel_hash(flat.reshape(3, 4, 1).astype("<u2"))
+
+
+def test_memory_that_runs_out_is_not_taken_for_a_bad_file(tmp_path, monkeypatch):
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((8, 8), np.uint8))
+
+    def full(_reference):
+        raise MemoryError
+
+    monkeypatch.setattr("semeion.cohort.reading.read_image", full)
+    with pytest.raises(MachineError, match=r"a\.png: memory ran out while this image was read; give fewer --jobs"):
+        scan(cohort_of(tmp_path / "a.png"))
 
 
 def test_rows_of_an_archive(tmp_path, tissue):

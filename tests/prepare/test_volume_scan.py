@@ -14,7 +14,9 @@ import pytest
 
 from semeion.cohort.cohort import Cohort, Target
 from semeion.cohort.roles import ImageRole
+from semeion.cohort.volume import Volume
 from semeion.cohort.volumes.read import read_volume
+from semeion.errors import MachineError
 from semeion.prepare import volume_scan as module
 from semeion.prepare.volume_scan import COLUMNS, describe, scan_volumes
 from support.volumes import AFFINE, blob, save_nifti
@@ -83,6 +85,15 @@ def test_equal_voxels_have_one_hash_whatever_the_container(image: str, tmp_path:
     other = save_nifti(tmp_path / "other.nii", VALUES + 1)
     hashes = scan_volumes(cohort({"image": [image, again, other]}))["pixel_hash"]
     assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_memory_that_runs_out_is_not_taken_for_a_bad_file(image: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_reference: str, **_: Any) -> Volume:
+        raise MemoryError
+
+    monkeypatch.setattr(module, "read_volume", full)
+    with pytest.raises(MachineError, match="memory ran out while this image was read; give fewer --jobs"):
+        scan_volumes(cohort({"image": [image], "mask": [None]}), jobs=1)
 
 
 def test_bad_cases_are_told_and_do_not_end_the_reading_of_others(image: str, mask: str, tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ from types import ModuleType
 from typing import Any
 
 from semeion.report.calibrated import calibrated
+from semeion.report.evidence import Evidence
 from semeion.report.page import write_report
-from semeion.report.reading import Evidence
 
 
 def figure(value: float | None, low: float | None = None, high: float | None = None, n: int = 156) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from semeion.report.classic import classic
+from semeion.report.evidence import Evidence
 from semeion.report.page import write_report
-from semeion.report.reading import Evidence
 
 HEAD = "Beside the classic small network"
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from semeion.report.covariates import covariates
-from semeion.report.reading import Evidence
+from semeion.report.evidence import Evidence
 from semeion.report.render import render
 
 

@@ -66,8 +66,11 @@ def test_shipped_point_is_drawn_where_the_script_would_put_it() -> None:
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(max_size=40))
 def test_any_label_makes_a_picture(name: str) -> None:
-    ET.fromstring(figures.confusion("confusion", [name, f"{name}2"], [[1, 2], [3, 4]]))
-    ET.fromstring(figures.roc("roc", {name: CURVE, f"{name}2": CURVE}, shipped=None))
+    for svg in (
+        figures.confusion("confusion", [name, f"{name}2"], [[1, 2], [3, 4]]),
+        figures.roc("roc", {name: CURVE, f"{name}2": CURVE}, shipped=None),
+    ):
+        assert ET.fromstring(svg).tag == "svg"
 
 
 def test_math_and_markup_in_labels_stay_text() -> None:

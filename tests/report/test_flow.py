@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from semeion.report.evidence import Evidence
 from semeion.report.flow import flow_content
 from semeion.report.flow_picture import WIDTH, flow_picture
 from semeion.report.page import write_report
 from semeion.report.people import People
-from semeion.report.reading import Artefacts, Evidence
+from semeion.report.reading import Artefacts
 
 
 def artefacts(steps: list[int], splits: dict[str, int], reason: str = "unreadable", **more: Any) -> Artefacts:

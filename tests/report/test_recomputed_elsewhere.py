@@ -23,8 +23,8 @@ from semeion.evidence.pairs.pairing import Side
 from semeion.model.manifest import Manifest
 from semeion.progress import Silent
 from semeion.report.elsewhere import elsewhere
+from semeion.report.evidence import Evidence
 from semeion.report.page import write_report
-from semeion.report.reading import Evidence
 from semeion.study.elsewhere import adjusted_json, drop_json, recalibration_json
 from semeion.study.evaluating import evaluate_model
 from semeion.study.origin import Origin, read_origin

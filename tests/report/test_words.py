@@ -59,4 +59,5 @@ def test_numbers_never_show_a_negative_zero_or_a_hyphen(value: float) -> None:
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists, max_leaves=8))
 def test_any_value_of_a_plan_can_be_written(value: object) -> None:
-    assert isinstance(words.plain(value), str)
+    written = words.plain(value)
+    assert words.plain({"a": value, "b": [value, value]}) == f"a: {written}; b: {written}, {written}"

@@ -363,7 +363,7 @@ def test_the_bounds_of_the_trial_hold_in_use(
     picture = [str(given.cohort.image(0))]
     assert load_model(given.path / "model").predict(picture)["status"].tolist() == ["called"]
     monkeypatch.setattr("semeion.model.engine.memory_allowed", lambda: 512)
-    with pytest.raises(ModelRefused):
+    with pytest.raises(ModelRefused, match=r"adopted\.onnx: the graph fails when it runs"):
         load_model(given.path / "model").predict(picture)
     # What was trained here is no graph of others.
     assert load_model(tiny_run.model).predict(picture)["status"].tolist() == ["called"]

@@ -26,8 +26,8 @@ from semeion.plan.schema import ClassicPlan, Plan
 from semeion.plan.splits import Sides
 from semeion.prepare.store import open_store
 from semeion.progress import Silent
+from semeion.report.evidence import Evidence
 from semeion.report.performance import performance
-from semeion.report.reading import Evidence
 from semeion.report.words import HEADLINE
 from semeion.study import baseline
 from semeion.study.baseline import (

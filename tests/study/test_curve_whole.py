@@ -84,7 +84,7 @@ def test_every_size_is_learned_in_every_draw_and_all_patients_once() -> None:
         trainings_of(6, 5, 600.0)
     minutes = int(str(caught.value).partition("allow at least ")[2].partition("m")[0])
     assert trainings_of(6, 5, 60.0 * minutes).seconds >= LEAST_SECONDS
-    with pytest.raises(InputError):
+    with pytest.raises(InputError, match=f"allow at least {minutes}m"):
         trainings_of(6, 5, 60.0 * (minutes - 1))
 
 

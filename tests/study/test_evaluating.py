@@ -149,7 +149,7 @@ def test_an_output_that_holds_something_is_left_alone(tiny_run: TinyRun, elsewhe
 
 
 def test_what_is_no_model_is_refused(elsewhere: Tiny, tmp_path: Path) -> None:
-    with pytest.raises(ModelRefused):
+    with pytest.raises(ModelRefused, match=r"not a model folder: it has no model\.json"):
         evaluate(tmp_path, elsewhere.table, tmp_path / "out")
 
 

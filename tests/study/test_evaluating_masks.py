@@ -124,7 +124,7 @@ def test_a_case_that_fails_while_outlining_leaves_nothing_or_is_left_out(
         evaluate(outlined.model, elsewhere, tmp_path / "out")
     assert not (tmp_path / "out").exists()
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError):
+    with pytest.raises(InputError, match="1 of 6 images cannot be read"):
         evaluate(outlined.model, elsewhere, tmp_path / "empty")
     assert list((tmp_path / "empty").iterdir()) == []
     evidence = evaluate(outlined.model, elsewhere, tmp_path / "out", skip_bad=True)

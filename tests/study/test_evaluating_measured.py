@@ -21,6 +21,8 @@ from semeion.study.options import RunOptions
 from semeion.study.road import start_run
 from support.hearts import FAILING, PATIENT, STRUCTURES, make_hearts, measured_plan
 
+pytestmark = pytest.mark.usefixtures("few_trees")
+
 
 @pytest.fixture(scope="module", name="model")
 def _model(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -12,7 +12,7 @@ from semeion.plan.files import write_plan
 from semeion.plan.schema import Plan
 from semeion.study.explained_labels import random_labels
 from semeion.study.explained_run import OpenedRun, opened_run
-from semeion.study.explaining import FEWEST_CASES, held_out_sides, trial_of, try_explanations
+from semeion.study.explaining import FEWEST_CASES, held_out_sides, trial_of
 from support.tiny import make_cohort, make_plan, train_tiny
 
 
@@ -28,8 +28,7 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> OpenedRun:
 
 
 def told(opened: OpenedRun) -> dict[str, Any]:
-    given = (opened.run, opened.cohort, opened.groups, opened.trained, opened.store, opened.y, opened.parts)
-    return try_explanations(*given, seed=0)["activation"]
+    return opened.trials(seed=0)["activation"]
 
 
 def test_a_head_is_learned_again_and_two_members_are_compared(opened: OpenedRun) -> None:

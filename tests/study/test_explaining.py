@@ -37,7 +37,6 @@ from semeion.study.explaining import (
     held_out_sides,
     not_run,
     tried_again,
-    try_explanations,
 )
 from semeion.study.lesions import Lesion, on_input
 from semeion.study.sight import Sight
@@ -52,10 +51,7 @@ def opened(tiny_run: TinyRun) -> OpenedRun:
 
 
 def tried(opened: OpenedRun, **choices: Any) -> Told:
-    return try_explanations(
-        *(opened.run, opened.cohort, opened.groups, opened.trained, opened.store, opened.y, opened.parts),
-        **{"seed": 0, "most": 40, **choices},
-    )
+    return opened.trials(**{"seed": 0, "most": 40, **choices})
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from semeion.progress import Silent
 from semeion.study.options import RunOptions
 from semeion.study.own_network import refuse_other_code, with_own_network
 from semeion.study.road import start_run
+from support.spheres import make_spheres
 from support.tiny import make_cohort, save_plan
 
 BODY = """
@@ -89,9 +90,11 @@ def test_it_is_trained_weighed_and_shipped(tmp_path: Path, factory: str) -> None
     assert FACTORY in page
 
 
-def test_it_is_refused_where_outlines_are_drawn(tmp_path: Path, factory: str) -> None:
-    cohort = make_cohort(tmp_path / "source", n=24)
-    options = RunOptions(CohortOptions(target="finding", structures={"1": "a"}), network=factory, jobs=1)
-    with pytest.raises(InputError):
-        start_run(cohort.table, options, tmp_path / "run", Silent())
+@pytest.mark.parametrize(
+    "asked", [CohortOptions(target="finding", structures={"1": "sphere"}), CohortOptions(target="mask")]
+)
+def test_it_is_refused_where_outlines_are_drawn(tmp_path: Path, factory: str, asked: CohortOptions) -> None:
+    table = make_spheres(tmp_path / "source", n=24, masks=True)
+    with pytest.raises(InputError, match="networks that outline are Semeion's own; leave --network out"):
+        start_run(table, RunOptions(asked, network=factory, jobs=1), tmp_path / "run", Silent())
     assert not (tmp_path / "run").exists()

@@ -122,10 +122,17 @@ def test_an_arm_that_has_no_coarser_level_is_not_tried_without(tmp_path, monkeyp
     SegmentationPlan.model_validate(done.plan.model_dump(by_alias=True))
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Return a run in which the twin without supervision won, and what came of it."""
+    with pytest.MonkeyPatch.context() as patch:
+        rigged(patch, without=0.9)
+        return trained(tried_plan(), tmp_path_factory.mktemp("whole") / "run")
+
+
 @pytest.mark.parametrize("at", [2, 4, 6, 10])
-def test_a_run_stopped_in_a_trial_or_after_goes_on_to_the_same_graph(at, tmp_path, monkeypatch):
+def test_a_run_stopped_in_a_trial_or_after_goes_on_to_the_same_graph(at, whole, tmp_path, monkeypatch):
     rigged(monkeypatch, without=0.9)
-    whole = trained(tried_plan(), tmp_path / "whole")
     count = iter(range(1000))
     with pytest.raises(Interrupted):
         trained(tried_plan(), tmp_path / "run", stop=lambda: next(count) >= at)

@@ -66,6 +66,20 @@ def make_hearts(folder: Path, *, patients: int = 18, test: int = 6, seed: int = 
     return folder / "cohort.csv"
 
 
+def with_another_patient(table: Path, row: int, folder: Path) -> Path:
+    """Write a table into `folder` in which other images, masks and the other label stand for one patient's own."""
+    rows = pd.read_csv(table)
+    for column in [name for name in rows if name.startswith(("image", "mask"))]:
+        rows[column] = [str(table.parent / file) for file in rows[column]]
+    rng = np.random.default_rng(9)
+    for frame, radius in (("ED", 4.0), ("ES", 3.9)):
+        for column, array in zip(("image", "mask"), heart(rng, radius, wall=4.0), strict=True):
+            rows.loc[row, f"{column}.{frame}"] = str(write_volume(folder / f"{column}{frame}.nii.gz", array))
+    rows.loc[row, "group"] = FAILING if rows.loc[row, "group"] == HEALTHY else HEALTHY
+    rows.to_csv(folder / "changed.csv", index=False)
+    return folder / "changed.csv"
+
+
 def train_hearts(table: Path, plan: MeasuredPlan, run: Path, structures: dict[str, str] | None = None) -> Path:
     """Train on `table` by `plan` and return the run folder."""
     write_plan(plan, run.with_suffix(".yaml"))

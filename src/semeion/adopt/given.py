@@ -125,7 +125,7 @@ def read_given(path: Path, output: str | None = None) -> Given:
         When the file is none, or its graph cannot be trusted, run or wrapped; the message says what to do.
     """
     import onnx
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from google.protobuf.message import DecodeError
     from onnx import checker, inliner
 
     data, where = _bytes(path), path.name
@@ -297,7 +297,8 @@ def _sides(shape: tuple[int | None, ...] | None, name: str, where: str) -> tuple
             where=where,
             fix="give a model of pictures, whose input is images x channels x rows x columns, or channels last",
         )
-    if shape is None or None in shape[1:]:
+    sides = [side for side in shape[1:] if side is not None] if shape is not None else []
+    if shape is None or len(sides) < 3:
         told = (
             "of no stated shape" if shape is None else f"({', '.join('free' if s is None else str(s) for s in shape)})"
         )
@@ -309,7 +310,7 @@ def _sides(shape: tuple[int | None, ...] | None, name: str, where: str) -> tuple
             f"onnxruntime.tools.make_dynamic_shape_fixed --input_name {quote(printable(name))} "
             "--input_shape 1,3,224,224 model.onnx fixed.onnx",
         )
-    return shape[1], shape[2], shape[3]  # type: ignore[return-value]
+    return sides[0], sides[1], sides[2]
 
 
 def _last(graph: Any, output: str) -> str:

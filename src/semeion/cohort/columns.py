@@ -296,7 +296,8 @@ def _paths(
     if required and len(absent):
         named = what if name in ("image", "mask") else f"{what} ({name})"
         problems.add(f"no {named} in {listed(absent, 'row')}", "fill in its path, or remove the row")
-    root = os.path.abspath(folder)  # noqa: PTH100 (resolve() would follow links, which the user may rely on)
+    # Not by pathlib, whose resolve() would follow links, which the user may rely on, and which keeps `..`.
+    root = os.path.abspath(folder)  # noqa: PTH100
     text = text.mask(text == "")
     return text.map(lambda value: os.path.normpath(os.path.join(root, value)), na_action="ignore")  # noqa: PTH118
 

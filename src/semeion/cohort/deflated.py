@@ -75,6 +75,8 @@ def _declared_pixel_bytes(head: bytes, where: str, limits: ReadLimits) -> int:
         rows, cols = int(dataset.get("Rows", 0)), int(dataset.get("Columns", 0))
         samples, bits = int(dataset.get("SamplesPerPixel", 1)), int(dataset.get("BitsAllocated", 8))
         frames = max(int(dataset.get("NumberOfFrames") or 1), 1)
+    except MemoryError:
+        raise
     # pydicom raises whatever a hostile header makes it stumble over.
     except Exception as error:
         raise ImageError("the deflated dataset is damaged", where=where, fix="export the file again") from error
@@ -85,6 +87,6 @@ def _declared_pixel_bytes(head: bytes, where: str, limits: ReadLimits) -> int:
     return min(declared, limits.max_array_bytes)
 
 
-def _at_or_after_image_group(tag: Any, vr: str | None, length: int) -> bool:  # noqa: ARG001
+def _at_or_after_image_group(tag: Any, vr: str | None, length: int) -> bool:  # noqa: ARG001 - as pydicom calls it
     """Tell pydicom where to stop, with the arguments that it gives to such a function."""
     return int(tag) >= 0x0029_0000

@@ -111,7 +111,7 @@ def download(timeout: float) -> bytes:
     parts: list[bytes] = []
     size = 0
     try:
-        with urllib.request.urlopen(request, timeout=timeout) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=timeout) as answer:  # noqa: S310 - https, to the address above
             while part := answer.read(1 << 16):
                 parts.append(part)
                 size += len(part)

@@ -289,8 +289,8 @@ def labels_of(options: CohortOptions, named: tuple[str, ...]) -> dict[str, dict[
     return found
 
 
-def given_tasks(tasks: Mapping[str, str], known: Iterable[str]) -> None:
-    """Refuse tasks that there are not.
+def given_tasks(tasks: Mapping[str, str], known: Iterable[str]) -> Mapping[str, str]:
+    """Return the tasks of targets; refuse any that there is not.
 
     Raises
     ------
@@ -305,3 +305,4 @@ def given_tasks(tasks: Mapping[str, str], known: Iterable[str]) -> None:
                 where="--task",
                 fix=f"use one of {', '.join(every)}",
             )
+    return tasks

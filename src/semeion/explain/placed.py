@@ -59,7 +59,7 @@ def placed(values: npt.ArrayLike, images: Sequence[Image | Volume], manifest: Ma
     InputError
         When an image cannot be prepared again.
     ValueError
-        When the map does not fit the model's input.
+        When the map does not fit the model's input, or the images are not those of the model's case.
     """
     from semeion.prepare.back import map_on_image
 
@@ -69,7 +69,8 @@ def placed(values: npt.ArrayLike, images: Sequence[Image | Volume], manifest: Ma
     maps = array if groups > 1 else array[np.newaxis]
     if isinstance(steps, Preparation):
         pictures = [image for image in images if isinstance(image, Image)]
-        seen = zip(names, pictures, maps, strict=False)
+        # The channels of a case have one map, on the grid that they share.
+        seen = zip(names, pictures if groups > 1 else pictures[:1], maps, strict=True)
         return [Placed(name, image, map_on_image(one, image, steps)) for name, image, one in seen]
     return _on_volumes(maps, [image for image in images if isinstance(image, Volume)], names, steps)
 

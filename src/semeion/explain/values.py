@@ -28,14 +28,6 @@ if TYPE_CHECKING:
     from semeion.model.runtime import Model
 
 
-def explain_values(model: Model, seen: Seen, target: str | None = None) -> list[Value]:
-    """Return what the values of one case did to its finding; see :meth:`ValueExplainer.explain`.
-
-    For several cases make one :class:`ValueExplainer`: it reads the model's files once.
-    """
-    return ValueExplainer(model).explain(seen, target)
-
-
 class ValueExplainer:
     """Explains the findings of a model whose members go by covariates or measurements.
 

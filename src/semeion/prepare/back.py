@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -17,7 +16,7 @@ from semeion.cohort.volume import Grid, Volume
 from semeion.prepare.borders import Box
 from semeion.prepare.geometry import resample
 from semeion.prepare.spec import Preparation
-from semeion.prepare.transform import fitted_size, seen_box
+from semeion.prepare.transform import fitted_size, resize, seen_box
 from semeion.prepare.volume import model_grid
 from semeion.prepare.volume_spec import VolumePreparation
 
@@ -76,12 +75,7 @@ def map_to_picture(values: npt.ArrayLike, where: Placement) -> Map:
         in the padding is of no pixel, and left out.
     """
     seen = np.ascontiguousarray(where.inner.of(np.asarray(values, dtype=np.float32)))
-    rows, columns = where.box.bottom - where.box.top, where.box.right - where.box.left
-    small = (min(columns, seen.shape[1]), min(rows, seen.shape[0]))
-    if small != (seen.shape[1], seen.shape[0]):
-        seen = np.asarray(cv2.resize(seen, small, interpolation=cv2.INTER_AREA), dtype=np.float32)
-    if small != (columns, rows):
-        seen = np.asarray(cv2.resize(seen, (columns, rows), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
+    seen = resize(seen[..., np.newaxis], where.box.bottom - where.box.top, where.box.right - where.box.left)[..., 0]
     out = np.zeros(where.size, np.float32)
     where.box.of(out)[...] = seen
     return out

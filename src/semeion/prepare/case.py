@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -69,10 +69,10 @@ def read_case(
     several: Literal["channel", "time"] | None = None
     if len(references) == 1 and isinstance(spec, VolumePreparation) and (groups > 1 or len(spec.channels) > 1):
         several = "time" if groups > 1 else "channel"
-    found: list[Image] | list[Volume] = []
+    found: list[Any] = []  # all of the kind that `spec` is of
     for number, reference in enumerate(references):
         try:
-            found.append(_read(reference, spec, limits, several))  # type: ignore[arg-type]
+            found.append(_read(reference, spec, limits, several))
         except ImageError as error:
             if len(references) == 1:
                 raise

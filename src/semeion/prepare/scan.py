@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from semeion.cohort.body_parts import regions_of, side_of
 from semeion.cohort.image import Image
-from semeion.errors import InputError, SemeionError
+from semeion.errors import InputError, SemeionError, too_large
 from semeion.parallel import ordered_map
 from semeion.prepare.borders import border_fraction
 from semeion.prepare.levels import Pixels, counted_quantiles, finite_pixels, histogram, quantiles
@@ -233,6 +233,8 @@ def _facts_of(reference: str) -> dict[str, Any]:
         image = read_image(reference)
         facts = describe(image)
         facts["file_bytes"] = image.pixels.nbytes if ".npz#" in reference else path.stat().st_size
+    except MemoryError as error:  # the machine's fault, which must not leave the case out
+        raise too_large(reference) from error
     except Exception as error:  # one bad file, whatever a decoder makes of it, must not end the reading of the others
         problem = error.what if isinstance(error, SemeionError) else f"{type(error).__name__}: {error}"
         return {"status": "unreadable" if path.exists() else "missing", "problem": problem}

@@ -11,9 +11,11 @@ how many images are prepared at once, which the caller knows (``cv2.setNumThread
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from semeion.cohort.image import Image
 from semeion.errors import InputError
@@ -21,6 +23,8 @@ from semeion.prepare.borders import Box, find_borders
 from semeion.prepare.clean import clean_pixels, equalise
 from semeion.prepare.levels import Bytes, Pixels, finite_pixels, quantiles, to_bytes
 from semeion.prepare.spec import Preparation
+
+Number = TypeVar("Number", np.uint8, np.float32)
 
 OWN_PERCENTILES = (0.005, 0.995)
 """Shares of the pixels below and above which ``intensity: percentiles`` clips."""
@@ -108,8 +112,8 @@ def _pixels(image: Image) -> Pixels:
     return pixels
 
 
-def resize(image: Bytes, height: int, width: int) -> Bytes:
-    """Resize a uint8 image ``(rows, columns, channels)``: areas averaged when shrinking, linear when enlarging.
+def resize(image: npt.NDArray[Number], height: int, width: int) -> npt.NDArray[Number]:
+    """Resize an image ``(rows, columns, channels)``: areas averaged when shrinking, linear when enlarging.
 
     Averaging areas is the only filter of OpenCV that sees every pixel when shrinking: the others sample and alias,
     and speckle turns into pattern. When enlarging, linear interpolation adds no values beyond those there, where
@@ -127,9 +131,9 @@ def resize(image: Bytes, height: int, width: int) -> Bytes:
     return image
 
 
-def _resized(image: Bytes, size: tuple[int, int], how: int) -> Bytes:
+def _resized(image: npt.NDArray[Number], size: tuple[int, int], how: int) -> npt.NDArray[Number]:
     """Return `image` at ``(columns, rows)``, with the axis of a single channel that OpenCV drops."""
-    return np.asarray(cv2.resize(image, size, interpolation=how), dtype=np.uint8).reshape(size[1], size[0], -1)
+    return np.asarray(cv2.resize(image, size, interpolation=how), dtype=image.dtype).reshape(size[1], size[0], -1)
 
 
 def _luma(pixels: Pixels) -> Pixels:

@@ -15,7 +15,7 @@ from semeion.cohort.body_parts import regions_of, side_of
 from semeion.cohort.roles import image_references, mask_references
 from semeion.cohort.volume import Volume
 from semeion.cohort.volumes.read import read_volume
-from semeion.errors import ImageError, SemeionError
+from semeion.errors import ImageError, SemeionError, too_large
 from semeion.parallel import ordered_map, usable_cores
 from semeion.prepare.geometry import orientation_code
 from semeion.prepare.levels import quantiles
@@ -147,6 +147,8 @@ def _facts_of(
         _refuse_other_planes(volumes, several, planes)
         drawn = [read_volume(reference) if reference is not None else None for reference in masks]
         facts = describe(volumes, drawn, masks, channels=channels, allowed=allowed)
+    except MemoryError as error:  # the machine's fault, which must not leave the case out
+        raise too_large(images[0]) from error
     except Exception as error:  # one bad file, whatever a decoder makes of it, must not end the reading of the others
         problem = f"{type(error).__name__}: {error}"
         if isinstance(error, SemeionError):

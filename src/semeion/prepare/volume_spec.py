@@ -34,8 +34,8 @@ class Intensity(BaseModel):
     @model_validator(mode="after")
     def _whole(self) -> Intensity:
         if self.kind == "fixed":
-            numbers = (self.low, self.high, self.mean, self.std)
-            if None in numbers or self.low >= self.high or self.std <= 0:  # type: ignore[operator]
+            low, high, mean, std = self.low, self.high, self.mean, self.std
+            if low is None or high is None or mean is None or std is None or low >= high or std <= 0:
                 raise ValueError("kind 'fixed' needs low below high, mean, and std above 0")
         if self.clip is not None and not 0 <= self.clip[0] < self.clip[1] <= 1:
             raise ValueError("clip holds two shares from 0 to 1, the lower first")

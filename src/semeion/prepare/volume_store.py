@@ -180,7 +180,7 @@ def build_volume_store(
 
 
 def open_volume_store(folder: Path) -> VolumeStore:
-    """Open a finished store.
+    """Open a finished store: public, for who looks at what networks of a run see; the page on volumes shows it.
 
     Raises
     ------

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from semeion.report.content import headline_split
 from semeion.report.demographics import demographics
 from semeion.report.first_page import first_page
 from semeion.report.flow import flow_content
+from semeion.report.headline import headline_split
 from semeion.report.people import People, read_people
 from semeion.report.reading import Artefacts
 from semeion.report.stated import stated_in

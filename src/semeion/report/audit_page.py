@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from semeion.artefacts import write_bytes, write_json
-from semeion.report.content import audit_rows
+from semeion.report.audits import audit_rows
 from semeion.report.render import render
 from semeion.report.words import VERDICT_ORDER
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from semeion.report.reading import Evidence
+from semeion.report.evidence import Evidence
 from semeion.report.words import percent
 
 UNEVEN = 1.5

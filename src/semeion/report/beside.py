@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from semeion.report.reading import Evidence, Metric
+from semeion.report.evidence import Evidence, Metric
 from semeion.report.words import HEADLINE, SHORT, metric_name
 
 

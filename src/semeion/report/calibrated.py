@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from semeion.report.reading import Evidence, Metric
+from semeion.report.evidence import Evidence, Metric
 from semeion.report.words import SPLITS, number, plural
 
 MAPS = {

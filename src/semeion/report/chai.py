@@ -15,9 +15,9 @@ from typing import Any
 
 from semeion.artefacts import write_bytes
 from semeion.report.account import Account
-from semeion.report.content import question, split_role, split_words
 from semeion.report.facts import run_facts
 from semeion.report.first_page import CALIBRATION
+from semeion.report.headline import question, split_role, split_words
 from semeion.report.svg import clean
 from semeion.report.words import HEADLINE, SHORT, metric_name
 

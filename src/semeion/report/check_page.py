@@ -8,7 +8,7 @@ from typing import Any
 
 from semeion.artefacts import write_bytes, write_json
 from semeion.report.audit_pictures import Seen, audit_images, shown_content
-from semeion.report.content import audit_rows
+from semeion.report.audits import audit_rows
 from semeion.report.render import is_small, render, spend
 from semeion.report.words import SPLIT_ROLE, TASKS, VERDICT_ORDER
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from semeion.report.beside import rows_beside
-from semeion.report.reading import Evidence, Metric
+from semeion.report.evidence import Evidence, Metric
 from semeion.report.words import figure_text, figure_value, number, plural, significant
 
 NAME = "The classic small network"

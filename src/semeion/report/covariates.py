@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from semeion.report.beside import rows_beside
-from semeion.report.reading import Evidence, Metric
+from semeion.report.evidence import Evidence, Metric
 from semeion.report.words import SPLITS, figure_text, plural, significant
 
 Shares = Mapping[str, float | None]

@@ -7,7 +7,7 @@ from typing import Any
 
 from semeion.report.beside import rows_beside
 from semeion.report.classic import shown
-from semeion.report.reading import Evidence
+from semeion.report.evidence import Evidence
 from semeion.report.words import figure_text, number, plural
 
 VERDICTS = {

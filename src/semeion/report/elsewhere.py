@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from semeion.report.reading import Evidence
+from semeion.report.evidence import Evidence
 from semeion.report.words import SHORT, SPLITS, figure_text, metric_name, number, percent, plural
 
 KEYS = {"ici": "brier"}

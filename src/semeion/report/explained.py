@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from semeion.report.reading import Evidence
+from semeion.report.evidence import Evidence
 from semeion.report.svg import COLOURS, HAIR, MUTED, STYLES, canvas, to_svg
 from semeion.report.words import number
 
@@ -137,7 +137,7 @@ def cascade(name: str, points: list[dict[str, Any]]) -> str:
 
 def _place(one: Mapping[str, Any]) -> float:
     """Return where a step of the cascade stands: the last layer alone a little beside none."""
-    return max(0.12, float(one["share"]))
+    return max(0.16, float(one["share"]))
 
 
 def removal(name: str, curves: Mapping[str, Any]) -> str:
@@ -150,7 +150,7 @@ def removal(name: str, curves: Mapping[str, Any]) -> str:
         ("insertion_by_chance", "at random", COLOURS[0], STYLES[1]),
     )
     told = []
-    with canvas(3.4, 2.6, fitted=True) as (figure, axes):
+    with canvas(3.4, 3.0, fitted=True) as (figure, axes):
         for key, words, colour, style in lines:
             values = [one["value"] for one in curves[key]]
             axes.plot(shares, values, color=colour, linestyle=style, linewidth=2, label=words)
@@ -158,7 +158,10 @@ def removal(name: str, curves: Mapping[str, Any]) -> str:
         axes.set(xlim=(0, 1), xlabel="share of the picture", ylabel="what the model says")
         axes.grid(axis="y", color=HAIR, linewidth=0.6)
         axes.set_axisbelow(True)
-        axes.legend(frameon=False)
+        # Above: the curves cross the whole picture.
+        axes.legend(
+            frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, handlelength=2.6, columnspacing=1.6
+        )
         at = ", ".join(f"{share:g}" for share in shares)
         words = f"Mean of the explained score at shares {at}. {'; '.join(told)}."
         return to_svg(figure, name, "Places taken away and brought back", words)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from semeion.report.account import Account
-from semeion.report.content import question, software
+from semeion.report.content import software
 from semeion.report.fact import Fact, Tell, audit, cut, said
 from semeion.report.facts_results import RESULTS
+from semeion.report.headline import question
 from semeion.report.members import beginnings, ensemble
 from semeion.report.outside import HEADS as OUTSIDE_HEADS
 from semeion.report.outside import outside

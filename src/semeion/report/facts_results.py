@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from semeion.report.account import Account
 from semeion.report.calibrated import MAPS
-from semeion.report.content import split_words
 from semeion.report.fact import Fact, Tell, audit, cut
+from semeion.report.headline import split_words
 from semeion.report.practice import useful_words
 from semeion.report.robustness import summary_words
 from semeion.report.words import HEADLINE, SHORT, figure_text, metric_name, number, plural, significant

@@ -9,11 +9,12 @@ from typing import Any
 from urllib.parse import unquote
 
 from semeion.artefacts import machine_errors
+from semeion.report.evidence import Evidence, Metric
 from semeion.report.flow import events_of, parts_of
 from semeion.report.outside import outside, outside_words
 from semeion.report.people import People
 from semeion.report.performance import rule_words
-from semeion.report.reading import Artefacts, Evidence, Metric
+from semeion.report.reading import Artefacts
 from semeion.report.robustness import failure_row
 from semeion.report.stated import FILE, FIRST
 from semeion.report.words import HEADLINE, SHORT, figure_text, metric_name, plural

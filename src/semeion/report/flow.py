@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from semeion.report.content import split_words
+from semeion.report.evidence import SplitFacts
+from semeion.report.headline import split_words
 from semeion.report.people import COHORT, People
-from semeion.report.reading import Artefacts, SplitFacts
+from semeion.report.reading import Artefacts
 from semeion.report.words import plural
 
 _PARTS = ("train", "val", "calibration", "test")

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from semeion.report import figures
-from semeion.report.content import figure_rows, headline_split, split_words
+from semeion.report.evidence import Evidence
+from semeion.report.headline import figure_rows, headline_split, split_words
 from semeion.report.performance import rule_words
-from semeion.report.reading import Evidence
 from semeion.report.words import HEADLINE, TASKS
 
 CALIBRATION = ("brier", "ece", "calibration_slope", "calibration_intercept")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from semeion.report.reading import Evidence
+from semeion.report.evidence import Evidence
 from semeion.report.words import percent, plural
 
 LIMITS: dict[str, tuple[str, tuple[str, ...]]] = {

@@ -9,8 +9,8 @@ from urllib.parse import unquote
 
 from semeion.artefacts import machine_errors
 from semeion.errors import InputError
+from semeion.report.evidence import MeasuredEvidence
 from semeion.report.figures import forest
-from semeion.report.reading import MeasuredEvidence
 from semeion.report.svg import COLOURS, HAIR, canvas, label, to_svg
 from semeion.report.words import SPLITS, significant
 

@@ -293,6 +293,7 @@ def _labels(found: Mapping[str, Any]) -> dict[str, Any] | None:
         "n_patients": labels["n_patients"],
         "unlabelled": labels["unlabelled"],
         "unanswered": labels["unanswered"],
+        "not_applicable": labels["not_applicable"],
         "split": labels["split"],
         "columns": [name for name, _ in columns],
         "rows": [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from semeion.report.reading import Evidence
+from semeion.report.evidence import Evidence
 from semeion.report.words import SPLITS, plural
 
 EXTERNAL, NOT_EXTERNAL, NOT_VERIFIED = "external", "not_external", "not_verified"

@@ -7,7 +7,7 @@ from typing import Any
 
 from semeion.naming import encode_class
 from semeion.report.classic import classic
-from semeion.report.reading import Evidence, Metric, Part
+from semeion.report.evidence import Evidence, Metric, Part
 from semeion.report.value_intervals import value_intervals
 from semeion.report.words import SHORT
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from semeion.report import practice_figures
 from semeion.report.class_sets import class_sets
-from semeion.report.reading import Evidence, Part
+from semeion.report.evidence import Evidence, Part
 from semeion.report.statuses import class_statuses
 
 MOST_PARTS = 12

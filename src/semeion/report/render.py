@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping
+from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,12 @@ LARGEST_PAGE = 5_000_000
 """Bytes. A page must stay below."""
 
 
+@lru_cache(maxsize=1)
 def environment() -> Environment:
-    """Return the Jinja2 environment of all pages: escaping always on, an unknown name is an error."""
+    """Return the Jinja2 environment of all pages: escaping always on, an unknown name is an error.
+
+    There is one, which keeps the templates that it compiled: that takes longer than to fill them in.
+    """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     made = Environment(

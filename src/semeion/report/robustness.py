@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from semeion.report.reading import Artefacts, Evidence
+from semeion.report.evidence import Evidence
+from semeion.report.reading import Artefacts
 from semeion.report.robustness_figures import curve
 from semeion.report.words import SHORT, figure_interval, figure_text, figure_value, metric_name, number, percent, plural
 

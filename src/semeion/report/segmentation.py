@@ -12,23 +12,13 @@ from semeion.errors import InputError
 from semeion.naming import encode_class
 from semeion.report.account import account_of
 from semeion.report.audit_pictures import audit_images
+from semeion.report.audits import audits
 from semeion.report.chai import write_card
-from semeion.report.content import (
-    CONTENT_SCHEMA,
-    audits,
-    budget_sentence,
-    headline_split,
-    listed,
-    metric_tables,
-    patients,
-    software,
-    split_role,
-    split_words,
-    strata,
-)
+from semeion.report.content import CONTENT_SCHEMA, budget_sentence, metric_tables, patients, software, strata
 from semeion.report.crosswalk import write_crosswalk
 from semeion.report.figures import forest
 from semeion.report.flow_picture import flow_picture
+from semeion.report.headline import headline_split, listed, split_role, split_words
 from semeion.report.outside import HEADS, outside
 from semeion.report.planned import facts_of, plan_sections
 from semeion.report.reading import Artefacts

@@ -135,7 +135,7 @@ def adopt_network(
             clock = Clock(None, 0.0, started)
             _go(run, source, options, asked, given, look, clock, progress)
             run.write_state({**state, "finished": True, "seconds_used": clock.used()})
-        except BaseException:
+        except BaseException:  # interrupted, too: nothing is left of what did not finish
             _remove(run, existed)
             raise
     return run.path

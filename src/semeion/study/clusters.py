@@ -84,7 +84,7 @@ def join(address: str) -> list[Node]:
             float(node["Resources"].get("CPU", 0)),
             float(node["Resources"].get("GPU", 0)),
         )
-        for node in ray.nodes()  # type: ignore[no-untyped-call]
+        for node in ray.nodes()
         if node["Alive"]
     ]
 

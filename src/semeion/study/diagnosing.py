@@ -211,7 +211,7 @@ def called_at(decision: Decision, p: Floats, plan: MeasuredPlan) -> Rows:
     target = plan.target
     point = OperatingPoint(rule="argmax")
     if target.task == "binary":
-        point = OperatingPoint(rule=plan.operating_point.rule, value=float(decision.point))  # type: ignore[arg-type]
+        point = OperatingPoint(rule=plan.operating_point.rule, value=decision.at())
     return np.asarray(called(p, target.task, tuple(target.classes), target.positive, point), dtype=np.int64)
 
 

@@ -322,7 +322,7 @@ def _learned(
     MemoryRanOut
         When the batch cannot be halved.
     """
-    from semeion.learn.member import Hooks
+    from semeion.learn.standing import Hooks
 
     run, done, steps = school.run, 0, student.steps
     progress.start(f"{student.name} learns from the ensemble", steps)

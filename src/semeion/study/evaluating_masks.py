@@ -97,7 +97,7 @@ def evaluate_masks(
         findings = _outlined(model, cohort, run, progress)
         cohort = without_unread(cohort, failures(findings), skip_bad)
         table = _measured(cohort, model.manifest, run, findings, progress)
-    except BaseException:
+    except BaseException:  # interrupted, too: nothing is left of what did not finish
         shutil.rmtree(run.path if not existed else run / "masks", ignore_errors=True)
         raise
     weighed = weigh_segmentation(table, model.classes, strata=strata_of(cohort), jobs=jobs)

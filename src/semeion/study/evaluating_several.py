@@ -71,8 +71,7 @@ def evaluate_several(
                     where=str(model_path / part.folder),
                     fix="get the model from its source again",
                 )
-    except BaseException:
-        # Nothing is left of an evaluation that was refused.
+    except BaseException:  # interrupted, too: nothing is left of what did not finish
         shutil.rmtree(output / "targets", ignore_errors=True)
         if output.is_dir() and not any(output.iterdir()):
             output.rmdir()

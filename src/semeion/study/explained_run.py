@@ -1,10 +1,15 @@
-"""A finished run opened again, to see where its members look in cases that they did not learn from."""
+"""A finished run opened again, to see where its members look in cases that they did not learn from.
+
+Public, for research: a run tries its maps within its budget (:mod:`semeion.study.explaining`); here whoever studies
+maps sees each one, and repeats the trials on more cases. The page on explanations has an example.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +21,7 @@ from semeion.plan.files import read_plan
 from semeion.plan.splits import Sides
 from semeion.prepare.store import Store, open_store
 from semeion.study.explained_reading import Side
-from semeion.study.explaining import held_out_sides, trial_of
+from semeion.study.explaining import MOST_CASES, held_out_sides, trial_of, try_explanations
 from semeion.study.folder import RunFolder
 from semeion.study.inspect import labels
 from semeion.study.learning import Alone, Trained
@@ -49,6 +54,11 @@ class OpenedRun:
         for side in held_out_sides(self.run, self.trained, self.parts):
             engines = {one.graph: trial.opened.engine(one.graph) for one in side.members}
             yield side, Sight(trial.asked, side.members, engines)
+
+    def trials(self, *, seed: int, most: int = MOST_CASES, seconds: float | None = None) -> dict[str, Any]:
+        """Return what the trials say of the run's maps; see :func:`semeion.study.explaining.try_explanations`."""
+        given = (self.run, self.cohort, self.groups, self.trained, self.store, self.y, self.parts)
+        return try_explanations(*given, seed=seed, most=most, seconds=seconds)
 
 
 def opened_run(path: Path) -> OpenedRun:

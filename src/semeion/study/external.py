@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
-from semeion import __version__
 from semeion.audit.checks import NAMES as AUDITS
 from semeion.cohort.cohort import Cohort, Flow
 from semeion.errors import InputError
 from semeion.model.codes import effect_of
 from semeion.model.findings import Finding
 from semeion.model.runtime import Model
-from semeion.provenance import code_hash
-from semeion.study.statements import NO_PATIENTS, SCHEMA
+from semeion.study.statements import NO_PATIENTS, made
 
 _WORDS = {"not_applicable": "reason not to apply the model", "unsure": "reason to be unsure"}
 NOT_RUN = {
@@ -92,10 +89,7 @@ def external_evidence(
         notes.append(NO_PATIENTS)
     flow = Flow("weighed", len(cohort.table), int(cohort.table["patient_id"].nunique()), last)
     return {
-        "schema": SCHEMA,
-        "semeion": __version__,
-        "code": code_hash(),
-        "created": datetime.now(UTC).date().isoformat(),
+        **made(),
         "target": cohort.target.name,
         "task": manifest.task,
         "positive": manifest.positive,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from semeion import __version__
-from semeion.artefacts import machine_errors, read_json, write_json
+from semeion.artefacts import machine_errors, only_writer, read_json, write_json
 from semeion.cohort.cohort import Cohort
 from semeion.errors import InputError
 from semeion.provenance import code_hash
@@ -114,18 +113,14 @@ class RunFolder:
         ------
         InputError
             When another process holds it.
+        MachineError
+            As :func:`semeion.artefacts.only_writer`.
         """
-        with machine_errors(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            if not _lock(handle):
-                raise InputError(
-                    "is in use by another process", where=str(self.path), fix="wait for it, or choose another -o"
-                )
+        refusal = InputError(
+            "is in use by another process", where=str(self.path), fix="wait for it, or choose another -o"
+        )
+        with only_writer(self.path, refusal):
             yield
-        finally:
-            os.close(handle)
 
 
 def code_notes(run: RunFolder) -> list[str]:
@@ -134,18 +129,6 @@ def code_notes(run: RunFolder) -> list[str]:
     if begun in (None, code_hash()):
         return []
     return [f"The code was changed after this run was begun: sha256 {begun} then, {code_hash()} when it was weighed."]
-
-
-def _lock(handle: int) -> bool:
-    try:
-        import fcntl
-    except ImportError:  # Windows has no fcntl; two runs in one folder then stop each other at begin()
-        return True
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 def parts_of(run: Path) -> Iterator[tuple[str, Path]]:

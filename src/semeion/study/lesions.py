@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from time import monotonic
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -20,6 +19,7 @@ from semeion.prepare.back import Placement, placement
 from semeion.prepare.borders import Box
 from semeion.prepare.levels import finite_pixels
 from semeion.prepare.spec import Preparation
+from semeion.prepare.transform import resize
 from semeion.prepare.volume import prepare_mask, prepare_volume
 from semeion.prepare.volume_spec import VolumePreparation
 
@@ -108,14 +108,8 @@ def on_input(pixels: npt.NDArray[Any], where: Placement, size: tuple[int, int]) 
             where="mask",
             fix="draw the mask on the image's own pixels",
         )
-    seen = np.ascontiguousarray(where.box.of(inside.astype(np.float32)))
-    inner = where.inner
-    rows, columns = inner.bottom - inner.top, inner.right - inner.left
-    small = (min(columns, seen.shape[1]), min(rows, seen.shape[0]))
-    if small != (seen.shape[1], seen.shape[0]):
-        seen = np.asarray(cv2.resize(seen, small, interpolation=cv2.INTER_AREA))
-    if small != (columns, rows):
-        seen = np.asarray(cv2.resize(seen, (columns, rows), interpolation=cv2.INTER_LINEAR))
+    seen, inner = np.ascontiguousarray(where.box.of(inside.astype(np.float32))), where.inner
+    covered = resize(seen[..., np.newaxis], inner.bottom - inner.top, inner.right - inner.left)[..., 0]
     found = np.zeros(size, np.bool_)
-    inner.of(found)[...] = seen >= 0.5
+    inner.of(found)[...] = covered >= 0.5
     return found

@@ -70,9 +70,9 @@ def monitor_model(
         log = read_log(path)
         check_model(path, log.model, digest)
         read.append(log)
-    whole, again = joined(read)
-    found = watch(whole, baseline, manifest, Asked(by, rate, seed))
-    n = len(whole)
+    logs_of = joined(read)
+    whole, again, n = logs_of.whole, logs_of.again, len(logs_of.compared)
+    found = watch(logs_of.compared, baseline, manifest, Asked(by, rate, seed))
     result: dict[str, Any] = {
         "schema": SCHEMA,
         "semeion": __version__,
@@ -84,7 +84,8 @@ def monitor_model(
         "classes": list(manifest.classes),
         "positive": manifest.positive,
         "by": by,
-        "n": n,
+        "n": len(whole),
+        "compared": n,
         "again": again,
         "from": when(whole.time[0]),
         "to": when(whole.time[-1]),
@@ -93,7 +94,7 @@ def monitor_model(
         "baseline": _told(baseline),
         **found,
         "labels": None,
-        "notes": _notes(baseline, manifest, n, again),
+        "notes": _notes(baseline, manifest, n, again, len(whole) - n),
     }
     if labels is not None:
         keys = [read_key(path if path.is_dir() else path.parent) for path in logs]
@@ -142,14 +143,19 @@ def _told(baseline: Baseline) -> dict[str, Any]:
     }
 
 
-def _notes(baseline: Baseline, manifest: Manifest, n: int, again: int) -> list[str]:
-    """Return what a reader should know."""
+def _notes(baseline: Baseline, manifest: Manifest, n: int, again: int, further: int) -> list[str]:
+    """Return what a reader should know; `further` cases are of patients of whom another is compared."""
     families = {one.family for one in baseline.statistics}
     notes = []
     if n < FEWEST:
         notes.append(f"{n} cases are too few to say anything: at least {FEWEST} are needed, {FEWEST - n} more.")
     if again:
         notes.append(f"{again} lines were left out: their cases had been read before.")
+    if further:
+        notes.append(
+            f"{further} further cases of patients of whom one is compared already were left out of all but the labels: "
+            "images of one patient are alike, and would look like a change."
+        )
     if "features" not in families:
         notes.append("Features are not watched: the model ships no reference of them.")
     if "probabilities" not in families and manifest.task == "regression":

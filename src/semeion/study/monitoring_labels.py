@@ -51,7 +51,8 @@ def label_evidence(
     dict
         ``metrics`` of all labelled cases and ``periods.<period>.metrics``, as :func:`semeion.evidence.weigh.weigh` has
         them; ``before`` the model's own, of the split ``split``; ``n``, ``n_patients``, ``unlabelled``,
-        ``unanswered``, ``notes``.
+        ``unanswered``, ``not_applicable``, ``notes``. What is not applicable is weighed nowhere: the model makes no
+        claim about it.
 
     Raises
     ------
@@ -63,10 +64,11 @@ def label_evidence(
     truth = _truth(table, path, manifest)
     answered = np.isfinite(_said(whole, manifest)[rows]).all(axis=1)
     labelled = ~np.isnan(truth).all(axis=1) if truth.ndim == 2 else ~np.isnan(truth)
-    kept = np.flatnonzero(answered & labelled)
+    applies = whole.texts["status"][rows] != "not_applicable"
+    kept = np.flatnonzero(answered & labelled & applies)
     if not len(kept):
         raise InputError(
-            "no case of the table has both a label and an answer of the model",
+            "no case of the table has both a label and an answer of the model that applies to it",
             where=path.name,
             fix="give labels of cases that the model read",
         )
@@ -85,6 +87,7 @@ def label_evidence(
         "n_patients": int(pd.Series(patients).nunique()),
         "unlabelled": int((~labelled).sum()),
         "unanswered": int((labelled & ~answered).sum()),
+        "not_applicable": int((labelled & answered & ~applies).sum()),
         "metrics": found["metrics"]["external"],
         "targets": {name: one["metrics"].get("external", {}) for name, one in found["targets"].items()},
         "periods": {name: periods[name]["metrics"].get("external", {}) for name in sorted(periods)},

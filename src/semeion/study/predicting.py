@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -57,6 +56,19 @@ class Decision:
     n: int
     remarks: tuple[str, ...] = ()
     choices: tuple[Chosen, ...] = field(default=(), compare=False)
+
+    def at(self, label: str | None = None) -> float:
+        """Return the operating point of a binary target, or of a label of a multi-label one.
+
+        Raises
+        ------
+        ValueError
+            When the target has no such point.
+        """
+        point = self.point.get(label or "") if isinstance(self.point, dict) else self.point
+        if point is None:
+            raise ValueError(f"no operating point{f' of {label}' if label else ''} was chosen")
+        return float(point)
 
 
 @dataclass(frozen=True)
@@ -254,25 +266,17 @@ def operating_points(predicted: Predicted, rule: str, task: str, classes: list[s
     if task == "binary":
         return OperatingPoints(
             rule,
-            _number(predicted.shipped.point),
-            {fold: _number(decision.point) for fold, decision in predicted.by_fold.items()},
+            predicted.shipped.at(),
+            {fold: decision.at() for fold, decision in predicted.by_fold.items()},
         )
     if task == "multilabel":
         by_target = {
             name: OperatingPoints(
                 rule,
-                _of(predicted.shipped, name),
-                {fold: _of(decision, name) for fold, decision in predicted.by_fold.items()},
+                predicted.shipped.at(name),
+                {fold: decision.at(name) for fold, decision in predicted.by_fold.items()},
             )
             for name in classes
         }
         return OperatingPoints(rule, by_target=by_target)
     return None
-
-
-def _number(point: Any) -> float:
-    return float(point)
-
-
-def _of(decision: Decision, name: str) -> float:
-    return float(decision.point[name])  # type: ignore[index]

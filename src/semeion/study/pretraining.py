@@ -164,8 +164,8 @@ def _learn(
     """Pretrain, keep the weights, and return the facts."""
     from semeion.learn.bodies import tensors_hash
     from semeion.learn.checkpoint import save_tensors
-    from semeion.learn.member import Hooks
     from semeion.learn.selfsup import pretrain
+    from semeion.learn.standing import Hooks
 
     recipe, settings, folder = plan.starting, plan.pretraining, run / "pretraining"
     if recipe is None or settings is None or not isinstance(recipe.network, NetworkPlan):

@@ -26,18 +26,17 @@ from semeion.progress import Progress
 from semeion.report.page import write_report
 from semeion.report.stated import keep_stated, read_stated
 from semeion.study.accounting import accounted, remove_refused
+from semeion.study.admitting import admitted
 from semeion.study.auditing import looks_of
 from semeion.study.baseline import Baseline, baseline_json, predict_baseline, train_baseline, with_baseline
-from semeion.study.by_site import planned_fold, refuse_by, validation_json
+from semeion.study.by_site import planned_fold, validation_json
 from semeion.study.clock import Clock
-from semeion.study.clusters import refuse_cluster
 from semeion.study.covariate_worth import covariates_json, predict_parts, with_parts
-from semeion.study.covariates import refuse_covariates, with_planned
+from semeion.study.covariates import with_planned
 from semeion.study.distilled import (
     distillation_json,
     members_of,
     predict_teacher,
-    refuse_distilling,
     refuse_planned_otherwise,
     with_teacher,
 )
@@ -47,25 +46,25 @@ from semeion.study.feature_audit import look_in_features
 from semeion.study.folder import RunFolder, code_notes, read_run_state
 from semeion.study.gallery import write_gallery
 from semeion.study.gallery_maps import add_maps
-from semeion.study.inspect import inspect, keep_inspected, labels, refuse_bad_images, refuse_void
+from semeion.study.inspect import keep_inspected, labels
 from semeion.study.learning import Trained, question_of, train_members
 from semeion.study.members.searched import search_json
 from semeion.study.members.told import combination_json
-from semeion.study.neighbours import refuse_long_ids, refuse_neighbours, refuse_unplanned, with_neighbours
+from semeion.study.neighbours import refuse_long_ids, refuse_unplanned, with_neighbours
 from semeion.study.options import RunOptions, refuse_beside_plan, refuse_without_structures
-from semeion.study.own_network import check_factory, refuse_other_code, refuse_own, with_own_network
+from semeion.study.own_network import check_factory, refuse_other_code, with_own_network
 from semeion.study.planning import check_plan_fits, plan_run, refuse_no_training
 from semeion.study.predicting import Predictor, operating_points, predict_run
 from semeion.study.preparing import prepared_cases
 from semeion.study.pretraining import Pretrained, learn_from_images, refuse_plan_without
 from semeion.study.robustness import measure_within_budget
-from semeion.study.set_words import refuse_coverage, refuse_sets
+from semeion.study.set_words import refuse_coverage
 from semeion.study.several import asked_targets, go_several, refuse_unable
 from semeion.study.shipping import ship
 from semeion.study.stopping import interruptible
 from semeion.study.taught import TaughtOf, images_to_teach
-from semeion.study.teaching import as_planned, refuse_teaching, teaching_notes
-from semeion.study.unlabelled import kept_look, refuse_folder, refuse_unlabelled
+from semeion.study.teaching import as_planned, teaching_notes
+from semeion.study.unlabelled import kept_look, refuse_folder
 from semeion.study.weighing import Audited, asked_of, run_evidence
 
 
@@ -240,18 +239,7 @@ def _gather(
 ) -> tuple[Cohort, pd.DataFrame, Audited]:
     audits_file = run / "audits.json"
     if not audits_file.exists():
-        seen = inspect(source, options, progress)
-        refuse_bad_images(seen, skip_bad=options.skip_bad)
-        accepted = refuse_void(seen.audits, options.accept)
-        refuse_covariates(seen.cohort, options.by)
-        refuse_teaching(seen.cohort)
-        refuse_by(seen.cohort, options.by)
-        refuse_sets(seen.cohort, options)
-        refuse_own(seen.cohort, options.network)
-        refuse_cluster(seen.cohort, options.cluster)
-        refuse_unlabelled(seen.cohort, options)
-        refuse_distilling(seen.cohort, options)
-        refuse_neighbours(seen.cohort, options)
+        seen, accepted = admitted(source, options, progress)
         keep_inspected(run.path, seen, accepted)
         for name, audit in seen.audits.items():
             if audit.verdict in ("void", "warn"):

@@ -123,8 +123,8 @@ class _Trials:
 
     def dice(self, plan: SegmentationPlan, member: SegmentMemberPlan, name: str) -> Floats:
         """Return the Dice ``(cases, labels)`` of `member` after its first round, learned where that was not done."""
-        from semeion.learn.member import Hooks
         from semeion.learn.segment import train_segmenter
+        from semeion.learn.standing import Hooks
         from semeion.study.segmenting import export_member, spacing_of
 
         folder = self.run / "choice" / name

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
 
-from semeion import __version__
 from semeion.cohort.cohort import Cohort
 from semeion.evidence.masks.segmentation import weigh_segmentation
 from semeion.plan.segment_schema import SegmentationPlan
-from semeion.provenance import code_hash
-from semeion.study.statements import NO_PATIENTS, SCHEMA, strata_of
+from semeion.study.statements import NO_PATIENTS, made, strata_of
 from semeion.study.weighing import Audited
 
 BORDER = "The effect of a border that is wrong where it matters most: figures are means over whole structures."
@@ -49,10 +46,7 @@ def segmentation_evidence(
     if not cohort.has_patients:
         notes.append(NO_PATIENTS)
     return {
-        "schema": SCHEMA,
-        "semeion": __version__,
-        "code": code_hash(),
-        "created": datetime.now(UTC).date().isoformat(),
+        **made(),
         "target": plan.target.name,
         "task": "segmentation",
         "positive": None,

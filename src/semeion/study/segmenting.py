@@ -25,8 +25,8 @@ from semeion.study.segment_choice import choose_arm, choose_use
 from semeion.study.segment_graphs import FAST, PLAIN
 
 if TYPE_CHECKING:
-    from semeion.learn.member import Hooks
     from semeion.learn.segment import Outlined
+    from semeion.learn.standing import Hooks
 
 LEAST = 0.3
 """A further member is trained when at least this share of a full one's steps fits."""
@@ -150,7 +150,7 @@ def _hooks(
     stop: Callable[[], bool],
     stepped: Callable[[int, int, float], None],
 ) -> Hooks:
-    from semeion.learn.member import Hooks
+    from semeion.learn.standing import Hooks
 
     return Hooks(
         allowed=_share(plan, index, clock),

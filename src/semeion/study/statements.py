@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from typing import Any
+
 import pandas as pd
 
+from semeion import __version__
 from semeion.cohort.cohort import Cohort
+from semeion.provenance import code_hash
 
 SCHEMA = 1
 MOST_LEVELS = 12
@@ -15,6 +20,12 @@ NO_PATIENTS = (
     "with several images may be on both sides of a split."
 )
 EFFECT = "The effect on decisions or outcomes of any reader who sees a finding."
+
+
+def made() -> dict[str, Any]:
+    """Return the first keys of evidence: in which form it is written, by which version and code, and on which day."""
+    day = datetime.now(UTC).date().isoformat()
+    return {"schema": SCHEMA, "semeion": __version__, "code": code_hash(), "created": day}
 
 
 def strata_of(cohort: Cohort, by: str | None = None) -> pd.DataFrame | None:

@@ -16,7 +16,7 @@ from semeion.cohort.image import Image
 from semeion.cohort.roles import image_references
 from semeion.cohort.unlabelled import find_images
 from semeion.cohort.volumes.read import is_volume
-from semeion.errors import InputError, SemeionError
+from semeion.errors import InputError, SemeionError, too_large
 from semeion.parallel import ordered_map
 from semeion.plan.schema import Plan
 from semeion.prepare.case import Spec, prepare_case, read_case
@@ -198,6 +198,8 @@ def _hash_of(reference: str, spec: Spec) -> str:
         prepare_case(images, spec)
     except SemeionError:
         return ""
+    except MemoryError as error:  # the machine's fault, which must not leave the image out
+        raise too_large(reference) from error
     except Exception:  # whatever a decoder makes of one bad file, the others are read
         return ""
     one = images[0]

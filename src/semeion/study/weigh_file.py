@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from semeion import __version__
 from semeion.artefacts import whole_file, write_json
 from semeion.audit.audit import Audit, Verdict, counted
 from semeion.audit.checks import NAMES as AUDITS
@@ -16,14 +14,13 @@ from semeion.evidence.foreign.columns import Named
 from semeion.evidence.table import ENSEMBLE
 from semeion.evidence.use.sets import SetsAsked
 from semeion.evidence.weigh import weigh
-from semeion.provenance import code_hash
 from semeion.report.page import write_report
 from semeion.study.adjusting import adjusted_figures
 from semeion.study.auditing import prediction_audits
 from semeion.study.folder import refuse_taken
 from semeion.study.predictions_file import Loaded, load_predictions
 from semeion.study.set_words import no_promise
-from semeion.study.statements import EFFECT, NO_PATIENTS, SCHEMA
+from semeion.study.statements import EFFECT, NO_PATIENTS, made
 
 NOT_RUN = {
     "verdict": "not_run",
@@ -135,10 +132,7 @@ def file_evidence(loaded: Loaded, *, seed: int = 0, resamples: int = 2000, jobs:
     # They are splits of their own beside those that are weighed, so that the sum is that of the table.
     flow = [_step("table", cases, f"rows of {loaded.source}" + (f"; {left} are not weighed" if left else ""))]
     return {
-        "schema": SCHEMA,
-        "semeion": __version__,
-        "code": code_hash(),
-        "created": datetime.now(UTC).date().isoformat(),
+        **made(),
         "target": question.target,
         "task": question.task,
         "positive": question.positive,

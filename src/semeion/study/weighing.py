@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
 
-from semeion import __version__
 from semeion.cohort.cohort import Cohort
 from semeion.evidence.question import Question
 from semeion.evidence.use.operating import OperatingPoints
@@ -16,14 +14,13 @@ from semeion.evidence.use.sets import SetsAsked
 from semeion.evidence.weigh import weigh
 from semeion.plan.fingerprint import known_counts, label_counts
 from semeion.plan.schema import Plan
-from semeion.provenance import code_hash
 from semeion.study.adjusting import adjusted_figures
 from semeion.study.auditing import columns_of, prediction_audits
 from semeion.study.calibrating import calibrated_json, calibration_json
 from semeion.study.learning import question_of
 from semeion.study.predicting import Predicted, operating_points
 from semeion.study.set_words import sets_asked
-from semeion.study.statements import EFFECT, NO_PATIENTS, SCHEMA, strata_of
+from semeion.study.statements import EFFECT, NO_PATIENTS, made, strata_of
 
 LEFT_OUT = (
     "Each value of {by} was held out of learning, early stopping, calibration and operating point; image size, "
@@ -153,10 +150,7 @@ def run_evidence(
     if asked.by is not None:
         notes.append(LEFT_OUT.format(by=asked.by))
     return {
-        "schema": SCHEMA,
-        "semeion": __version__,
-        "code": code_hash(),
-        "created": datetime.now(UTC).date().isoformat(),
+        **made(),
         "target": question.target,
         "task": question.task,
         "positive": question.positive,

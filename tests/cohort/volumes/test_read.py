@@ -10,12 +10,15 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from semeion.cohort.volumes.read import is_volume, read_grid, read_volume
 from semeion.errors import ImageError
-from support.volumes import save_nifti
+from semeion.prepare.itk import to_itk
+from support.volumes import oblique, save_nifti
 
 VOXELS = np.arange(120, dtype=np.int16).reshape(4, 5, 6)
+GRID = oblique((6, 5, 4), (0.5, 1.25, 3.0), seed=3)
 
 
 def message(ref: str) -> str:
@@ -29,6 +32,36 @@ def test_the_format_is_told_by_content_and_not_by_name(tmp_path: Path) -> None:
     assert read_volume(path).source_format == "nifti"
     (tmp_path / "b.nii.gz").write_bytes(Path(path).read_bytes())
     assert read_volume(str(tmp_path / "b.nii.gz")).source_format == "nifti"
+
+
+@pytest.mark.parametrize(("suffix", "source_format"), [("mha", "metaimage"), ("nrrd", "nrrd")])
+@pytest.mark.parametrize("kind", ["u1", "i1", "i2", "u2", "i4", "u4", "i8", "f4", "f8"])
+@pytest.mark.parametrize("compressed", [False, True])
+def test_what_simpleitk_writes_comes_back(
+    tmp_path: Path, suffix: str, source_format: str, kind: str, compressed: bool
+) -> None:
+    path = str(tmp_path / f"a.{suffix}")
+    sitk.WriteImage(to_itk(VOXELS.astype(kind), GRID), path, compressed)
+    volume = read_volume(path)
+    np.testing.assert_array_equal(volume.plane, VOXELS.astype(kind))
+    assert volume.grid.distance(GRID) < 1e-6
+    assert volume.source_format == source_format
+    assert is_volume(path)
+    assert read_grid(path) == volume.grid
+
+
+@pytest.mark.parametrize("suffix", ["mha", "nrrd"])
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_file_cut_short_is_refused_where_the_library_fills_zeros(
+    tmp_path: Path, suffix: str, compressed: bool
+) -> None:
+    path = tmp_path / f"a.{suffix}"
+    sitk.WriteImage(to_itk(VOXELS, GRID), str(path), compressed)
+    whole = path.read_bytes()
+    for length in (3, 10, 20, 120, 150, 300, len(whole) - 60, len(whole) - 1):
+        path.write_bytes(whole[: min(length, len(whole) - 1)])
+        assert "cut short" in message(str(path)) or "looks like" in message(str(path)), length
+    assert "cut short" in message(str(path))
 
 
 def test_a_picture_is_no_volume(tmp_path: Path) -> None:

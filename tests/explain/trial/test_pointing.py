@@ -12,7 +12,6 @@ from semeion.explain.trial.pointing import (
     energy_inside,
     highest,
     hits,
-    hits_of_point,
 )
 
 
@@ -48,7 +47,7 @@ def test_a_map_nowhere_positive_has_no_energy() -> None:
 def test_the_best_fixed_point_lies_in_most_lesions() -> None:
     point, share = best_fixed_point(MASKS)
     assert share == pytest.approx(0.75)
-    np.testing.assert_array_equal(hits_of_point(point, MASKS), [True, True, False, True])
+    np.testing.assert_array_equal(MASKS[(slice(None), *point)], [True, True, False, True])
 
 
 def test_a_plateau_points_to_its_middle_and_not_to_its_corner() -> None:

@@ -36,7 +36,7 @@ def store_of(folder: Path) -> Store:
     return Store(folder, CASES, (1, SIDE, SIDE), CASES)
 
 
-def plan_of(processes: int = 1, steps: int = 150, **choices: Any) -> Plan:
+def plan_of(processes: int = 1, steps: int = 80, **choices: Any) -> Plan:
     plan = make_plan(steps=steps, repeats=2, batch=8, evaluations=2, **choices)
     plan.parallel.processes = processes
     return plan

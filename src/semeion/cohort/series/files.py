@@ -43,7 +43,7 @@ def opened(entry: Entry) -> Iterator[tuple[Read, int]]:
 
 
 @lru_cache(maxsize=1)
-def _archive(path: str, mtime_ns: int) -> zipfile.ZipFile:  # noqa: ARG001
+def _archive(path: str, mtime_ns: int) -> zipfile.ZipFile:  # noqa: ARG001 - of the key
     """Open an archive once for all members that are read one after the other; the file's time is part of the key."""
     return zipfile.ZipFile(path)
 

@@ -60,6 +60,6 @@ def read_npz_volume(path: Path, array: str, row: int, where: str, limits: ReadLi
 
 
 @lru_cache(maxsize=3)
-def _stack(path: str, array: str, modified: int, size: int, limits: ReadLimits) -> npt.NDArray[Any]:  # noqa: ARG001
+def _stack(path: str, array: str, modified: int, size: int, limits: ReadLimits) -> npt.NDArray[Any]:  # noqa: ARG001 - of the key
     """Load a stack. Three are kept: train, val and test. The file's time and size are part of the key."""
     return read_member(Path(path), array, f"{Path(path).name}#{array}", limits)

@@ -40,7 +40,7 @@ class Fitter:
     fit: Callable[[ArrayLike, ArrayLike], Map]
 
 
-def fit_identity(y: ArrayLike, p: ArrayLike) -> Identity:  # noqa: ARG001
+def fit_identity(y: ArrayLike, p: ArrayLike) -> Identity:  # noqa: ARG001 - called as the other fits are
     """Return the map; there is nothing to fit."""
     return Identity()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import NormalDist
 
 import numpy as np
@@ -84,17 +85,27 @@ def multiplicities(n_patients: int, first: int, last: int, seed: int, strata: St
 
     Every resample has its own random stream, so the draws depend on the seed, the number of patients and the strata
     alone and not on how the work is cut or on the number of cases. With strata as many patients are drawn from each as
-    it has.
+    it has. The last ones are remembered, for one set of patients is asked for by many figures, and drawing takes longer
+    than most of these: the array is for reading only.
     """
+    return _multiplicities(
+        n_patients, first, last, seed, tuple(np.asarray(part, np.int64).tobytes() for part in strata)
+    )
+
+
+@lru_cache(maxsize=16)
+def _multiplicities(n_patients: int, first: int, last: int, seed: int, strata: tuple[bytes, ...]) -> Array:
     counts = np.empty((last - first, n_patients))
-    order = np.concatenate(strata) if strata else None
+    members_of = [np.frombuffer(part, np.int64) for part in strata]
+    order = np.concatenate(members_of) if strata else None
     for row, resample in enumerate(range(first, last)):
         key = (resample,) if order is None else (resample, _WITHIN)
         stream = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
         if order is None:
             counts[row] = _drawn(stream, n_patients)
         else:
-            counts[row, order] = np.concatenate([_drawn(stream, len(members)) for members in strata])
+            counts[row, order] = np.concatenate([_drawn(stream, len(members)) for members in members_of])
+    counts.flags.writeable = False
     return counts
 
 

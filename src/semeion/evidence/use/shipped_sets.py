@@ -22,20 +22,9 @@ from semeion.evidence.intervals.weights import Weights, weighted_sums
 from semeion.evidence.measuring import Drawing
 from semeion.evidence.question import Question
 from semeion.evidence.table import Cases
+from semeion.evidence.use.calibrating import by_split, folds_refused, raw_table, sorted_table, taken
 from semeion.evidence.use.conformal import class_scores, patient_scores, threshold_rank
-from semeion.evidence.use.sets import (
-    CALIBRATION,
-    CHOSE,
-    OWN,
-    PROMISE_OWN,
-    SetsAsked,
-    ShippedRule,
-    by_split,
-    folds_refused,
-    raw_table,
-    sorted_table,
-    taken,
-)
+from semeion.evidence.use.sets import CALIBRATION, CHOSE, OWN, PROMISE_OWN, SetsAsked, ShippedRule
 
 Array = NDArray[np.float64]
 SHARED = 5
@@ -211,7 +200,7 @@ def weigh_statuses(
         As :func:`semeion.evidence.use.sets.weigh_all_sets` takes them.
     calls
         Class index at the operating point of each case by split and target, in the order of
-        :func:`semeion.evidence.use.sets.by_split`.
+        :func:`semeion.evidence.use.calibrating.by_split`.
     shipped
         From :func:`shipped_sets`.
 

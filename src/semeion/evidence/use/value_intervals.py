@@ -22,18 +22,10 @@ from semeion.evidence.intervals.weights import Weights, weighted_sums
 from semeion.evidence.measuring import Drawing
 from semeion.evidence.question import Question
 from semeion.evidence.table import UNWEIGHED, Cases
+from semeion.evidence.use.calibrating import by_split, levels_of, of_folds, raw_table, sorted_table
 from semeion.evidence.use.conformal import expected_coverage
 from semeion.evidence.use.coverage import known_levels
-from semeion.evidence.use.sets import (
-    CALIBRATION,
-    NOBODY,
-    SetsAsked,
-    by_split,
-    levels_of,
-    of_folds,
-    raw_table,
-    sorted_table,
-)
+from semeion.evidence.use.sets import CALIBRATION, NOBODY, SetsAsked
 
 Array = NDArray[np.float64]
 _WHERE = "intervals of a measured value"

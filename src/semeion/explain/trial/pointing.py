@@ -53,12 +53,6 @@ def best_fixed_point(masks: npt.ArrayLike) -> tuple[tuple[int, ...], float]:
     return point, float(share[point])
 
 
-def hits_of_point(point: tuple[int, ...], masks: npt.ArrayLike) -> Masks:
-    """Return whether one fixed place lies inside each mask, bool ``(N,)``."""
-    inside = np.asarray(masks, dtype=np.bool_)
-    return np.array([own[point] for own in inside], dtype=np.bool_)
-
-
 def energy_inside(maps: npt.ArrayLike, masks: npt.ArrayLike) -> Floats:
     """Return the share of each map's positive part that lies inside its mask, float64 ``(N,)``.
 

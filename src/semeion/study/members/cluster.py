@@ -132,7 +132,7 @@ def join_cluster(
         slots = slots_in(nodes, plan.training.threads, plan.training.device)
         able = [node for node in nodes if node.slots(plan.training.threads, plan.training.device)]
         refuse_other_nodes(able, run.path)
-    except BaseException:
+    except BaseException:  # interrupted, too: who leaves frees its place
         leave()
         raise
     return Cluster(min(slots, jobs or slots), plan.training.device, stop, log)

@@ -20,8 +20,8 @@ from semeion.study.teaching import read_teaching
 
 if TYPE_CHECKING:
     from semeion.learn.further import Further
-    from semeion.learn.member import Hooks
     from semeion.learn.network import ShippedNetwork
+    from semeion.learn.standing import Hooks
     from semeion.plan.teaching import Teaching
 
 PRETRAINED = Path("pretraining", "body.safetensors")

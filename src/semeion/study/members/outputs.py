@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from semeion.model.combine import from_logits
 from semeion.model.engine import open_engine
+from semeion.model.manifest_parts import Task
 from semeion.plan.recipes import CovariatesRecipe, FrozenRecipe
 from semeion.plan.schema import MemberPlan, Plan
 from semeion.prepare.store import Store
@@ -45,7 +46,7 @@ Looked = Callable[[float], None]
 
 def run_graph(
     graph: Path,
-    task: str,
+    task: Task,
     store: Store,
     rows: npt.NDArray[np.int64],
     threads: int | None,
@@ -54,7 +55,7 @@ def run_graph(
     """Return what the exported graph says of `rows` through the runtime, ``(rows, outputs)``."""
     engine = open_engine(graph, threads)
     began = perf_counter()
-    out = [from_logits(engine.run(pixels), task) for pixels in store.batches(rows, store.at_once(TOGETHER))]  # type: ignore[arg-type]
+    out = [from_logits(engine.run(pixels), task) for pixels in store.batches(rows, store.at_once(TOGETHER))]
     looked(perf_counter() - began)
     return np.concatenate(out) if out else np.zeros((0, engine.n_outputs))
 

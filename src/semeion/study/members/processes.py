@@ -122,7 +122,7 @@ class Processes:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.curdir for path in sys.path)}
         if self._gpus > 1:
             environment["CUDA_VISIBLE_DEVICES"] = str(place % self._gpus)
-        printed = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
+        printed = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - closed with its worker
         process = subprocess.Popen(
             [sys.executable, "-m", "semeion.study.members.worker"],
             stdin=subprocess.PIPE,

@@ -175,8 +175,9 @@ class _Trials:
                 note = f"memory ran out, so it learned with a batch of {training.batch}"
 
     def _learn(self, number: int, recipe: NetworkRecipe, look: Callable[[float], None]) -> None:
-        from semeion.learn.member import Hooks, train_member
+        from semeion.learn.member import train_member
         from semeion.learn.search import OverTimeError
+        from semeion.learn.standing import Hooks
 
         ground, time = self.ground, self.time
         settings, side, task = ground.settings, ground.side, ground.plan.target.task

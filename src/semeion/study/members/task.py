@@ -133,7 +133,7 @@ def learn_in_place(
     task
         What to learn.
     stop, stepped, log
-        As of :class:`semeion.learn.member.Hooks`.
+        As of :class:`semeion.learn.standing.Hooks`.
 
     Raises
     ------
@@ -144,16 +144,17 @@ def learn_in_place(
     TrainingFailed
         When it cannot learn.
     """
-    from semeion.learn.member import Hooks
+    from semeion.learn.standing import Hooks
 
     plan = Plan.model_validate_json(task.plan)
     member = next(one for one in plan.members if one.name == task.member)
     began = monotonic()
-    allowed: Callable[[], float | None] = lambda: None  # noqa: E731
-    if (seconds := task.seconds) is not None:
-        # Between machines whose clocks differ no more than `LATEST` is believed.
-        given = seconds - min(max(0.0, time() - task.asked), LATEST)
-        allowed = lambda: max(0.0, given - (monotonic() - began))  # noqa: E731
+    # Between machines whose clocks differ no more than `LATEST` is believed.
+    late = min(max(0.0, time() - task.asked), LATEST)
+
+    def allowed() -> float | None:
+        return None if task.seconds is None else max(0.0, task.seconds - late - (monotonic() - began))
+
     store = Store(Path(task.store), task.n, task.shape, task.per_shard)
     side = Sides(member.fold, task.learn, task.validate, _NONE)
     try:

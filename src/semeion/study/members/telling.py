@@ -87,7 +87,7 @@ class Listening:
     folder
         Of the member; what an earlier attempt told is removed.
     stepped, log
-        Called with what :class:`semeion.learn.member.Hooks` would be told.
+        Called with what :class:`semeion.learn.standing.Hooks` would be told.
     """
 
     def __init__(
