@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 
 from semeion.cohort.channels import Pixels
-from semeion.cohort.headers import jpeg_frame
+from semeion.cohort.headers import jpeg_frame, jpeg_warning
 from semeion.cohort.limits import ReadLimits, bound_pixels, bound_voxels, cut_short
 from semeion.errors import ImageError
 
 _EXTENDED_JPEG = "1.2.840.10008.1.2.4.51"
 _JPEG = tuple(f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 57, 70, 80, 81))
+_JPEG_LS = ("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81")
 _JPEG2000 = tuple(f"1.2.840.10008.1.2.4.{n}" for n in (90, 91, 201, 202, 203))
 _SOC_SIZ = b"\xff\x4f\xff\x51"
 
@@ -138,6 +139,13 @@ def _checked_frame(dataset: Any, index: int, syntax: str, where: str) -> bytes:
         if header is None:
             raise cut_short(where, "the JPEG in it has no frame header")
         declared, whole = (header.rows, header.cols), header.whole
+        # GDCM ends the whole process at these, whatever is caught.
+        if syntax not in _JPEG_LS and (warning := jpeg_warning(frame)):
+            raise ImageError(
+                f"the header of the JPEG in it is damaged: it has {warning}",
+                where=where,
+                fix="export the image again",
+            )
     elif syntax in _JPEG2000:
         at = frame.find(_SOC_SIZ, 0, 4096)
         if at < 0 or at + 40 > len(frame):

@@ -166,6 +166,31 @@ def jpeg_frame(data: bytes) -> JpegFrame | None:
     return JpegFrame(*frame, orientation, whole=data[at : at + 2] == b"\xff\xd9")
 
 
+def jpeg_warning(data: bytes) -> str:
+    """Return what libjpeg warns of in a JPEG's header, before its first scan; empty where that is nothing.
+
+    A version of JFIF that there is not, and a colour transform of Adobe's that does not suit the components (jdmarker.c
+    and jdapimin.c of libjpeg 6b). What else it warns of there :func:`jpeg_frame` takes for an end.
+    """
+    at, frame, jfif, transform = 2, jpeg_frame(data), False, 0
+    while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] not in (0xD9, 0xDA):
+        marker = data[at + 1]
+        if marker == 0xFF or marker == 0x01 or 0xD0 <= marker <= 0xD8:
+            at += 1 if marker == 0xFF else 2
+            continue
+        length = int.from_bytes(data[at + 2 : at + 4], "big")
+        body = data[at + 4 : at + 2 + length]
+        if marker == 0xE0 and body[:5] == b"JFIF\x00" and len(body) >= 14:
+            if body[5] != 1:
+                return f"version {body[5]} of JFIF, and there is only 1"
+            jfif = True
+        elif marker == 0xEE and body[:5] == b"Adobe" and len(body) >= 12:
+            transform = body[11]
+        at += 2 + length
+    known = {3: (0, 1), 4: (0, 2)}.get(frame.components if frame else 0)
+    return "" if known is None or jfif or transform in known else f"colour transform {transform} of Adobe's"
+
+
 def jpeg_header(data: bytes, where: str, limits: ReadLimits) -> Header:
     """Read a JPEG's frame header and look for its end.
 
