@@ -185,14 +185,15 @@ def test_views_of_pictures_are_never_stacked(tmp_path: Path) -> None:
 
 
 def test_the_plan_follows_the_facts_and_keeps_the_budget(spheres: Path, tmp_path: Path) -> None:
-    options = RunOptions(CohortOptions(target="finding"), budget=25.0, jobs=1)
+    # Measuring the machine takes 15 s of it where others work beside, and the reserve 11.
+    options = RunOptions(CohortOptions(target="finding"), budget=50.0, jobs=1)
     run = start_run(spheres, options, tmp_path / "run", Silent())
     plan = read_plan(run / "plan.yaml")
     assert (plan.images.kind, plan.network.kind in ("slices", "residual3d")) == ("volume", True)
     assert {"kind", "widths"} <= set(plan.network.why)
     assert plan.preparation.size is not None
     evidence = read_json(run / "evidence.json")
-    assert evidence["budget"]["used_seconds"] < 40
+    assert evidence["budget"]["used_seconds"] < 75
     assert auroc(run) > 0.6
 
 
