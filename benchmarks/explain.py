@@ -33,6 +33,8 @@ CASES, PAIRS = 60, 5
 GRID = 64
 """Side at which lesions of pictures of all sizes lie on one another."""
 LESIONS = ("benign", "malignant")
+IN_VIEW = (0, 1)
+"""Folds whose masks were in view when it was decided that the last stages of a pretrained network learn alone."""
 
 
 ALL = "all"
@@ -45,6 +47,7 @@ class Read:
 
     case: str
     group: int
+    fold: int
     finding: str
     called: str
     values: dict[str, dict[str, float]]
@@ -60,10 +63,11 @@ def busi(budget: str = BUDGET, *, keep: bool = True, run: Path | None = None) ->
     figures["called_right"] = _told([one for one in reads if one.finding == one.called])
     for finding in LESIONS:
         figures[finding] = _told([one for one in reads if one.finding == finding])
+    figures["not_in_view"] = _figures([one for one in reads if one.fold not in IN_VIEW])
     ways = dict.fromkeys(way for one in reads for way in one.values if way != ALL)
     figures["ways"] = {way: _told([one for one in reads if way in one.values], way) for way in ways}
     figures["run"] = {
-        "auroc": evidence["metrics"]["oof"]["auroc"]["value"],
+        **{name: _short(evidence["metrics"]["oof"][name]) for name in ("auroc", "accuracy")},
         "used_seconds": evidence["budget"]["used_seconds"],
         "explanations": {
             method: {"verdict": told["verdict"], "reason": told["reason"], "n": told.get("n")}
@@ -151,6 +155,7 @@ def _reads(output: Path) -> Iterator[Read]:
     masks = pd.read_csv(data() / "busi" / "cases.csv").set_index("case_id")["mask"]
     cases = opened.cohort.table
     spec = opened.trained.plan.preparation.spec()
+    folds = {row: part.fold for part in opened.parts for row in part.held_out.tolist()}
     ways = {member.name: str(member.recipe or "network") for member in opened.trained.plan.members}
     for side, sight in opened.sights():
         for row in side.rows:
@@ -168,7 +173,7 @@ def _reads(output: Path) -> Iterator[Read]:
             for way, member in {ALL: None, **members}.items():
                 found = sight.maps(pictures, look, targets, "activation", member=member)[0, 0]
                 values[way] = _worth(map_to_picture(found, where), lesion)
-            yield Read(case, int(opened.groups[row]), finding, str(targets[0]), values, lesion)
+            yield Read(case, int(opened.groups[row]), folds[row], finding, str(targets[0]), values, lesion)
 
 
 def _worth(found: npt.NDArray[np.float32], lesion: npt.NDArray[np.bool_]) -> dict[str, float]:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from plan.made import of_ways
 from plan.outlined import plan_of
-from plan.test_scratch import of_ways
 from semeion.cli.app import run
 from semeion.cli.words import figure, print_findings, print_metrics, print_plan, print_run
 from semeion.model.findings import Tally

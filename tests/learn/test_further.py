@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from learn.tiny import pictures, plan_of, same, sides_of, store_of, weights
 from semeion.errors import Interrupted
+from semeion.learn.efficientnet_lite import pretrained
 from semeion.learn.further import Further, passing
 from semeion.learn.member import Learned, train_member
 from semeion.learn.objective import predict_values, validation_loss
@@ -179,3 +180,17 @@ def test_a_recipe_and_its_images_belong_together(tmp_path: Path) -> None:
     plan = taught_plan()
     with pytest.raises(ValueError, match="taught of images without labels"):
         train_member(plan, plan.members[0], store, y, sides_of(), tmp_path, Hooks())
+
+
+def test_a_pretrained_network_keeps_its_stages_beside_images_without_labels(tmp_path: Path) -> None:
+    plan = taught_plan(steps=6)
+    fields = plan.model_dump(by_alias=True)
+    fields["recipes"]["taught"]["network"] = {"kind": "pretrained", "side": 32, "kept": 6}
+    learned = learn(tmp_path, Plan.model_validate(fields))
+    shipped, first = learned.shipped.network.encoders[0].network, pretrained("lite0")
+    stages = zip(shipped.stages(), first.stages(), strict=True)
+    changed = [
+        any(not torch.equal(own, was) for own, was in zip(ours.parameters(), theirs.parameters(), strict=True))
+        for (_, ours), (_, theirs) in stages
+    ]
+    assert changed == [False] * 6 + [True] * 3

@@ -10,8 +10,9 @@ import pandas as pd
 from semeion.cohort.cohort import Cohort, Target
 from semeion.plan.fingerprint import fingerprint
 from semeion.plan.networks import candidates
+from semeion.plan.recipes import FrozenRecipe, NetworkRecipe, PretrainedPlan
 from semeion.plan.rules import Machine, Measured, Wishes, make_plan
-from semeion.plan.schema import Plan
+from semeion.plan.schema import MemberPlan, Plan
 
 TARGETS = {
     "binary": Target("finding", "binary", ("benign", "malignant"), "malignant"),
@@ -99,3 +100,14 @@ def plan_of(n: int = 60, task: str = "binary", *, wishes: Wishes | None = None, 
     """Return the plan that the rules make of such a cohort."""
     facts = fingerprint_of(n, task, **scan)
     return make_plan(facts, machine_of(facts), wishes or Wishes())
+
+
+def of_ways(kept: int = 6) -> Plan:
+    """Return a plan with members of its own network, of frozen features and of a pretrained one."""
+    plan = plan_of(budget=1800.0).model_copy(update={"search": None})
+    tuned = NetworkRecipe(network=PretrainedPlan(side=224, kept=kept), training=plan.training)
+    steps = {"frozen": 0, "tuned": 9}
+    more = [MemberPlan(name=f"{name}-seed0", recipe=name, fold=0, seed=1, steps=steps[name]) for name in steps]
+    return plan.model_copy(
+        update={"recipes": {"frozen": FrozenRecipe(side=224), "tuned": tuned}, "members": [*more, *plan.members]}
+    )

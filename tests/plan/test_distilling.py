@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from semeion.errors import InputError
 from semeion.plan.distilling import (
+    KEPT_TOO,
     PASSES,
     PATIENT,
     READING,
@@ -105,6 +106,14 @@ def test_images_without_labels_are_no_more_than_a_student_looks_at() -> None:
     assert section is not None
     assert section.images == section.students[0].steps * 16 // 4
     assert with_distillation(measured(), 10.0, 40, images=7).distillation.images == 7  # type: ignore[union-attr]
+
+
+def test_images_without_labels_pass_the_stages_that_are_kept_too() -> None:
+    fields = measured(tuned=0.1).model_dump(by_alias=True)
+    fields["recipes"]["tuned"]["network"] |= {"side": 224, "kept": 6}
+    plan = Plan.model_validate(fields)
+    taken = [with_distillation(plan, 100.0, 40, images=images).budget.step_seconds["student"] for images in (0, 10_000)]
+    assert taken == pytest.approx([0.1, 0.1 * KEPT_TOO])
 
 
 def test_images_without_labels_are_no_more_than_the_ensemble_can_speak_of_in_time() -> None:

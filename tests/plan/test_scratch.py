@@ -2,21 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from plan.made import plan_of
-from semeion.plan.recipes import FrozenRecipe, NetworkRecipe, PretrainedPlan
-from semeion.plan.schema import MemberPlan, Plan, SearchPlan
+from plan.made import of_ways, plan_of
+from semeion.plan.schema import Plan, SearchPlan
 from semeion.plan.scratch import FEW, without_scratch
-
-
-def of_ways(kept: int = 6) -> Plan:
-    """Return a plan with members of its own network, of frozen features and of a pretrained one."""
-    plan = plan_of(budget=1800.0).model_copy(update={"search": None})
-    tuned = NetworkRecipe(network=PretrainedPlan(side=224, kept=kept), training=plan.training)
-    steps = {"frozen": 0, "tuned": 9}
-    more = [MemberPlan(name=f"{name}-seed0", recipe=name, fold=0, seed=1, steps=steps[name]) for name in steps]
-    return plan.model_copy(
-        update={"recipes": {"frozen": FrozenRecipe(side=224), "tuned": tuned}, "members": [*more, *plan.members]}
-    )
 
 
 def test_few_large_pictures_have_no_network_from_scratch_and_it_is_said():

@@ -205,28 +205,27 @@ def _print_networks(plan: Plan) -> None:
     shape = plan.shape
     if plan.images.role != "single":
         print(f"images of a case: {plan.images.role} {', '.join(plan.images.names)}")
+    size = f"input {' x '.join(map(str, shape[1:]))} x {shape[0]}"
+    if all(member.recipe is not None for member in plan.members):
+        print(f"{size}; {', '.join(plan.recipes)}")
+        for name in ("frozen", "tuned", "network"):
+            if name in plan.combination.why:
+                print(f"  {name}: {plan.combination.why[name]}")
+    else:
+        _print_own(plan, size)
+    steps = sum(member.steps for member in plan.members)
+    print(f"{len(plan.members)} members, {steps} steps of {plan.training.batch} images in {plan.training.precision}")
+    print(f"  {plan.validation.why.get('scheme', '')}; {plan.validation.why.get('members', '')}")
+
+
+def _print_own(plan: Plan, size: str) -> None:
     kinds = {"residual": "residual network", "residual3d": "residual network in three dimensions"}
     if plan.network.kind == "own":
         network = f"your network {plan.network.factory}"
     else:
         kind = kinds.get(plan.network.kind, f"residual network of slices, {plan.network.pooling} over them")
         network = f"{kind} {plan.network.widths}"
-    size = f"input {' x '.join(map(str, shape[1:]))} x {shape[0]}"
-    alone = all(member.recipe is not None for member in plan.members)
-    if alone and plan.recipes:
-        print(f"{size}; {', '.join(plan.recipes)}")
-        for name in ("frozen", "tuned", "network"):
-            if name in plan.combination.why:
-                print(f"  {name}: {plan.combination.why[name]}")
-    else:
-        _print_own(plan, f"{size}; {network}")
-    steps = sum(member.steps for member in plan.members)
-    print(f"{len(plan.members)} members, {steps} steps of {plan.training.batch} images in {plan.training.precision}")
-    print(f"  {plan.validation.why.get('scheme', '')}; {plan.validation.why.get('members', '')}")
-
-
-def _print_own(plan: Plan, first: str) -> None:
-    print(first)
+    print(f"{size}; {network}")
     for name in ("kind", "pooling", "group_pooling", "shared"):
         if name in plan.network.why:
             print(f"  {name.replace('_', ' ')}: {plan.network.why[name]}")

@@ -31,7 +31,7 @@ from semeion.learn.shrink import made_smaller
 from semeion.learn.stages import stage_rates, stages_of
 from semeion.learn.standing import Between, Hooks, Standing
 from semeion.learn.views import Views, views_of
-from semeion.plan.recipes import OWN, AnyNetwork, NetworkRecipe, PretrainedPlan, TrainingPlan
+from semeion.plan.recipes import OWN, AnyNetwork, NetworkRecipe, PretrainedPlan, TrainingPlan, kept_stages
 from semeion.plan.schema import MemberPlan, Plan
 from semeion.plan.splits import Sides
 from semeion.plan.teaching import Teaching
@@ -117,7 +117,8 @@ def train_member(
     Interrupted
         When the user asked to stop; the checkpoint is written.
     InputError
-        When the plan wants a GPU and there is none, or `start` is of another network.
+        When the plan wants a GPU and there is none, `start` is of another network, or the maps of stages that are kept
+        would take too much memory.
     TrainingFailed
         When the training or validation loss is not a finite number.
     """
@@ -313,7 +314,7 @@ class _Loop:
         It is a copy: learning goes on from the averages, so that a look changes nothing.
         """
         shipped = self._shipped(copy.deepcopy(self.averaged))
-        if isinstance(self.kind, PretrainedPlan) and self.kind.kept:  # and the statistics with the stages
+        if kept_stages(self.kind):  # and the statistics of batches with them
             return shipped.eval()
         store, rows = self.store, self.sides.learn
         if self.further is not None:

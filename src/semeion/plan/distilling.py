@@ -7,7 +7,7 @@ import math
 from semeion.errors import InputError
 from semeion.plan.members import member_name, member_seed
 from semeion.plan.portfolio import FORWARD
-from semeion.plan.recipes import OWN, FrozenRecipe, NetworkRecipe, PretrainedPlan
+from semeion.plan.recipes import OWN, FrozenRecipe, NetworkRecipe, PretrainedPlan, kept_stages
 from semeion.plan.schema import DistillationPlan, MemberPlan, Plan
 
 STUDENT = "student"
@@ -73,7 +73,7 @@ def with_distillation(
     learning = (1 - READING) * seconds / VALIDATED / len(folds)
     base, name, reason = _chosen(plan, learning)
     step_seconds, batch = plan.budget.step_seconds[name], base.training.batch
-    if images and isinstance(base.network, PretrainedPlan) and base.network.kept:
+    if images and kept_stages(base.network):
         step_seconds *= KEPT_TOO
     alike = [member.steps for member in plan.members if (member.recipe or OWN) == name]
     # Where no member learns so, as many images as one sees that learns otherwise.

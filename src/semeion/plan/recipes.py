@@ -90,6 +90,11 @@ class OwnNetworkPlan(Section):
 AnyNetwork = Annotated[NetworkPlan | PretrainedPlan | OwnNetworkPlan, Field(discriminator="kind")]
 
 
+def kept_stages(network: AnyNetwork) -> int:
+    """Return how many of its first stages a network keeps; 0 of one that is not pretrained."""
+    return network.kept if isinstance(network, PretrainedPlan) else 0
+
+
 class AugmentationPlan(Section):
     """Random changes of a training image; every one is drawn uniformly and independently for each image."""
 

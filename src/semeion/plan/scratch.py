@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from semeion.plan.recipes import NetworkRecipe, PretrainedPlan
+from semeion.plan.recipes import NetworkRecipe, kept_stages
 from semeion.plan.schema import Plan
 
 FEW = 2_000
@@ -23,8 +23,8 @@ def without_scratch(plan: Plan, learning_cases: float) -> Plan:
     learning_cases
         That a fold learns from.
     """
-    networks = {name: one.network for name, one in plan.recipes.items() if isinstance(one, NetworkRecipe)}
-    kept = [name for name, one in networks.items() if isinstance(one, PretrainedPlan) and one.kept]
+    networks = [one.network for one in plan.recipes.values() if isinstance(one, NetworkRecipe)]
+    kept = any(kept_stages(one) for one in networks)
     if (
         not kept
         or len(networks) > 1

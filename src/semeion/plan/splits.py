@@ -74,6 +74,7 @@ def grouped_folds(stratum: Index, groups: Index, folds: int, seed: int) -> Index
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
     fold = np.full(len(stratum), -1, dtype=np.int64)
     with warnings.catch_warnings():
+        # Of a stratum with fewer patients than folds some folds have none: the audits tell of small classes.
         warnings.filterwarnings("ignore", "The least populated class", UserWarning)
         for number, (_, held_out) in enumerate(splitter.split(np.zeros(len(stratum)), stratum, groups)):
             fold[held_out] = number

@@ -15,6 +15,7 @@ from semeion.cohort.series.walk import Entry
 VERSION = 2
 """Of what a record says; a journal of another version is read anew."""
 _UNREADABLE = (OSError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError)
+"""What files, and Python's reader of zip archives with encrypted, damaged or unusual members, raise."""
 
 
 def make_record(entry: Entry, limits: ReadLimits | None = None) -> dict[str, Any]:
